@@ -1,0 +1,230 @@
+//! What the logger asks of its front end.
+
+use core::fmt::{self, Write as _};
+
+use heapless::Vec;
+
+use crate::format::{END_MARK, EntryHeader, HEADER_LEN, INDETERMINATE_MARK, Superblock};
+use crate::geometry::{Extent, SectorSize};
+use crate::op::{Op, OpError, Tag};
+
+/// The next thing for the front end to do, from [`Logger::poll`](crate::Logger::poll).
+///
+/// Commands may be carried out at once, together and in any order: whatever must wait for something else is
+/// not given out before that has completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a command that is not carried out stalls the log"]
+pub enum Command {
+    /// Do the operation on the data device, then call [`complete`](crate::Logger::complete).
+    Data {
+        /// The operation's handle.
+        tag: Tag,
+        /// What to do; never a mark.
+        op: Op,
+    },
+    /// Write to the log device, then call [`log_complete`](crate::Logger::log_complete). Adjacent writes should
+    /// be joined into one.
+    Log {
+        /// What to report completion of.
+        id: LogId,
+        /// Where and what.
+        write: LogWrite,
+    },
+    /// Make every completed log write durable, then call [`log_complete`](crate::Logger::log_complete).
+    FlushLog {
+        /// What to report completion of.
+        id: LogId,
+    },
+    /// Acknowledge the operation to whoever submitted it. Comes once for each tag.
+    Done {
+        /// The operation's handle.
+        tag: Tag,
+        /// How it went.
+        result: Result<(), OpError>,
+    },
+    /// The payload is no longer needed and the tag is free. Comes once for each tag, after `Done`.
+    Release(Tag),
+    /// After [`finish`](crate::Logger::finish): nothing more will come.
+    Finished,
+}
+
+/// The handle of a log write or log flush in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LogId(pub(crate) LogTarget);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LogTarget {
+    Entry(Tag),
+    EndMark,
+    Superblock,
+    Flush,
+}
+
+/// One write to the log device: whole sectors of it, at a sector boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogWrite {
+    pub(crate) offset_bytes: u64,
+    pub(crate) sector_size: SectorSize,
+    pub(crate) record: Record,
+}
+
+impl LogWrite {
+    /// Where it goes, in bytes from the start of the log.
+    #[must_use]
+    pub const fn offset_bytes(&self) -> u64 {
+        self.offset_bytes
+    }
+
+    /// How long it is, in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        match self.record {
+            Record::Superblock(_) => self.sector_size.bytes(),
+            Record::Entry { header, body } => {
+                self.sector_size.bytes() + body.payload_bytes(header, self.sector_size)
+            }
+        }
+    }
+
+    /// The first byte behind it, in bytes from the start of the log.
+    #[must_use]
+    pub fn end_bytes(&self) -> u64 {
+        self.offset_bytes + self.len_bytes()
+    }
+
+    /// Its bytes, in order: the header, then what fills its sector, then the payload.
+    #[must_use]
+    pub fn segments(&self) -> Segments {
+        let mut segments = Segments::new();
+        let mut push = |segment| {
+            let pushed = segments.push(segment);
+            debug_assert!(pushed.is_ok(), "at most four segments: header, text, padding, payload");
+        };
+        let sector_bytes = self.sector_size.bytes();
+        let header_bytes = 32; // HEADER_LEN
+        let (header, body) = match self.record {
+            Record::Superblock(superblock) => {
+                push(Segment::Header(superblock.emit()));
+                push(Segment::Zeros { len_bytes: sector_bytes - header_bytes });
+                return segments;
+            }
+            Record::Entry { header, body } => (header, body),
+        };
+        push(Segment::Header(header.emit()));
+        match body {
+            Body::MarkPayload { tag } => push(Segment::Payload { tag, len_bytes: header.data_len }),
+            Body::OwnMark(mark) => push(Segment::Text(mark.text())),
+            Body::Nothing | Body::Payload { .. } | Body::Zeros => {}
+        }
+        push(Segment::Zeros { len_bytes: sector_bytes - header_bytes - header.data_len });
+        let len_bytes = body.payload_bytes(header, self.sector_size);
+        match body {
+            Body::Payload { tag } => push(Segment::Payload { tag, len_bytes }),
+            Body::Zeros => push(Segment::Zeros { len_bytes }),
+            Body::Nothing | Body::MarkPayload { .. } | Body::OwnMark(_) => {}
+        }
+        segments.retain(|segment| segment.len_bytes() > 0);
+        segments
+    }
+}
+
+/// The segments of one log write, in order.
+pub type Segments = Vec<Segment, 4>;
+
+/// A piece of a log write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// These bytes: a superblock's or an entry's header.
+    Header([u8; HEADER_LEN]),
+    /// The text of a mark that the logger itself adds.
+    Text(OwnText),
+    /// The first `len_bytes` bytes of the payload that the front end keeps under the tag.
+    Payload {
+        /// Whose payload.
+        tag: Tag,
+        /// How much of it, in bytes.
+        len_bytes: u64,
+    },
+    /// So many zeros: the rest of a header's sector, or the payload of a write-zeroes, of any length. They may be a
+    /// hole where that part of the log device is known to read as zeros, and nowhere else.
+    Zeros {
+        /// How many, in bytes.
+        len_bytes: u64,
+    },
+}
+
+impl Segment {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Header(_) => 32, // HEADER_LEN
+            Self::Text(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Self::Payload { len_bytes, .. } | Self::Zeros { len_bytes } => *len_bytes,
+        }
+    }
+}
+
+/// The text of a mark of the logger's own.
+pub type OwnText = heapless::String<OWN_TEXT_MAX>;
+
+/// Room for `logwrites-indeterminate`, a space and two numbers of 20 digits with a sign between them.
+const OWN_TEXT_MAX: usize = INDETERMINATE_MARK.len() + 42;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Superblock(Superblock),
+    Entry { header: EntryHeader, body: Body },
+}
+
+/// What follows the header of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Nothing,
+    Payload { tag: Tag },
+    Zeros,
+    MarkPayload { tag: Tag },
+    OwnMark(OwnMark),
+}
+
+impl Body {
+    fn payload_bytes(self, header: EntryHeader, sector_size: SectorSize) -> u64 {
+        match self {
+            Self::Payload { .. } | Self::Zeros => sector_size.bytes_of(header.nr_sectors),
+            Self::Nothing | Self::MarkPayload { .. } | Self::OwnMark(_) => 0,
+        }
+    }
+}
+
+/// A mark that the logger adds by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnMark {
+    /// The log ends here.
+    End,
+    /// A write to the extent failed.
+    Indeterminate(Extent),
+}
+
+impl OwnMark {
+    pub(crate) fn text(self) -> OwnText {
+        let mut text = OwnText::new();
+        let written = write!(text, "{self}");
+        debug_assert!(written.is_ok(), "OWN_TEXT_MAX has room for every mark of our own");
+        text
+    }
+
+    /// The length of the text in bytes, if it fits into the entry's own sector.
+    pub(crate) fn len_bytes_in(self, sector_size: SectorSize) -> Option<u32> {
+        let len_bytes = u32::try_from(self.text().len()).ok()?;
+        sector_size.max_mark_len().filter(|max| len_bytes <= *max).map(|_| len_bytes)
+    }
+}
+
+impl fmt::Display for OwnMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::End => f.write_str(END_MARK),
+            Self::Indeterminate(extent) => write!(f, "{INDETERMINATE_MARK} {extent}"),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A log behind `embedded-io`'s Read and Seek.
+
+use embedded_io::{Read, ReadExactError, Seek, SeekFrom};
+
+use crate::format::{Flags, HEADER_LEN, Superblock, SuperblockError};
+use crate::reader::{Entry, Malformed, Position, ResumePoint, Walk};
+
+/// A log that can be read and sought: a file, a device, a card.
+///
+/// It reads 33 bytes of each entry, and a mark's text; payloads only when asked. Where seeking is cheap and
+/// reading is not, give it a source with a buffer.
+#[derive(Debug)]
+pub struct Reader<R> {
+    source: R,
+    walk: Walk,
+    /// Whether a [`Flags::FLUSH`] entry was the last thing that was walked over, or nothing was at all.
+    flushed: bool,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads the superblock and finds the length of the source.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the source fails or is no log.
+    pub fn open(mut source: R) -> Result<Self, OpenError<R::Error>> {
+        let len_bytes = source.seek(SeekFrom::End(0)).map_err(OpenError::Io)?;
+        source.seek(SeekFrom::Start(0)).map_err(OpenError::Io)?;
+        let mut bytes = [0; HEADER_LEN];
+        source.read_exact(&mut bytes).map_err(|error| match error {
+            ReadExactError::UnexpectedEof => OpenError::Superblock(SuperblockError::Magic { found: 0 }),
+            ReadExactError::Other(error) => OpenError::Io(error),
+        })?;
+        let superblock = Superblock::parse(&bytes)?;
+        Ok(Self { source, walk: Walk::new(superblock, Some(len_bytes)), flushed: true })
+    }
+
+    /// Takes a source for a log whose superblock was lost, and should have been `superblock`.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn with_superblock(mut source: R, superblock: Superblock) -> Result<Self, R::Error> {
+        let len_bytes = source.seek(SeekFrom::End(0))?;
+        Ok(Self { source, walk: Walk::new(superblock, Some(len_bytes)), flushed: true })
+    }
+
+    /// The log's superblock.
+    pub const fn superblock(&self) -> Superblock {
+        self.walk.superblock()
+    }
+
+    /// Where the next entry starts.
+    pub const fn position(&self) -> Position {
+        self.walk.position()
+    }
+
+    /// Where a logger that appends goes on: at the position of the walk, so to be called at its end.
+    pub const fn resume_point(&self) -> ResumePoint {
+        ResumePoint { position: self.walk.position(), unflushed: !self.flushed }
+    }
+
+    /// The next entry that the superblock counts, or `None` behind the last.
+    ///
+    /// # Errors
+    /// [`ReadError`]; the position stays, and another call tries again.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError<R::Error>> {
+        if self.walk.is_done() { Ok(None) } else { self.step().map(Some) }
+    }
+
+    /// Reads the text of a mark into `buffer`, which it fills as far as both reach, and gives the length of
+    /// the whole text in bytes; 0 for any other entry.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn read_mark(&mut self, entry: &Entry, buffer: &mut [u8]) -> Result<u64, ReadError<R::Error>> {
+        let text = entry.mark_text().unwrap_or(0..0);
+        self.read_range(text.start, text.end - text.start, buffer)?;
+        Ok(text.end - text.start)
+    }
+
+    /// Reads the payload of an entry from its byte `skip_bytes` on into `buffer`, as far as both reach, and
+    /// gives how many bytes that were.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn read_payload(
+        &mut self,
+        entry: &Entry,
+        skip_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, ReadError<R::Error>> {
+        let payload = entry.payload();
+        let start = payload.start.saturating_add(skip_bytes).min(payload.end);
+        self.read_range(start, payload.end - start, buffer)
+    }
+
+    /// Looks behind the last entry that the superblock counts, where a recorder that was stopped may have left
+    /// more, and gives how many whole entries seem to stand there. To be called at the end of the walk, whose
+    /// position it leaves alone.
+    ///
+    /// The format has no checksum: a stale entry of an older log looks like a new one. What is found here is
+    /// salvage, not truth.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn tail(&mut self) -> Result<Tail, ReadError<R::Error>> {
+        let end = self.walk;
+        let flushed = self.flushed;
+        self.walk = end.counting(u64::MAX);
+        let result = self.walk_tail(end.position());
+        self.walk = end;
+        self.flushed = flushed;
+        result
+    }
+
+    /// The source, which is anywhere.
+    pub const fn source(&self) -> &R {
+        &self.source
+    }
+
+    /// Gives the source back.
+    pub fn into_inner(self) -> R {
+        self.source
+    }
+
+    fn walk_tail(&mut self, start: Position) -> Result<Tail, ReadError<R::Error>> {
+        loop {
+            let end = self.walk.position();
+            match self.step() {
+                // Nobody writes unknown flags or data_len without a mark today; payload taken for a header
+                // has them almost always.
+                Ok(entry) if looks_written(&entry) => {}
+                Ok(_) | Err(ReadError::Malformed(_)) => return Ok(Tail { start, end }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Entry, ReadError<R::Error>> {
+        let before = self.walk;
+        let mut head = [0; HEADER_LEN + 1];
+        let got = self.read_up_to(before.position().offset_bytes, &mut head)?;
+        let header = head.first_chunk().filter(|_| got >= HEADER_LEN).ok_or(before.truncated())?;
+        let entry = self.walk.step(header)?;
+        let behind = head.get(HEADER_LEN..got).unwrap_or_default();
+        if let Err(error) = self.check_text(&entry, behind) {
+            self.walk = before;
+            return Err(error);
+        }
+        self.flushed = entry.flags().contains(Flags::FLUSH) && entry.extent().is_empty();
+        Ok(entry)
+    }
+
+    /// Checks what follows the header, the first of it being `behind`, a piece at a time, however long it is.
+    fn check_text(&mut self, entry: &Entry, behind: &[u8]) -> Result<(), ReadError<R::Error>> {
+        Walk::check_text(entry, 0, behind)?;
+        let check = entry.text_check();
+        let mut offset_bytes = check.start + 1;
+        while offset_bytes < check.end {
+            let mut buffer = [0; 64];
+            let got = self.read_range(offset_bytes, check.end - offset_bytes, &mut buffer)?;
+            Walk::check_text(entry, offset_bytes - check.start, buffer.get(..got).unwrap_or_default())?;
+            offset_bytes = offset_bytes.saturating_add(u64::try_from(got).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    fn read_range(
+        &mut self,
+        offset_bytes: u64,
+        len_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, ReadError<R::Error>> {
+        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        if len > 0 {
+            self.read_all(offset_bytes, buffer.get_mut(..len).unwrap_or_default())?;
+        }
+        Ok(len)
+    }
+
+    fn read_all(&mut self, offset_bytes: u64, buffer: &mut [u8]) -> Result<(), ReadError<R::Error>> {
+        self.source.seek(SeekFrom::Start(offset_bytes)).map_err(ReadError::Io)?;
+        self.source.read_exact(buffer).map_err(|error| match error {
+            ReadExactError::UnexpectedEof => ReadError::Shrunk { offset_bytes },
+            ReadExactError::Other(error) => ReadError::Io(error),
+        })
+    }
+
+    /// Reads as much of `buffer` as the source has.
+    fn read_up_to(&mut self, offset_bytes: u64, buffer: &mut [u8]) -> Result<usize, ReadError<R::Error>> {
+        self.source.seek(SeekFrom::Start(offset_bytes)).map_err(ReadError::Io)?;
+        let mut got = 0;
+        while let Some(rest) = buffer.get_mut(got..).filter(|rest| !rest.is_empty()) {
+            match self.source.read(rest).map_err(ReadError::Io)? {
+                0 => break,
+                more => got += more,
+            }
+        }
+        Ok(got)
+    }
+}
+
+/// Whole entries that seem to stand behind what the superblock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Behind the last entry that the superblock counts.
+    pub start: Position,
+    /// Behind the last entry that seems to be one.
+    pub end: Position,
+}
+
+impl Tail {
+    /// How many entries that are.
+    #[must_use]
+    pub const fn nr_entries(&self) -> u64 {
+        self.end.index - self.start.index
+    }
+}
+
+/// Why a log could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError<E> {
+    /// The source failed.
+    #[error("cannot read the superblock")]
+    Io(#[source] E),
+    /// The source is no log.
+    #[error(transparent)]
+    Superblock(#[from] SuperblockError),
+}
+
+/// Why a log could not be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError<E> {
+    /// The source failed.
+    #[error("cannot read the log")]
+    Io(#[source] E),
+    /// An entry is none.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The source ends earlier than it did when it was opened.
+    #[error("the log was truncated at or before byte {offset_bytes} while it was read")]
+    Shrunk {
+        /// What was to be read, in bytes from the start of the log.
+        offset_bytes: u64,
+    },
+}
+
+fn looks_written(entry: &Entry) -> bool {
+    let flags = entry.flags();
+    let named = Flags::NAMED.contains(flags);
+    named && (flags.contains(Flags::MARK) || entry.header.data_len == 0)
+}
