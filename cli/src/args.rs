@@ -1,0 +1,406 @@
+//! What a person may type, as clap reads it.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use colorchoice_clap::Color;
+use logwrites_core::format::Flags;
+use logwrites_core::history::Discards;
+use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
+
+use crate::output::style;
+use crate::point::Point;
+use crate::size::Size;
+
+/// Every write a disk receives: recorded, replayed, inspected.
+///
+/// Logs have the format of Linux dm-log-writes and QEMU's blklogwrites. No kernel module and no root is needed.
+#[derive(Debug, Parser)]
+#[command(name = "logwrites", version, styles = style::CLAP, after_help = AFTER_HELP, infer_subcommands = false)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to use colour.
+    #[command(flatten)]
+    pub color: Color,
+}
+
+/// A verb.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what it is about: a real file system, recorded and replayed, with nothing else installed
+    Demo(Demo),
+    /// Write to a disk as a script says, and log every write
+    Record(Record),
+    /// Summarise a log
+    Info(Info),
+    /// List the entries of a log
+    Ls(Ls),
+    /// List the marks of a log
+    Marks(Marks),
+    /// Make the disk as it was at any point of a log
+    Replay(Replay),
+    /// Check a log, and that a base image and the log make another image
+    Verify(Verify),
+}
+
+/// `logwrites demo`
+#[derive(Debug, Parser)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub struct Demo {
+    /// A new folder for the images and the log; a temporary one where none is named
+    pub dir: Option<PathBuf>,
+}
+
+/// `logwrites record`
+#[derive(Debug, Parser)]
+#[command(after_help = RECORD_EXAMPLES)]
+pub struct Record {
+    /// The image or block device to write to
+    #[arg(required_unless_present = "base", conflicts_with = "base")]
+    pub data: Option<PathBuf>,
+    /// Write to an overlay of this image instead, which lives in the log; the image itself stays as it is
+    #[arg(long)]
+    pub base: Option<PathBuf>,
+    /// The log: a new file, or a block device
+    #[arg(long)]
+    pub log: PathBuf,
+    /// What to do, in the language of qemu-io, with `mark NAME` and `#` comments; standard input where it is missing
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Create DATA with this size first; it must not exist
+    #[arg(long, value_name = "SIZE", requires = "data")]
+    pub create: Option<Size>,
+    /// The unit of the log in bytes, from 32 to 8388608
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = parse_sector_size)]
+    pub sector_size: SectorSize,
+    /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
+    #[arg(long, value_enum, default_value_t)]
+    pub ordering: OrderingArg,
+    /// When the superblock counts an entry: with one flush of the log, or only after a flush of its own
+    #[arg(long, value_enum, default_value_t)]
+    pub superblock: SuperblockArg,
+    /// Write the superblock at least every so many entries
+    #[arg(long, value_name = "ENTRIES", default_value = "4096")]
+    pub super_interval: NonZeroU64,
+    /// The most that the log may take; what would pass it is refused before the disk is touched
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<Size>,
+    /// Overwrite an existing log
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites info`
+#[derive(Debug, Parser)]
+#[command(after_help = INFO_EXAMPLES)]
+pub struct Info {
+    /// The log
+    pub log: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites ls`
+#[derive(Debug, Parser)]
+#[command(after_help = LS_EXAMPLES)]
+pub struct Ls {
+    /// The log
+    pub log: PathBuf,
+    /// Only entries behind this point
+    #[arg(long, value_name = "POINT")]
+    pub from: Option<Point>,
+    /// Only entries up to this point
+    #[arg(long, value_name = "POINT")]
+    pub to: Option<Point>,
+    /// Only entries with this flag; several flags, or the option several times: with all of them
+    #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
+    pub flag: Vec<FlagArg>,
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    pub touching: Option<Extent>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites marks`
+#[derive(Debug, Parser)]
+#[command(after_help = MARKS_EXAMPLES)]
+pub struct Marks {
+    /// The log
+    pub log: PathBuf,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites replay`
+#[derive(Debug, Parser)]
+#[command(after_help = REPLAY_EXAMPLES, group = clap::ArgGroup::new("target").required(true).args(["output", "onto"]))]
+pub struct Replay {
+    /// The log
+    pub log: PathBuf,
+    /// The disk as it was before the log began
+    #[arg(long)]
+    pub base: Option<PathBuf>,
+    /// Or its size, if it was all zeros
+    #[arg(long, conflicts_with_all = ["base", "onto"])]
+    pub size: Option<Size>,
+    /// Make this new image; it is sparse where it is zero, and shares blocks with the base where the file system can
+    #[arg(long, value_name = "OUT", conflicts_with = "from")]
+    pub output: Option<PathBuf>,
+    /// Change this image or block device in place
+    #[arg(long, value_name = "DEVICE")]
+    pub onto: Option<PathBuf>,
+    /// The point at which DEVICE is now
+    #[arg(long, value_name = "POINT")]
+    pub from: Option<Point>,
+    /// The point to go to; the end where it is missing
+    #[arg(long, value_name = "POINT")]
+    pub at: Option<Point>,
+    /// What a discard does: make zeros, nothing, or be passed on to DEVICE
+    #[arg(long, value_enum, default_value_t)]
+    pub discard: DiscardArg,
+    /// Overwrite OUT if it exists
+    #[arg(long, conflicts_with = "onto")]
+    pub force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites verify`
+#[derive(Debug, Parser)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub struct Verify {
+    /// The log
+    pub log: PathBuf,
+    /// The disk as it was before the log began
+    #[arg(long, requires = "final_image")]
+    pub base: Option<PathBuf>,
+    /// The disk as it should be at the end of the log
+    #[arg(long = "final", id = "final_image", value_name = "IMAGE", requires = "base")]
+    pub final_image: Option<PathBuf>,
+    /// What a discard has made: zeros, or nothing
+    #[arg(long, value_enum, default_value = "zero")]
+    pub discard: VerifyDiscardArg,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--ordering`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OrderingArg {
+    /// When its write completes, as QEMU's blklogwrites
+    #[default]
+    Completion,
+    /// When it is durable, as Linux dm-log-writes
+    Durability,
+}
+
+impl From<OrderingArg> for Ordering {
+    fn from(arg: OrderingArg) -> Self {
+        match arg {
+            OrderingArg::Completion => Self::Completion,
+            OrderingArg::Durability => Self::Durability,
+        }
+    }
+}
+
+/// `--superblock`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SuperblockArg {
+    /// One flush of the log for entries and superblock; safe against a killed process
+    #[default]
+    WithFlush,
+    /// A flush of the log before the superblock too; safe against power cuts
+    Barrier,
+}
+
+impl From<SuperblockArg> for SuperblockPolicy {
+    fn from(arg: SuperblockArg) -> Self {
+        match arg {
+            SuperblockArg::WithFlush => Self::WithFlush,
+            SuperblockArg::Barrier => Self::Barrier,
+        }
+    }
+}
+
+/// `--flag`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FlagArg {
+    /// Everything before it was durable
+    Flush,
+    /// Its own payload was durable
+    Fua,
+    /// The extent was discarded
+    Discard,
+    /// A mark
+    Mark,
+    /// The file system called it metadata
+    Metadata,
+}
+
+impl From<FlagArg> for Flags {
+    fn from(arg: FlagArg) -> Self {
+        match arg {
+            FlagArg::Flush => Self::FLUSH,
+            FlagArg::Fua => Self::FUA,
+            FlagArg::Discard => Self::DISCARD,
+            FlagArg::Mark => Self::MARK,
+            FlagArg::Metadata => Self::METADATA,
+        }
+    }
+}
+
+/// `--discard` of `replay`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiscardArg {
+    /// It leaves zeros
+    #[default]
+    Zero,
+    /// It leaves what was there
+    Ignore,
+    /// It is passed on to DEVICE
+    Pass,
+}
+
+impl DiscardArg {
+    /// What it leaves behind.
+    #[must_use]
+    pub const fn leaves(self) -> Discards {
+        match self {
+            Self::Zero | Self::Pass => Discards::Zero,
+            Self::Ignore => Discards::Ignore,
+        }
+    }
+}
+
+/// `--discard` of `verify`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerifyDiscardArg {
+    /// It has left zeros
+    Zero,
+    /// It has left what was there
+    Ignore,
+}
+
+impl From<VerifyDiscardArg> for Discards {
+    fn from(arg: VerifyDiscardArg) -> Self {
+        match arg {
+            VerifyDiscardArg::Zero => Self::Zero,
+            VerifyDiscardArg::Ignore => Self::Ignore,
+        }
+    }
+}
+
+fn parse_sector_size(text: &str) -> Result<SectorSize, String> {
+    let size: Size = text.parse().map_err(|error| format!("{error}"))?;
+    let bytes = u32::try_from(size.bytes()).map_err(|_| "a sector has at most 8388608 bytes".to_owned())?;
+    SectorSize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+fn parse_extent(text: &str) -> Result<Extent, String> {
+    let (sector, nr_sectors) = text.split_once('+').unwrap_or((text, "1"));
+    let number = |text: &str| text.parse::<u64>().ok();
+    let extent = number(sector).zip(number(nr_sectors)).and_then(|(sector, nr)| Extent::new(sector, nr));
+    extent
+        .filter(|extent| !extent.is_empty())
+        .ok_or_else(|| "expected SECTOR or SECTOR+NR in log sectors, such as 2048 or 2048+16".to_owned())
+}
+
+const AFTER_HELP: &str = "\
+A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
+  N            so many entries are applied (entry 0 is in at 1)
+  start, end   none, all
+  flush:K      just behind the K-th flush; -1 is the last one
+  fua:K        just behind the K-th FUA write
+  mark:NAME    just behind a mark; mark:NAME#J where the name is not unique
+and ~N is N entries before it, +N behind it. In NAME the characters ~ + # % are written %7E %2B %23 %25.
+
+Exit codes: 0 done, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error, 130 interrupted.
+
+Start with:  logwrites demo";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  logwrites demo               in a temporary folder
+  logwrites demo try-it        in a new folder of that name";
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  printf 'write -P 0xaa 0 4k\\nflush\\nmark one\\n' | logwrites record disk.img --create 16M --log disk.log
+  logwrites record disk.img --log disk.log --script changes.txt
+  logwrites record --base golden.img --log run.log --script changes.txt
+  logwrites record disk.img --log small.log --log-size 1M --superblock barrier --script changes.txt
+
+Scripts have one command a line:
+  write [-P BYTE] [-f] OFF LEN       write [-z [-u]] [-f] OFF LEN       writev [-P BYTE] [-f] OFF LEN...
+  discard OFF LEN                    flush                              read [-P BYTE] OFF LEN
+  mark NAME                          # a comment
+Sizes as in qemu-io: 4096, 0x1000, 4k, 1.5M.";
+
+const INFO_EXAMPLES: &str = "\
+Examples:
+  logwrites info disk.log
+  logwrites info disk.log --json | jq .touched_end_bytes";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  logwrites ls disk.log
+  logwrites ls disk.log --from mark:mkfs --to flush:3
+  logwrites ls disk.log --flag fua --touching 2048+8
+  logwrites ls disk.log --json | jq -c 'select(.payload_bytes > 1048576)'";
+
+const MARKS_EXAMPLES: &str = "\
+Examples:
+  logwrites marks disk.log
+  logwrites marks disk.log --json | jq -r .point";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  logwrites replay disk.log --size 64M --output then.img --at mark:mkfs
+  logwrites replay disk.log --base base.img --output crash.img --at flush:-1
+  logwrites replay disk.log --onto work.img --from flush:3 --at flush:4
+  logwrites replay disk.log --base base.img --onto work.img --from end --at mark:mkfs      back in time";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  logwrites verify disk.log
+  logwrites verify disk.log --base base.img --final disk.img";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn extents_are_sectors() {
+        assert_eq!(parse_extent("8+16").ok(), Extent::new(8, 16));
+        assert_eq!(parse_extent("8").ok(), Extent::new(8, 1));
+        for text in ["", "+", "8+", "8+0", "8k", "-1", "18446744073709551615+2"] {
+            assert!(parse_extent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sector_sizes_are_sizes() {
+        assert_eq!(parse_sector_size("4k").ok(), Some(SectorSize::B4096));
+        for text in ["0", "513", "16M", "4294967808", "x"] {
+            assert!(parse_sector_size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! `logwrites demo`: the main job, on a real file system, with nothing else installed.
+//!
+//! A FAT volume is made and used through the recorder, with a mark at each step. Then the tool itself shows what the log
+//! has, brings an earlier moment back, and checks it against the files as they were.
+
+mod disk;
+mod volume;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use self::disk::RecordedDisk;
+use self::volume::{Files, Volume};
+use crate::args::{Args, Demo};
+use crate::device::{Access, Disk};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::output::{stdout, style};
+
+pub(super) fn run(args: &Demo) -> anyhow::Result<()> {
+    let dir = folder(args.dir.as_deref())?;
+    let paths = Paths::new(&dir);
+    say(&format!(
+        "A FAT volume is made on {}, and used. Every write goes through the recorder into {}.",
+        paths.disk.display(),
+        paths.log.display()
+    ))?;
+    let history = record(&paths)?;
+    say("\nThat is done. What has the log got?")?;
+    show(&["info", &text(&paths.log)])?;
+    show(&["marks", &text(&paths.log)])?;
+    say(&format!(
+        "\nThe photo was deleted before the end. Back to the moment of mark {}, then:",
+        style::paint(style::MARK, CHOSEN)
+    ))?;
+    let at = format!("mark:{CHOSEN}");
+    show(&[
+        "replay",
+        &text(&paths.log),
+        "--base",
+        &text(&paths.base),
+        "--output",
+        &text(&paths.then),
+        "--at",
+        &at,
+    ])?;
+    compare(&paths.then, &history)?;
+    say("\nAnd with everything that the log has, the base becomes the disk as it is now:")?;
+    show(&["verify", &text(&paths.log), "--base", &text(&paths.base), "--final", &text(&paths.disk)])?;
+    next_steps(&paths)
+}
+
+/// The files at each mark.
+type History = Vec<(&'static str, Files)>;
+
+/// Makes the volume and uses it, a mark at each step.
+fn record(paths: &Paths) -> anyhow::Result<History> {
+    create(&paths.base)?;
+    let mut disk = RecordedDisk::create(&paths.disk, &paths.log, DISK_BYTES)?;
+    let mut history = History::new();
+    for (mark, what, step) in STEPS {
+        interrupt::check("; the log holds every step so far")?;
+        let before = disk.nr_entries();
+        step(&mut disk).with_context(|| format!("{}: {what}", paths.disk.display()))?;
+        disk.mark(mark)?;
+        history.push((mark, Volume::files(&mut disk)?));
+        let line = format!(
+            "  {:<12} {what}: {} entries",
+            style::paint(style::MARK, format!("{mark:<12}")),
+            disk.nr_entries() - before
+        );
+        say(&line)?;
+    }
+    disk.close()?;
+    Ok(history)
+}
+
+type Step = fn(&mut RecordedDisk) -> anyhow::Result<()>;
+
+const STEPS: [(&str, &str, Step); 4] = [
+    ("mkfs", "a FAT volume of 8 MiB", Volume::format),
+    (CHOSEN, "notes.txt and photo.raw are written", |disk| {
+        Volume::change(disk, |volume| {
+            volume.write("notes.txt", b"buy milk\n")?;
+            volume.write("photo.raw", &photo())
+        })
+    }),
+    ("edited", "notes.txt is overwritten, a folder is made", |disk| {
+        Volume::change(disk, |volume| {
+            volume.write("notes.txt", b"buy oat milk, call Ada\n")?;
+            volume.make_folder("letters")?;
+            volume.write("letters/to-ada.txt", b"Dear Ada, ...\n")
+        })
+    }),
+    ("deleted", "photo.raw is deleted by mistake", |disk| {
+        Volume::change(disk, |volume| volume.remove("photo.raw"))
+    }),
+];
+
+/// Compares the files of a replayed image with those that were there at the mark.
+fn compare(image: &Path, history: &History) -> anyhow::Result<()> {
+    let (_, expected) = history.iter().find(|(mark, _)| *mark == CHOSEN).context("the step has its mark")?;
+    let (_, last) = history.last().context("there were steps")?;
+    let found = volume::files_of_image(image)?;
+    for (name, content) in &found {
+        let verdict = if expected.get(name) == Some(content) {
+            style::paint(style::GOOD, "as it was")
+        } else {
+            style::paint(style::ERROR, "different")
+        };
+        let now = match last.get(name) {
+            None => ", now deleted",
+            Some(now) if now != content => ", now changed",
+            Some(_) => "",
+        };
+        say(&format!("  {name:<12} {:>7} bytes  {verdict}{now}", content.len()))?;
+    }
+    if found == *expected {
+        return Ok(());
+    }
+    Err(Failure::Check(format!("{} has other files than there were at the mark", image.display())).into())
+}
+
+fn next_steps(paths: &Paths) -> anyhow::Result<()> {
+    say("\nTo try next:")?;
+    let (log, base) = (paths.log.display(), paths.base.display());
+    for command in [
+        format!("ls {log} --from mark:edited"),
+        format!("replay {log} --base {base} --output {}/crash.img --at mark:edited~1", paths.dir.display()),
+        format!("replay {log} --base {base} --onto {} --from end --at mark:mkfs", paths.disk.display()),
+        "record --help".to_owned(),
+    ] {
+        say(&format!("  {}", style::paint(style::HEADING, format!("logwrites {command}"))))?;
+    }
+    Ok(())
+}
+
+/// Shows a command line and runs it.
+fn show(words: &[&str]) -> anyhow::Result<()> {
+    let line = format!("\n$ logwrites {}", words.join(" "));
+    say(&style::paint(style::HEADING, line).to_string())?;
+    super::run(&Args::try_parse_from(["logwrites"].iter().chain(words))?)
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = stdout();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// The folder of the demo: a new one.
+fn folder(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match asked {
+        Some(dir) => {
+            std::fs::create_dir(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+            Ok(dir.to_owned())
+        }
+        // It stays: the commands to try next are about it.
+        None => Ok(tempfile::Builder::new().prefix("logwrites-demo-").tempdir()?.keep()),
+    }
+}
+
+struct Paths {
+    dir: PathBuf,
+    base: PathBuf,
+    disk: PathBuf,
+    log: PathBuf,
+    then: PathBuf,
+}
+
+impl Paths {
+    fn new(dir: &Path) -> Self {
+        let at = |name| dir.join(name);
+        Self {
+            dir: dir.to_owned(),
+            base: at("base.img"),
+            disk: at("disk.img"),
+            log: at("disk.log"),
+            then: at("then.img"),
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn create(path: &Path) -> anyhow::Result<()> {
+    Ok(Disk::open(path, Access::CreateNew)?.set_len(DISK_BYTES)?)
+}
+
+/// Bytes that nobody mistakes for zeros.
+fn photo() -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        u8::try_from(state >> 24).unwrap_or(0)
+    };
+    (0..150_000).map(|_| next()).collect()
+}
+
+/// The mark to which the demo goes back.
+const CHOSEN: &str = "first-files";
+
+const DISK_BYTES: u64 = 8 << 20;

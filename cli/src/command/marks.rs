@@ -1,0 +1,54 @@
+//! `logwrites marks`: the marks of a log, and the points that name them.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use logwrites_core::history::{Index, Mark};
+
+use super::ls::printable;
+use crate::args::Marks;
+use crate::log::Log;
+use crate::output::json::MarkJson;
+use crate::output::{print_json, stdout, style};
+use crate::point::{Anchor, Nth};
+
+pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let mut out = stdout();
+    let mut points = Points::new(log.index());
+    if !args.json {
+        let heading = format!("{:>9}  {:<40} text", "entry", "point");
+        writeln!(out, "{}", style::paint(style::HEADING, heading))?;
+    }
+    for mark in log.index().marks() {
+        let point = points.next(&mark).to_string();
+        if args.json {
+            print_json(&mut out, &MarkJson::new(&mark, point))?;
+        } else {
+            let point = style::paint(style::MARK, format!("{point:<40}"));
+            writeln!(out, "{:>9}  {point} {}", mark.entry, printable(mark.text))?;
+        }
+    }
+    out.flush()?;
+    log.check_whole()
+}
+
+/// The shortest point for each mark, given in log order.
+struct Points<'a> {
+    index: &'a Index,
+    seen: HashMap<&'a [u8], i64>,
+}
+
+impl<'a> Points<'a> {
+    fn new(index: &'a Index) -> Self {
+        Self { index, seen: HashMap::new() }
+    }
+
+    fn next(&mut self, mark: &Mark<'a>) -> Anchor {
+        let seen = self.seen.entry(mark.text).or_insert(0);
+        *seen += 1;
+        let is_unique = self.index.marks_named(mark.text).len() == 1;
+        let nth = if is_unique { None } else { Nth::new(*seen) };
+        Anchor::Mark { name: mark.text.into(), nth }
+    }
+}

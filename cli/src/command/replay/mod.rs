@@ -1,0 +1,162 @@
+//! `logwrites replay`: the disk as it was at a point.
+//!
+//! The extent map at the point says where every byte comes from, so that each is written once, in the order of the disk;
+//! what a later entry overwrote is never read.
+
+mod image;
+mod job;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use indicatif::BinaryBytes;
+use logwrites_core::Extent;
+use logwrites_core::history::{Discards, ExtentMap, Index, Piece, Source};
+
+use self::image::NewImage;
+use self::job::{Job, Zeros};
+use super::{len_of, same_file};
+use crate::args::{DiscardArg, Replay};
+use crate::device::{Access, Disk, DiskError};
+use crate::error::Failure;
+use crate::log::{Default, Log};
+use crate::output::json::ReplayJson;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let at = log.resolve(args.at.as_ref(), Default::End)?;
+    let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
+    let (done, target) = match (&args.output, &args.onto) {
+        (Some(output), _) => (make(args, log, base.as_ref(), output, at)?, output),
+        (None, Some(onto)) => (change(args, log, base.as_ref(), onto, at)?, onto),
+        (None, None) => return Err(Failure::Usage("either --output or --onto is needed".to_owned()).into()),
+    };
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &done)?;
+    } else {
+        report(&mut out, &done, target)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Makes a new image.
+fn make(args: &Replay, log: Log, base: Option<&Disk>, output: &Path, at: u64) -> anyhow::Result<ReplayJson> {
+    if args.discard == DiscardArg::Pass {
+        let message = "--discard pass needs --onto DEVICE: there is nothing to discard in a new image";
+        return Err(Failure::Usage(message.to_owned()).into());
+    }
+    let len_bytes = match (base, args.size) {
+        (Some(base), _) => len_of(base)?,
+        (None, Some(size)) => size.bytes(),
+        (None, None) => {
+            let message =
+                "what was on the disk before the log? Name --base BASE, or --size SIZE if it was all zeros";
+            return Err(Failure::Usage(message.to_owned()).into());
+        }
+    };
+    log.check_fits(at, len_bytes, base.map_or(output, Disk::path))?;
+    let new = NewImage::create(output, len_bytes, args.force, base, &log)?;
+    let (log_disk, index) = log.into_parts();
+    let map = index.map_at(at, args.discard.leaves());
+    let is_shared = base.is_some_and(|base| new.disk.share_all_of(base));
+    let job = Job {
+        target: &new.disk,
+        log: &log_disk,
+        base,
+        sector_size: index.sector_size(),
+        zeros: Zeros::Hole,
+        is_blank: !is_shared,
+    };
+    let whole = Extent::between(0, index.sector_size().sectors_for(len_bytes));
+    let mut pieces: Vec<Piece> = map.pieces(whole).collect();
+    // The base shows through a shared image, and zeros through a new one.
+    pieces.retain(|piece| match piece.source {
+        None => !is_shared && base.is_some(),
+        Some(Source::Zeros { .. }) => is_shared,
+        Some(Source::Log { .. }) => true,
+    });
+    let done = job.run(&pieces, &index, at)?;
+    new.keep();
+    Ok(done)
+}
+
+/// Changes a disk in place.
+fn change(args: &Replay, log: Log, base: Option<&Disk>, onto: &Path, at: u64) -> anyhow::Result<ReplayJson> {
+    let target = Disk::open(onto, Access::Write)?;
+    let from = log.resolve(args.from.as_ref(), Default::Start)?;
+    let len_bytes = len_of(&target)?;
+    log.check_fits(from.max(at), len_bytes, onto)?;
+    target.lock().map_err(|error| DiskError::new("lock", onto, error))?;
+    if target.is_same(&Disk::open(log.path(), Access::Read)?)? {
+        return Err(same_file(onto, log.path()).into());
+    }
+    let (log_disk, index) = log.into_parts();
+    let discards = args.discard.leaves();
+    let pieces = if from <= at {
+        forward(&index, from, at, discards)
+    } else {
+        let Some(base) = base else {
+            return Err(Failure::Usage(format!(
+                "going back from point {from} to {at} needs --base BASE: what was on the disk before the log"
+            ))
+            .into());
+        };
+        if len_of(base)? != len_bytes {
+            let message = format!("{} and {} have different sizes", base.path().display(), onto.display());
+            return Err(Failure::Malformed(message).into());
+        }
+        backward(&index, from, at, discards)
+    };
+    let zeros = if args.discard == DiscardArg::Pass { Zeros::Discard } else { Zeros::Zero };
+    let job = Job {
+        target: &target,
+        log: &log_disk,
+        base,
+        sector_size: index.sector_size(),
+        zeros,
+        is_blank: false,
+    };
+    job.run(&pieces, &index, at)
+}
+
+/// What the entries between two points leave.
+fn forward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
+    touched(index, from, at, discards)
+        .runs()
+        .map(|run| Piece { extent: run.extent, source: Some(run.source) })
+        .collect()
+}
+
+/// What stood, at the earlier point, where the entries between the two have been.
+fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
+    let then = index.map_at(at, discards);
+    touched(index, at, from, discards)
+        .runs()
+        .flat_map(|run| then.pieces(run.extent).collect::<Vec<_>>())
+        .collect()
+}
+
+fn touched(index: &Index, from: u64, to: u64, discards: Discards) -> ExtentMap {
+    let mut map = ExtentMap::new(index.sector_size());
+    for entry in index.entries(from..to) {
+        map.apply(&entry, discards);
+    }
+    map
+}
+
+fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<()> {
+    let target = style::paint(style::HEADING, target.display());
+    write!(out, "{target} is the disk at point {}", done.point)?;
+    if let Some(mark) = &done.last_mark {
+        write!(out, ", behind mark {}", style::paint(style::MARK, mark))?;
+    }
+    writeln!(
+        out,
+        ": {} from the log, {} zeroed, {} from the base",
+        BinaryBytes(done.log_bytes),
+        BinaryBytes(done.zero_bytes),
+        BinaryBytes(done.base_bytes)
+    )
+}

@@ -1,0 +1,206 @@
+//! `logwrites verify`: whether a log is whole, and whether a base and the log make an image.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use logwrites_core::Extent;
+use logwrites_core::history::{Discards, ExtentMap, Index, Source};
+
+use super::len_of;
+use crate::args::Verify;
+use crate::device::{Access, Disk, DiskError, View};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::log::Log;
+use crate::output::json::VerifyJson;
+use crate::output::progress::Progress;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Verify) -> anyhow::Result<()> {
+    let mut log = Log::open(&args.log)?;
+    let mut found = VerifyJson {
+        readable_entries: log.index().nr_entries(),
+        nr_entries: log.index().superblock().nr_entries,
+        error: log.broken().map(|error| error.to_string()),
+        ..VerifyJson::default()
+    };
+    let broken = log.check_whole();
+    if broken.is_ok() {
+        found.tail_entries = log.tail()?.nr_entries();
+    }
+    let differs = match (&broken, &args.base, &args.final_image) {
+        (Ok(()), Some(base), Some(image)) => {
+            let base = Disk::open(base, Access::Read)?;
+            let image = Disk::open(image, Access::Read)?;
+            compare(log, &base, &image, args.discard.into(), &mut found)?
+        }
+        _ => None,
+    };
+    found.ok = broken.is_ok() && differs.is_none();
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &found)?;
+    } else {
+        print(&mut out, args, &found)?;
+    }
+    out.flush()?;
+    broken?;
+    differs.map_or(Ok(()), |message| Err(Failure::Check(message).into()))
+}
+
+/// Compares base + log with an image; gives the first difference, for people.
+fn compare(
+    log: Log,
+    base: &Disk,
+    image: &Disk,
+    discards: Discards,
+    found: &mut VerifyJson,
+) -> anyhow::Result<Option<String>> {
+    let len_bytes = len_of(base)?;
+    if len_of(image)? != len_bytes {
+        return Ok(Some(format!(
+            "{} has {} bytes, {} has {len_bytes}",
+            image.path().display(),
+            len_of(image)?,
+            base.path().display()
+        )));
+    }
+    log.check_fits(log.index().nr_entries(), len_bytes, base.path())?;
+    let (log_disk, index) = log.into_parts();
+    let map = index.map_at(index.nr_entries(), discards);
+    let indeterminate = indeterminate(&index, discards);
+    let sector_size = index.sector_size();
+    found.indeterminate_bytes =
+        Some(indeterminate.runs().map(|run| sector_size.bytes_of(run.extent.nr_sectors())).sum());
+    let comparison =
+        Comparison { image, view: View { base: Some(base), log: &log_disk, map: &map }, indeterminate };
+    let differences = comparison.run(len_bytes)?;
+    found.compared_bytes = Some(len_bytes - found.indeterminate_bytes.unwrap_or(0));
+    found.different_sectors = Some(differences.nr_sectors);
+    let Some(first_bytes) = differences.first_bytes else {
+        return Ok(None);
+    };
+    found.first_difference_bytes = Some(first_bytes);
+    let source = map.get(first_bytes / sector_size.bytes());
+    let writer = source.and_then(|source| match source {
+        Source::Log { offset_bytes } | Source::Zeros { entry_offset_bytes: offset_bytes } => {
+            index.entry_at(offset_bytes)
+        }
+    });
+    found.first_difference_entry = writer;
+    let from = match writer {
+        Some(entry) => format!("entry {entry} wrote what should be there"),
+        None => format!("no entry touches it, so {} has what should be there", base.path().display()),
+    };
+    Ok(Some(format!(
+        "{} differs from base and log first at byte {first_bytes} (sector {}), in {} sectors in all; {from}",
+        image.path().display(),
+        first_bytes / sector_size.bytes(),
+        differences.nr_sectors
+    )))
+}
+
+/// The extents to which a write failed and that nothing has overwritten since.
+fn indeterminate(index: &Index, discards: Discards) -> ExtentMap {
+    let mut map = ExtentMap::new(index.sector_size());
+    let mut marks =
+        index.marks().filter_map(|mark| mark.indeterminate().map(|extent| (mark.entry, extent))).peekable();
+    let Some((first, _)) = marks.peek() else {
+        return map;
+    };
+    for entry in index.entries(*first..index.nr_entries()) {
+        if let Some((_, extent)) = marks.next_if(|(number, _)| *number == entry.index) {
+            map.insert(extent, Source::Zeros { entry_offset_bytes: entry.offset_bytes });
+        } else if discards == Discards::Zero
+            || !entry.flags().contains(logwrites_core::format::Flags::DISCARD)
+        {
+            map.remove(entry.extent());
+        }
+    }
+    map
+}
+
+struct Comparison<'a> {
+    image: &'a Disk,
+    view: View<'a>,
+    indeterminate: ExtentMap,
+}
+
+struct Differences {
+    first_bytes: Option<u64>,
+    nr_sectors: u64,
+}
+
+impl Comparison<'_> {
+    fn run(&self, len_bytes: u64) -> anyhow::Result<Differences> {
+        let sector_size = self.view.map.sector_size();
+        let step_sectors = (STEP_BYTES / sector_size.bytes()).max(1);
+        let end = len_bytes / sector_size.bytes();
+        let mut progress = Progress::bytes("comparing", len_bytes);
+        let mut differences = Differences { first_bytes: None, nr_sectors: 0 };
+        let (mut expected, mut actual) = (Vec::new(), Vec::new());
+        let mut sector = 0;
+        while sector < end {
+            interrupt::check("")?;
+            let extent = Extent::between(sector, end.min(sector + step_sectors));
+            let len = usize::try_from(sector_size.bytes_of(extent.nr_sectors()))
+                .context("a step fits in memory")?;
+            expected.resize(len, 0);
+            actual.resize(len, 0);
+            let start_bytes = sector_size.bytes_of(sector);
+            self.view.read(extent, &mut expected).context("cannot read the log or the base")?;
+            self.image
+                .read_at(start_bytes, &mut actual)
+                .map_err(|error| DiskError::new("read", self.image.path(), error))?;
+            if expected != actual {
+                self.note(extent, &expected, &actual, &mut differences);
+            }
+            sector = extent.end();
+            progress.set(sector_size.bytes_of(sector));
+        }
+        Ok(differences)
+    }
+
+    fn note(&self, extent: Extent, expected: &[u8], actual: &[u8], differences: &mut Differences) {
+        let sector_size = self.view.map.sector_size();
+        let sector_len = usize::try_from(sector_size.bytes()).unwrap_or(usize::MAX);
+        let sectors = expected.chunks(sector_len).zip(actual.chunks(sector_len));
+        for (sector, (expected, actual)) in (extent.sector()..).zip(sectors) {
+            if expected == actual || self.indeterminate.get(sector).is_some() {
+                continue;
+            }
+            differences.nr_sectors += 1;
+            let in_sector = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
+            let at_bytes = sector_size.bytes_of(sector) + u64::try_from(in_sector).unwrap_or(0);
+            differences.first_bytes.get_or_insert(at_bytes);
+        }
+    }
+}
+
+fn print(out: &mut impl Write, args: &Verify, found: &VerifyJson) -> std::io::Result<()> {
+    let log = args.log.display();
+    if found.ok {
+        write!(out, "{} {log}: {} entries", style::paint(style::GOOD, "ok"), found.nr_entries)?;
+        if let Some(bytes) = found.compared_bytes {
+            write!(out, ", and base and log make the image ({bytes} bytes compared)")?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(bytes) = found.indeterminate_bytes.filter(|bytes| *bytes > 0) {
+        writeln!(
+            out,
+            "{bytes} bytes were left out: a write to them failed, and nothing has overwritten them since"
+        )?;
+    }
+    if found.tail_entries > 0 {
+        writeln!(
+            out,
+            "{}: {} whole entries seem to stand behind the last one that the superblock counts",
+            style::paint(style::WARNING, "note"),
+            found.tail_entries
+        )?;
+    }
+    Ok(())
+}
+
+const STEP_BYTES: u64 = 1 << 20;

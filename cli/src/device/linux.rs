@@ -1,0 +1,118 @@
+//! What Linux does better than plain reads and writes: vectored I/O at an offset, holes, shared storage, copies inside
+//! the kernel.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
+use rustix::io::Errno;
+
+pub(super) fn is_block_device(metadata: &Metadata) -> bool {
+    metadata.file_type().is_block_device()
+}
+
+pub(super) fn block_device_len(file: &File) -> io::Result<u64> {
+    Ok(rustix::fs::seek(file, SeekFrom::End(0))?)
+}
+
+pub(super) fn is_same(a: &File, _: &Path, b: &File, _: &Path) -> io::Result<bool> {
+    let (a, b) = (a.metadata()?, b.metadata()?);
+    if is_block_device(&a) && is_block_device(&b) {
+        return Ok(a.rdev() == b.rdev());
+    }
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset_bytes)
+}
+
+pub(super) fn write_vectored_at(file: &File, slices: &[IoSlice<'_>], offset_bytes: u64) -> io::Result<usize> {
+    let slices = slices.get(..slices.len().min(IOV_MAX)).unwrap_or_default();
+    Ok(rustix::io::pwritev(file, slices, offset_bytes)?)
+}
+
+/// False if the file system cannot, and zeros must be written.
+pub(super) fn zero_range(
+    file: &File,
+    offset_bytes: u64,
+    len_bytes: u64,
+    may_unmap: bool,
+) -> io::Result<bool> {
+    if may_unmap && punch_hole(file, offset_bytes, len_bytes)? {
+        return Ok(true);
+    }
+    supported(rustix::fs::fallocate(
+        file,
+        FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE,
+        offset_bytes,
+        len_bytes,
+    ))
+}
+
+/// On a block device the kernel writes zeros itself where a discard would not make them.
+pub(super) fn punch_hole(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
+    supported(rustix::fs::fallocate(
+        file,
+        FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+        offset_bytes,
+        len_bytes,
+    ))
+}
+
+/// Copies as much as the kernel does by itself, and gives how many bytes that were.
+pub(super) fn copy(
+    source: &File,
+    source_offset_bytes: u64,
+    target: &File,
+    target_offset_bytes: u64,
+    len_bytes: u64,
+) -> io::Result<u64> {
+    let (mut from, mut to) = (source_offset_bytes, target_offset_bytes);
+    while from - source_offset_bytes < len_bytes {
+        let rest = len_bytes - (from - source_offset_bytes);
+        let len = usize::try_from(rest).unwrap_or(usize::MAX);
+        match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), len) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF | Errno::PERM) => {
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(from - source_offset_bytes)
+}
+
+pub(super) fn share_all(source: &File, target: &File) -> bool {
+    rustix::fs::ioctl_ficlone(target, source).is_ok()
+}
+
+pub(super) fn next_data(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Result<Option<Range<u64>>> {
+    let start = match rustix::fs::seek(file, SeekFrom::Data(offset_bytes)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(offset_bytes..len_bytes)),
+        Err(error) => return Err(error.into()),
+    };
+    let end = rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap_or(len_bytes);
+    Ok((start < len_bytes).then(|| start..end.min(len_bytes)))
+}
+
+pub(super) fn will_read_sequentially(file: &File) {
+    // Only advice: what it answers does not matter.
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
+}
+
+fn supported(result: rustix::io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::INVAL) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const IOV_MAX: usize = 1024;

@@ -1,0 +1,19 @@
+//! All I/O of the operating system: images, block devices, logs.
+//!
+//! What every system has is in [`disk`]; what makes it fast or sparse on Linux is in `linux`, and `portable` does the
+//! same with plain reads and writes elsewhere. Nothing outside this room opens, reads or writes a file of a person's.
+
+mod disk;
+mod log;
+mod view;
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod system;
+#[cfg(not(target_os = "linux"))]
+#[path = "portable.rs"]
+mod system;
+
+pub use disk::{Access, Disk, DiskError};
+pub use log::{LogFile, LogSource};
+pub use view::View;

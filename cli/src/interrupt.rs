@@ -1,0 +1,34 @@
+//! Ctrl-C, and a request to terminate: a flag that long work looks at, so that it can end well.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Failure;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a first Ctrl-C asks, and a second one ends the process at once.
+///
+/// # Errors
+/// The system's, if it has no such signals.
+pub fn install() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(|| {
+        if REQUESTED.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "the person insists")]
+            std::process::exit(130);
+        }
+    })
+}
+
+/// Whether an end was asked for.
+#[must_use]
+pub fn is_requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
+}
+
+/// Ends the work if that was asked for; `outcome` says how things stand, as in "; nothing was changed".
+///
+/// # Errors
+/// [`Failure::Interrupted`] if so.
+pub fn check(outcome: &str) -> Result<(), Failure> {
+    if is_requested() { Err(Failure::Interrupted(outcome.to_owned())) } else { Ok(()) }
+}

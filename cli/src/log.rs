@@ -1,0 +1,234 @@
+//! A log as a command finds it: its index, as far as it can be read.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use logwrites_core::Extent;
+use logwrites_core::format::Flags;
+use logwrites_core::history::Index;
+use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, Tail};
+
+use crate::device::{Disk, LogSource};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::output::progress::Progress;
+use crate::point::{Anchors, Point};
+
+/// A log, read up to its end or to the first entry that cannot be read.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    reader: Reader<LogSource>,
+    index: Index,
+    broken: Option<Malformed>,
+}
+
+impl Log {
+    /// Reads the headers of a log.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no log. An entry that is none is no error yet; see
+    /// [`check_whole`](Self::check_whole).
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut reader = open(path)?;
+        let mut index = Index::new(reader.superblock());
+        let broken = walk(path, &mut reader, |reader, entry, text| index.push_from(reader, entry, text))?;
+        Ok(Self { path: path.to_owned(), reader, index, broken })
+    }
+
+    /// Where it is, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its entries and marks, as far as they can be read.
+    #[must_use]
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// What ended the reading before the end.
+    #[must_use]
+    pub const fn broken(&self) -> Option<Malformed> {
+        self.broken
+    }
+
+    /// The point that `point` means, `default` where there is none.
+    ///
+    /// # Errors
+    /// If the log has no such point, or cannot be read up to it.
+    pub fn resolve(&self, point: Option<&Point>, default: Default) -> anyhow::Result<u64> {
+        let counts_from_end = match point {
+            Some(point) => point.anchor.counts_from_end(),
+            None => default == Default::End,
+        };
+        if counts_from_end {
+            self.check_whole()?;
+        }
+        match (point, default) {
+            (None, Default::Start) => Ok(0),
+            (None, Default::End) => Ok(self.index.nr_entries()),
+            (Some(point), _) => point.resolve(&self.index).or_else(|error| {
+                // The part that cannot be read may have it.
+                self.check_whole()?;
+                Err(error).with_context(|| self.path.display().to_string())
+            }),
+        }
+    }
+
+    /// Nothing, if the whole log could be read.
+    ///
+    /// # Errors
+    /// Which entry could not, and what can be done without it.
+    pub fn check_whole(&self) -> anyhow::Result<()> {
+        let Some(broken) = self.broken else {
+            return Ok(());
+        };
+        let hint = format!(
+            "{}: {} of {} entries can be read; name a point up to {} to use those",
+            self.path.display(),
+            self.index.nr_entries(),
+            self.index.superblock().nr_entries,
+            self.index.nr_entries(),
+        );
+        Err(anyhow::Error::new(broken).context(hint))
+    }
+
+    /// Looks behind the entries that the superblock counts. To be asked of a whole log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn tail(&mut self) -> anyhow::Result<Tail> {
+        let path = self.path.display().to_string();
+        self.reader.tail().with_context(|| path)
+    }
+
+    /// The log's disk, to read payloads from, and its index.
+    #[must_use]
+    pub fn into_parts(self) -> (Disk, Index) {
+        (self.reader.into_inner().into_disk(), self.index)
+    }
+
+    /// Checks that the entries up to `point` stay on a disk of `len_bytes`.
+    ///
+    /// # Errors
+    /// Which entry does not, and how large the disk must be.
+    pub fn check_fits(&self, point: u64, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
+        let sector_size = self.index.sector_size();
+        if !sector_size.is_aligned(len_bytes) {
+            return Err(Failure::Malformed(format!(
+                "{} has {len_bytes} bytes, which is no multiple of the log's sector size {sector_size}",
+                disk.display(),
+            )));
+        }
+        let mut beyond = self.index.entries(0..point).filter(|entry| {
+            !entry.extent().is_empty() && sector_size.bytes_of(entry.extent().end()) > len_bytes
+        });
+        let Some(first) = beyond.next() else {
+            return Ok(());
+        };
+        let needed_sectors = beyond.map(|entry| entry.extent().end()).fold(first.extent().end(), u64::max);
+        Err(Failure::Malformed(format!(
+            "the log reaches beyond {}, which has {len_bytes} bytes: entry {} at byte {} of the log covers sectors {} \
+             of {sector_size} bytes; a disk of at least {} bytes is needed",
+            disk.display(),
+            first.index,
+            first.offset_bytes,
+            Range(first.extent()),
+            sector_size.bytes_of(needed_sectors),
+        )))
+    }
+}
+
+/// What a point means where none is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// Before the first entry.
+    Start,
+    /// Behind the last.
+    End,
+}
+
+impl Anchors for Index {
+    fn nr_entries(&self) -> u64 {
+        self.nr_entries()
+    }
+
+    fn flushes(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.flagged(Flags::FLUSH)
+    }
+
+    fn fuas(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.flagged(Flags::FUA)
+    }
+
+    fn marks_named(&self, name: &[u8]) -> impl Iterator<Item = u64> {
+        self.marks_named(name)
+    }
+
+    fn mark_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.marks().map(|mark| mark.text)
+    }
+}
+
+/// Opens a log and reads its superblock.
+///
+/// # Errors
+/// If it cannot be read or is no log.
+pub fn open(path: &Path) -> anyhow::Result<Reader<LogSource>> {
+    let source = LogSource::open(path)?;
+    let is_empty = source.len_bytes() == 0;
+    Reader::open(source).map_err(|error| match error {
+        OpenError::Superblock(_) if is_empty => Failure::Malformed(format!(
+            "{} is empty: nothing was logged to it (QEMU leaves such a file after a session without writes)",
+            path.display(),
+        ))
+        .into(),
+        OpenError::Superblock(error) => anyhow::Error::new(error).context(path.display().to_string()),
+        OpenError::Io(error) => anyhow::Error::new(error).context(format!("cannot read {}", path.display())),
+    })
+}
+
+/// Walks over all entries of a log with a progress bar, and gives what ended the walk before its end.
+///
+/// # Errors
+/// If the log cannot be read, or the person interrupts.
+pub fn walk(
+    path: &Path,
+    reader: &mut Reader<LogSource>,
+    mut visit: impl FnMut(
+        &mut Reader<LogSource>,
+        &logwrites_core::reader::Entry,
+        &mut Vec<u8>,
+    ) -> Result<(), ReadError<std::io::Error>>,
+) -> anyhow::Result<Option<Malformed>> {
+    let nr_entries = reader.superblock().nr_entries;
+    let mut progress = Progress::count("reading", nr_entries);
+    let mut text = Vec::new();
+    loop {
+        let step = reader.next_entry().and_then(|entry| match entry {
+            Some(entry) => visit(reader, &entry, &mut text).map(|()| Some(entry)),
+            None => Ok(None),
+        });
+        match step {
+            Ok(Some(entry)) if entry.index.is_multiple_of(4096) => {
+                interrupt::check("")?;
+                progress.set(entry.index);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(ReadError::Malformed(malformed)) => return Ok(Some(malformed)),
+            Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
+        }
+    }
+}
+
+/// Sectors as a range that people read: first and last.
+struct Range(Extent);
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.0.sector(), self.0.end() - 1)
+    }
+}

@@ -1,0 +1,250 @@
+//! The objects that `--json` prints, one a line. Every front end uses these names.
+//!
+//! Numbers of bytes end in `_bytes`, numbers of log sectors in `_sectors`; `sector` and `entry` are positions, counted
+//! from 0.
+
+use logwrites_core::format::Flags;
+use logwrites_core::history::Mark;
+use logwrites_core::reader::{Entry, Tail};
+use serde::Serialize;
+
+use super::style::FLAG_WORDS;
+
+/// An entry, as `ls` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EntryJson {
+    /// Its number.
+    pub entry: u64,
+    /// Where in the log its header stands.
+    pub offset_bytes: u64,
+    /// Where on the disk it belongs, in log sectors.
+    pub sector: u64,
+    /// How much of the disk it covers, in log sectors.
+    pub nr_sectors: u64,
+    /// The same in bytes.
+    pub len_bytes: u64,
+    /// How much of it stands in the log.
+    pub payload_bytes: u64,
+    /// `flush`, `fua`, `discard`, `mark`, `metadata`; none for a plain write.
+    pub flags: Vec<&'static str>,
+    /// The flags as the number in the log.
+    pub flags_bits: u64,
+    /// The text of a mark. What is not UTF-8 in it is replaced, and all of it stands in `mark_hex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// The bytes of a mark that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark_hex: Option<String>,
+}
+
+impl EntryJson {
+    /// An entry and, for a mark, its text.
+    #[must_use]
+    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&[u8]>) -> Self {
+        let payload = entry.payload();
+        Self {
+            entry: entry.index,
+            offset_bytes: entry.offset_bytes,
+            sector: entry.header.sector,
+            nr_sectors: entry.header.nr_sectors,
+            len_bytes: entry.header.nr_sectors.saturating_mul(sector_bytes),
+            payload_bytes: payload.end - payload.start,
+            flags: flag_words(entry.flags()),
+            flags_bits: entry.flags().bits(),
+            mark: mark.map(|text| String::from_utf8_lossy(text).into_owned()),
+            mark_hex: mark.and_then(hex_unless_utf8),
+        }
+    }
+}
+
+/// A mark, as `marks` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MarkJson {
+    /// The number of its entry.
+    pub entry: u64,
+    /// The point that names it: `mark:NAME`, or `mark:NAME#J` where the name is not unique.
+    pub point: String,
+    /// Its text. What is not UTF-8 in it is replaced, and all of it stands in `mark_hex`.
+    pub mark: String,
+    /// The bytes of a mark that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark_hex: Option<String>,
+}
+
+impl MarkJson {
+    /// A mark and the point that names it.
+    #[must_use]
+    pub fn new(mark: &Mark<'_>, point: String) -> Self {
+        Self {
+            entry: mark.entry,
+            point,
+            mark: String::from_utf8_lossy(mark.text).into_owned(),
+            mark_hex: hex_unless_utf8(mark.text),
+        }
+    }
+}
+
+/// A log, as `info` prints it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct InfoJson {
+    /// The log's path.
+    pub log: String,
+    /// The version of the format.
+    pub version: u64,
+    /// The unit of the log.
+    pub sector_size_bytes: u64,
+    /// How many entries the superblock counts.
+    pub nr_entries: u64,
+    /// How many of them could be read: all, unless `error` is set.
+    pub readable_entries: u64,
+    /// Where the last of these ends.
+    pub used_bytes: u64,
+    /// The size of the log's file or device.
+    pub log_bytes: u64,
+    /// Payloads, together.
+    pub payload_bytes: u64,
+    /// Extents that were discarded, together.
+    pub discarded_bytes: u64,
+    /// The largest extent of an entry.
+    pub largest_extent_bytes: u64,
+    /// Entries without any flag but `metadata`.
+    pub writes: u64,
+    /// Entries with `flush`.
+    pub flushes: u64,
+    /// Entries with `fua`.
+    pub fuas: u64,
+    /// Entries with `discard`.
+    pub discards: u64,
+    /// Entries with `mark`.
+    pub marks: u64,
+    /// Entries with `metadata`.
+    pub metadata: u64,
+    /// Epochs: what stands between two flushes, the rest behind the last one included.
+    pub epochs: u64,
+    /// The first byte of the disk that an entry touches.
+    pub touched_start_bytes: u64,
+    /// The first byte behind all that entries touch: the disk is at least as large.
+    pub touched_end_bytes: u64,
+    /// Whole entries that seem to stand behind those that the superblock counts.
+    pub tail_entries: u64,
+    /// Where the last of these ends.
+    pub tail_end_bytes: u64,
+    /// Why the rest could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl InfoJson {
+    /// Counts an entry.
+    pub fn add(&mut self, entry: &Entry) {
+        let flags = entry.flags();
+        let len_bytes = entry.header.nr_sectors.saturating_mul(self.sector_size_bytes);
+        let start_bytes = entry.header.sector.saturating_mul(self.sector_size_bytes);
+        let payload = entry.payload();
+        self.readable_entries += 1;
+        self.used_bytes = payload.end;
+        self.payload_bytes += payload.end - payload.start;
+        self.writes += u64::from(flags.difference(Flags::METADATA).is_empty());
+        self.flushes += u64::from(flags.contains(Flags::FLUSH));
+        self.fuas += u64::from(flags.contains(Flags::FUA));
+        self.discards += u64::from(flags.contains(Flags::DISCARD));
+        self.marks += u64::from(flags.contains(Flags::MARK));
+        self.metadata += u64::from(flags.contains(Flags::METADATA));
+        if flags.contains(Flags::DISCARD) {
+            self.discarded_bytes = self.discarded_bytes.saturating_add(len_bytes);
+        }
+        if len_bytes > 0 {
+            let is_first = self.touched_end_bytes == 0;
+            self.touched_start_bytes =
+                if is_first { start_bytes } else { self.touched_start_bytes.min(start_bytes) };
+            self.touched_end_bytes = self.touched_end_bytes.max(start_bytes.saturating_add(len_bytes));
+            self.largest_extent_bytes = self.largest_extent_bytes.max(len_bytes);
+        }
+        if flags.contains(Flags::FLUSH) {
+            self.epochs = self.flushes;
+        } else if !flags.contains(Flags::MARK) {
+            self.epochs = self.flushes + 1;
+        }
+    }
+
+    /// Notes what stands behind the entries that are counted.
+    pub fn set_tail(&mut self, tail: Tail) {
+        self.tail_entries = tail.nr_entries();
+        self.tail_end_bytes = tail.end.offset_bytes;
+    }
+}
+
+/// What `replay` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplayJson {
+    /// How many entries the disk now has.
+    pub point: u64,
+    /// The last mark in front of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_mark: Option<String>,
+    /// What was written from the log.
+    pub log_bytes: u64,
+    /// What was zeroed or discarded.
+    pub zero_bytes: u64,
+    /// What was copied from the base.
+    pub base_bytes: u64,
+}
+
+/// What `verify` found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct VerifyJson {
+    /// Whether everything is as it should be.
+    pub ok: bool,
+    /// How many entries could be read.
+    pub readable_entries: u64,
+    /// How many entries the superblock counts.
+    pub nr_entries: u64,
+    /// Whole entries that seem to stand behind those.
+    pub tail_entries: u64,
+    /// What is wrong with the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How much of the image was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared_bytes: Option<u64>,
+    /// How much of the image was left out, because a write to it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indeterminate_bytes: Option<u64>,
+    /// How many log sectors of the image differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub different_sectors: Option<u64>,
+    /// The first byte of the image that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_difference_bytes: Option<u64>,
+    /// The entry that wrote that byte; missing where it comes from the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_difference_entry: Option<u64>,
+}
+
+/// What `record` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordJson {
+    /// The log's path.
+    pub log: String,
+    /// How many entries it holds.
+    pub nr_entries: u64,
+    /// How much of the log's file or device it takes.
+    pub log_bytes: u64,
+    /// How many commands of the script were carried out.
+    pub commands: u64,
+}
+
+fn flag_words(flags: Flags) -> Vec<&'static str> {
+    FLAG_WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect()
+}
+
+fn hex_unless_utf8(text: &[u8]) -> Option<String> {
+    use std::fmt::Write as _;
+    std::str::from_utf8(text).is_err().then(|| {
+        text.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    })
+}

@@ -1,0 +1,752 @@
+//! Points in a log: how many of its entries are applied.
+//!
+//! ```text
+//! POINT  = ANCHOR [~N | +N]
+//! ANCHOR = N | start | end | flush:K | fua:K | mark:NAME[#J]
+//! ```
+//!
+//! - `N` is a number of entries; the first entry is in at 1. `start` is 0, `end` is all of them.
+//! - `flush:K`, `fua:K` and `mark:NAME#J` are the points at which that entry has just been applied. `K` and
+//!   `J` count from 1, or from the end: `flush:-1` is the last flush. A name that stands in the log more than
+//!   once needs its `#J`.
+//! - `~N` goes N entries back, `+N` on.
+//! - In `NAME` the characters `~ + # %` are written `%7E %2B %23 %25`; any byte may be written so.
+
+use core::fmt;
+use core::num::NonZeroI64;
+use core::str::FromStr;
+
+/// A point in some log. [`resolve`](Self::resolve) finds it in a particular one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Point {
+    /// What it is counted from.
+    pub anchor: Anchor,
+    /// How far from there.
+    pub shift: Option<Shift>,
+}
+
+/// What a [`Point`] is counted from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// So many entries are applied.
+    Entries(u64),
+    /// No entry is.
+    Start,
+    /// Every entry is.
+    End,
+    /// This flush has just been applied.
+    Flush(Nth),
+    /// This FUA write has just been applied.
+    Fua(Nth),
+    /// This mark has just been applied.
+    Mark {
+        /// Its text.
+        name: Box<[u8]>,
+        /// Which of those with this text; none is only right if there is one.
+        nth: Option<Nth>,
+    },
+}
+
+/// How far a [`Point`] is from its anchor, in entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shift {
+    /// So many entries before it.
+    Before(u64),
+    /// So many entries after it.
+    After(u64),
+}
+
+/// Which one of several things: from 1 on, or from the end, where -1 is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Nth(NonZeroI64);
+
+impl Nth {
+    /// The one with this number, or `None` for 0.
+    #[must_use]
+    pub fn new(number: i64) -> Option<Self> {
+        NonZeroI64::new(number).map(Self)
+    }
+
+    /// That one of `things`, or `None` if there are too few.
+    fn of<T>(self, mut things: impl DoubleEndedIterator<Item = T>) -> Option<T> {
+        let nr_skipped = usize::try_from(self.0.unsigned_abs().get() - 1).ok()?;
+        if self.0.is_positive() { things.nth(nr_skipped) } else { things.nth_back(nr_skipped) }
+    }
+}
+
+/// What a [`Point`] needs to know of a log. Entries are given by their index, from 0, and in log order.
+pub trait Anchors {
+    /// How many entries the log has.
+    fn nr_entries(&self) -> u64;
+
+    /// The entries that are flushes.
+    fn flushes(&self) -> impl DoubleEndedIterator<Item = u64>;
+
+    /// The entries that are FUA writes.
+    fn fuas(&self) -> impl DoubleEndedIterator<Item = u64>;
+
+    /// The marks with exactly this text.
+    fn marks_named(&self, name: &[u8]) -> impl Iterator<Item = u64>;
+
+    /// The texts of the log's marks, once each or more often.
+    fn mark_names(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+impl Point {
+    /// How many entries of this log are applied at the point, at most
+    /// [`nr_entries`](Anchors::nr_entries).
+    ///
+    /// # Errors
+    /// [`ResolveError`] if the log has no such point, or more than one.
+    pub fn resolve(&self, log: &impl Anchors) -> Result<u64, ResolveError> {
+        let nr_entries = log.nr_entries();
+        let behind_end = || ResolveError::BehindEnd { point: self.to_string(), nr_entries };
+        let nr_applied = self.anchor.resolve(log)?;
+        if nr_applied > nr_entries {
+            return Err(behind_end());
+        }
+        match self.shift {
+            None => Ok(nr_applied),
+            Some(Shift::Before(nr)) => nr_applied.checked_sub(nr).ok_or_else(|| {
+                let (point, anchor) = (self.to_string(), self.anchor.to_string());
+                ResolveError::BeforeStart { point, anchor, nr_applied }
+            }),
+            Some(Shift::After(nr)) => {
+                nr_applied.checked_add(nr).filter(|&at| at <= nr_entries).ok_or_else(behind_end)
+            }
+        }
+    }
+}
+
+impl Anchor {
+    /// Whether it is counted from the end, so that all of the log must be known to find it.
+    #[must_use]
+    pub fn counts_from_end(&self) -> bool {
+        match self {
+            Self::End => true,
+            Self::Flush(nth) | Self::Fua(nth) | Self::Mark { nth: Some(nth), .. } => nth.0.is_negative(),
+            Self::Entries(_) | Self::Start | Self::Mark { nth: None, .. } => false,
+        }
+    }
+
+    /// How many entries are applied at it; beyond the end if a number says so.
+    fn resolve(&self, log: &impl Anchors) -> Result<u64, ResolveError> {
+        let entry = match self {
+            Self::Entries(nr_entries) => return Ok(*nr_entries),
+            Self::Start => return Ok(0),
+            Self::End => return Ok(log.nr_entries()),
+            Self::Flush(nth) => nth.of(log.flushes()).ok_or_else(|| {
+                let nr_flushes = log.flushes().count();
+                ResolveError::NoFlush { anchor: self.to_string(), nr_flushes }
+            })?,
+            Self::Fua(nth) => nth.of(log.fuas()).ok_or_else(|| {
+                let nr_fuas = log.fuas().count();
+                ResolveError::NoFua { anchor: self.to_string(), nr_fuas }
+            })?,
+            Self::Mark { name, nth } => self.resolve_mark(name, *nth, log)?,
+        };
+        // Never saturates: it is the index of an entry.
+        Ok(entry.saturating_add(1))
+    }
+
+    /// The entry of this mark.
+    fn resolve_mark(&self, name: &[u8], nth: Option<Nth>, log: &impl Anchors) -> Result<u64, ResolveError> {
+        let entries: Vec<u64> = log.marks_named(name).collect();
+        match (entries.as_slice(), nth) {
+            ([], _) => Err(no_mark(name, log)),
+            (&[entry], None) => Ok(entry),
+            (_, None) => Err(ambiguous(name, &entries)),
+            (_, Some(nth)) => nth.of(entries.iter().copied()).ok_or_else(|| ResolveError::NoNthMark {
+                anchor: self.to_string(),
+                name: Encoded(name).to_string(),
+                nr_marks: entries.len(),
+            }),
+        }
+    }
+}
+
+impl From<Anchor> for Point {
+    fn from(anchor: Anchor) -> Self {
+        Self { anchor, shift: None }
+    }
+}
+
+impl FromStr for Point {
+    type Err = PointError;
+
+    fn from_str(text: &str) -> Result<Self, PointError> {
+        let (anchor, shift) = Part { text, column: 1 }.split_before(&['~', '+']);
+        Ok(Self { anchor: anchor.anchor()?, shift: shift.shift()? })
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.anchor.fmt(f)?;
+        match self.shift {
+            None => Ok(()),
+            Some(Shift::Before(nr)) => write!(f, "~{nr}"),
+            Some(Shift::After(nr)) => write!(f, "+{nr}"),
+        }
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entries(nr) => nr.fmt(f),
+            Self::Start => f.write_str("start"),
+            Self::End => f.write_str("end"),
+            Self::Flush(nth) => write!(f, "flush:{nth}"),
+            Self::Fua(nth) => write!(f, "fua:{nth}"),
+            Self::Mark { name, nth: None } => write!(f, "mark:{}", Encoded(name)),
+            Self::Mark { name, nth: Some(nth) } => write!(f, "mark:{}#{nth}", Encoded(name)),
+        }
+    }
+}
+
+impl fmt::Display for Nth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a mark as a [`Point`] has it: with `~ + # %`, control characters and what is no UTF-8
+/// percent-encoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded<'a>(
+    /// The text of the mark.
+    pub &'a [u8],
+);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encode = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            bytes.iter().try_for_each(|byte| write!(f, "%{byte:02X}"))
+        };
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                match char {
+                    '~' | '+' | '#' | '%' => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    _ if char.is_control() => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    _ => write!(f, "{char}")?,
+                }
+            }
+            encode(f, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+/// What makes a text no [`Point`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: expected {expected}, found {}", Quoted(.found))]
+pub struct PointError {
+    /// Where, counted from 1, in characters.
+    pub column: usize,
+    /// What was expected there.
+    pub expected: &'static str,
+    /// What stands there; nothing at the end.
+    pub found: Box<str>,
+}
+
+/// Why a log does not have a [`Point`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// It lies before the first entry.
+    #[error("{point} is before the start of the log: {anchor} is at {nr_applied}")]
+    BeforeStart {
+        /// The point that was asked for.
+        point: String,
+        /// Its anchor.
+        anchor: String,
+        /// How many entries are applied there.
+        nr_applied: u64,
+    },
+    /// It lies behind the last entry.
+    #[error("{point} is behind the end: the log has {}", Count(.nr_entries, "entry", "entries"))]
+    BehindEnd {
+        /// The point that was asked for.
+        point: String,
+        /// How many entries the log has.
+        nr_entries: u64,
+    },
+    /// There are too few flushes.
+    #[error("the log has {}; {anchor} does not exist", Count(.nr_flushes, "flush", "flushes"))]
+    NoFlush {
+        /// The anchor that was asked for.
+        anchor: String,
+        /// How many flushes the log has.
+        nr_flushes: usize,
+    },
+    /// There are too few FUA writes.
+    #[error("the log has {}; {anchor} does not exist", Count(.nr_fuas, "FUA write", "FUA writes"))]
+    NoFua {
+        /// The anchor that was asked for.
+        anchor: String,
+        /// How many FUA writes the log has.
+        nr_fuas: usize,
+    },
+    /// There is no mark with this text, but there are others.
+    #[error("there is no mark '{name}'{} `logwrites marks LOG` lists them", DidYouMean(.similar))]
+    NoMark {
+        /// The name that was asked for, encoded.
+        name: String,
+        /// The most similar one there is, encoded, if one is similar.
+        similar: Option<String>,
+    },
+    /// There is no mark at all.
+    #[error("there is no mark '{name}': the log has no marks")]
+    NoMarks {
+        /// The name that was asked for, encoded.
+        name: String,
+    },
+    /// There are too few marks with this text.
+    #[error("the log has {} '{name}'; {anchor} does not exist", Count(.nr_marks, "mark", "marks"))]
+    NoNthMark {
+        /// The anchor that was asked for.
+        anchor: String,
+        /// Its name, encoded.
+        name: String,
+        /// How many marks have that name.
+        nr_marks: usize,
+    },
+    /// There is more than one mark with this text, and none was chosen.
+    #[error("the log has {nr_marks} marks '{name}'; say which:{}", Choices(.name, .entries, .nr_marks))]
+    Ambiguous {
+        /// The name that was asked for, encoded.
+        name: String,
+        /// The entries of the first of them.
+        entries: Vec<u64>,
+        /// How many there are.
+        nr_marks: usize,
+    },
+}
+
+fn no_mark(name: &[u8], log: &impl Anchors) -> ResolveError {
+    let shown = Encoded(name).to_string();
+    let mut names = log.mark_names().take(MAX_SIMILAR_NAMES).peekable();
+    if names.peek().is_none() {
+        return ResolveError::NoMarks { name: shown };
+    }
+    let similar = names.filter_map(|other| Some((distance(name, other)?, other)));
+    let nearest = similar.min_by_key(|&(distance, _)| distance);
+    ResolveError::NoMark { name: shown, similar: nearest.map(|(_, other)| Encoded(other).to_string()) }
+}
+
+fn ambiguous(name: &[u8], entries: &[u64]) -> ResolveError {
+    ResolveError::Ambiguous {
+        name: Encoded(name).to_string(),
+        entries: entries.iter().copied().take(MAX_CHOICES).collect(),
+        nr_marks: entries.len(),
+    }
+}
+
+/// How many bytes must be changed, added or left out to make one name the other, whatever the case of its
+/// letters. None if they are not similar: if it is more than a third of the name, or more than three.
+fn distance(name: &[u8], other: &[u8]) -> Option<usize> {
+    let max_distance = (name.len().saturating_add(1) / 3).min(MAX_DISTANCE);
+    if name.len() > MAX_SIMILAR_LEN || name.len().abs_diff(other.len()) > max_distance {
+        return None;
+    }
+    // Levenshtein's: `row` has the distances of a first part of `name`, longer by a byte each time, to each
+    // first part of `other`.
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, byte) in name.iter().enumerate() {
+        let mut above_left = index;
+        let mut left = index + 1;
+        if let Some((first, cells)) = row.split_first_mut() {
+            *first = left;
+            for (cell, other_byte) in cells.iter_mut().zip(other) {
+                let changed = above_left + usize::from(!byte.eq_ignore_ascii_case(other_byte));
+                above_left = *cell;
+                left = changed.min(above_left + 1).min(left + 1);
+                *cell = left;
+            }
+        }
+    }
+    row.last().copied().filter(|&distance| distance <= max_distance)
+}
+
+/// A part of the text of a point.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    text: &'a str,
+    /// Where it starts in the whole text, from 1, in characters.
+    column: usize,
+}
+
+impl Part<'_> {
+    fn anchor(self) -> Result<Anchor, PointError> {
+        if let Some(number) = self.strip_prefix("flush:") {
+            Ok(Anchor::Flush(number.nth("the number of a flush, from 1, or -1 for the last")?))
+        } else if let Some(number) = self.strip_prefix("fua:") {
+            Ok(Anchor::Fua(number.nth("the number of a FUA write, from 1, or -1 for the last")?))
+        } else if let Some(mark) = self.strip_prefix("mark:") {
+            mark.mark()
+        } else {
+            match self.text {
+                "start" => Ok(Anchor::Start),
+                "end" => Ok(Anchor::End),
+                _ => Ok(Anchor::Entries(self.number(ANCHOR)?)),
+            }
+        }
+    }
+
+    fn mark(self) -> Result<Anchor, PointError> {
+        let (name, nth) = self.split_before(&['#']);
+        let name = name.decoded()?;
+        let nth = nth
+            .strip_prefix("#")
+            .map(|number| number.nth("the number of a mark, from 1, or -1 for the last"));
+        Ok(Anchor::Mark { name, nth: nth.transpose()? })
+    }
+
+    fn shift(self) -> Result<Option<Shift>, PointError> {
+        if let Some(number) = self.strip_prefix("~") {
+            Ok(Some(Shift::Before(number.number("a number of entries behind ~")?)))
+        } else if let Some(number) = self.strip_prefix("+") {
+            Ok(Some(Shift::After(number.number("a number of entries behind +")?)))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Decimal digits.
+    fn number(self, expected: &'static str) -> Result<u64, PointError> {
+        let is_number = self.text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_number { self.text.parse().ok() } else { None };
+        number.ok_or_else(|| self.unexpected(expected))
+    }
+
+    /// Decimal digits, perhaps behind a minus sign, but not zero.
+    fn nth(self, expected: &'static str) -> Result<Nth, PointError> {
+        let digits = self.text.strip_prefix('-').unwrap_or(self.text);
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_number { self.text.parse().ok() } else { None };
+        number.and_then(Nth::new).ok_or_else(|| self.unexpected(expected))
+    }
+
+    /// The bytes that a percent-encoded name says.
+    fn decoded(self) -> Result<Box<[u8]>, PointError> {
+        let mut name = Vec::with_capacity(self.text.len());
+        let mut rest = self;
+        loop {
+            let (plain, escaped) = rest.split_before(&['%']);
+            name.extend_from_slice(plain.text.as_bytes());
+            let [b'%', escape @ ..] = escaped.text.as_bytes() else { break };
+            let byte = escape.first_chunk().and_then(|&[high, low]| hexadecimal(high, low));
+            name.push(byte.ok_or_else(|| escaped.unexpected("% and two hexadecimal digits"))?);
+            // An escape is three characters of one byte each.
+            rest = escaped.split_at(3).1;
+        }
+        Ok(name.into())
+    }
+
+    fn strip_prefix(self, prefix: &str) -> Option<Self> {
+        let text = self.text.strip_prefix(prefix)?;
+        Some(Self { text, column: self.column + prefix.chars().count() })
+    }
+
+    /// What stands before the first of these characters, and the rest.
+    fn split_before(self, chars: &[char]) -> (Self, Self) {
+        self.split_at(self.text.find(chars).unwrap_or(self.text.len()))
+    }
+
+    fn split_at(self, at: usize) -> (Self, Self) {
+        let (before, rest) = self.text.split_at(at);
+        let rest = Self { text: rest, column: self.column + before.chars().count() };
+        (Self { text: before, ..self }, rest)
+    }
+
+    fn unexpected(self, expected: &'static str) -> PointError {
+        let Self { text, column } = self;
+        PointError { column, expected, found: text.chars().take(MAX_FOUND_CHARS).collect() }
+    }
+}
+
+fn hexadecimal(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte| u8::try_from(char::from(byte).to_digit(16)?).ok();
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// What was found, in quotes; or that nothing was.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("nothing") } else { write!(f, "{:?}", self.0) }
+    }
+}
+
+/// A number of things with their name: `no flushes`, `1 flush`, `2 flushes`.
+struct Count<'a, N>(&'a N, &'static str, &'static str);
+
+impl<N: Copy + fmt::Display + TryInto<u8>> fmt::Display for Count<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Count(count, singular, plural) = self;
+        match (*count).try_into() {
+            Ok(0) => write!(f, "no {plural}"),
+            Ok(1) => write!(f, "1 {singular}"),
+            _ => write!(f, "{count} {plural}"),
+        }
+    }
+}
+
+struct DidYouMean<'a>(&'a Option<String>);
+
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(similar) => write!(f, "; did you mean '{similar}'?"),
+            None => f.write_str(";"),
+        }
+    }
+}
+
+/// Each mark of a name, on a line of its own, and how many there are beyond those.
+struct Choices<'a>(&'a str, &'a [u64], &'a usize);
+
+impl fmt::Display for Choices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Choices(name, entries, nr_marks) = self;
+        for (number, entry) in (1..).zip(entries) {
+            let number: u64 = number;
+            write!(f, "\n  mark:{name}#{number} is entry {entry}")?;
+        }
+        match nr_marks.checked_sub(entries.len()) {
+            None | Some(0) => Ok(()),
+            Some(nr_more) => write!(f, "\n  and {nr_more} more"),
+        }
+    }
+}
+
+const ANCHOR: &str = "a number of entries, start, end, flush:K, fua:K or mark:NAME";
+
+/// How many marks of the same name an error lists.
+const MAX_CHOICES: usize = 20;
+
+/// How many characters of what was found an error shows.
+const MAX_FOUND_CHARS: usize = 40;
+
+/// Of how many marks, how long a name, and how different, a similar name is looked for.
+const MAX_SIMILAR_NAMES: usize = 10_000;
+const MAX_SIMILAR_LEN: usize = 64;
+const MAX_DISTANCE: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A log of 23 entries.
+    struct Log {
+        flushes: Vec<u64>,
+        fuas: Vec<u64>,
+        marks: Vec<(&'static [u8], u64)>,
+    }
+
+    impl Anchors for Log {
+        fn nr_entries(&self) -> u64 {
+            23
+        }
+
+        fn flushes(&self) -> impl DoubleEndedIterator<Item = u64> {
+            self.flushes.iter().copied()
+        }
+
+        fn fuas(&self) -> impl DoubleEndedIterator<Item = u64> {
+            self.fuas.iter().copied()
+        }
+
+        fn marks_named(&self, name: &[u8]) -> impl Iterator<Item = u64> {
+            self.marks.iter().filter(move |mark| mark.0 == name).map(|mark| mark.1)
+        }
+
+        fn mark_names(&self) -> impl Iterator<Item = &[u8]> {
+            self.marks.iter().map(|mark| mark.0)
+        }
+    }
+
+    fn log() -> Log {
+        let marks: Vec<(&'static [u8], u64)> =
+            vec![(b"made", 0), (b"step", 4), (b"step", 9), (b"50%+~#\xff", 12), (b"step", 20)];
+        Log { flushes: vec![3, 8, 22], fuas: vec![5], marks }
+    }
+
+    fn resolve(text: &str) -> Result<u64, String> {
+        text.parse::<Point>().unwrap().resolve(&log()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn points_are_found() {
+        for (text, nr_applied) in [
+            ("0", 0),
+            ("23", 23),
+            ("007", 7),
+            ("start", 0),
+            ("end", 23),
+            ("flush:1", 4),
+            ("flush:-1", 23),
+            ("flush:-3", 4),
+            ("fua:1", 6),
+            ("fua:-1", 6),
+            ("mark:made", 1),
+            ("mark:made#1", 1),
+            ("mark:step#2", 10),
+            ("mark:step#-1", 21),
+            ("mark:50%25%2B%7e%23%FF", 13),
+            ("mark:ma%64e+2", 3),
+            ("start+23", 23),
+            ("end~23", 0),
+            ("end+0", 23),
+            ("start~0", 0),
+            ("flush:2~3", 6),
+            ("mark:step#1+1", 6),
+        ] {
+            assert_eq!(resolve(text), Ok(nr_applied), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        for (text, message) in [
+            ("24", "24 is behind the end: the log has 23 entries"),
+            ("24~1", "24~1 is behind the end: the log has 23 entries"),
+            ("end+1", "end+1 is behind the end: the log has 23 entries"),
+            ("5+18446744073709551615", "5+18446744073709551615 is behind the end: the log has 23 entries"),
+            ("start~1", "start~1 is before the start of the log: start is at 0"),
+            ("flush:1~5", "flush:1~5 is before the start of the log: flush:1 is at 4"),
+            ("flush:24", "the log has 3 flushes; flush:24 does not exist"),
+            ("flush:-4", "the log has 3 flushes; flush:-4 does not exist"),
+            ("fua:2", "the log has 1 FUA write; fua:2 does not exist"),
+            ("mark:step#4", "the log has 3 marks 'step'; mark:step#4 does not exist"),
+            ("mark:made#-2", "the log has 1 mark 'made'; mark:made#-2 does not exist"),
+            ("mark:Mode", "there is no mark 'Mode'; did you mean 'made'? `logwrites marks LOG` lists them"),
+            (
+                "mark:steps#1",
+                "there is no mark 'steps'; did you mean 'step'? `logwrites marks LOG` lists them",
+            ),
+            ("mark:50%25#9", "there is no mark '50%25'; `logwrites marks LOG` lists them"),
+            (
+                "mark:50%25%2B%7E%23",
+                "there is no mark '50%25%2B%7E%23'; did you mean '50%25%2B%7E%23%FF'? `logwrites marks LOG` \
+                 lists them",
+            ),
+            ("mark:", "there is no mark ''; `logwrites marks LOG` lists them"),
+            (
+                "mark:step",
+                "the log has 3 marks 'step'; say which:\n  mark:step#1 is entry 4\n  mark:step#2 is entry 9\
+                 \n  mark:step#3 is entry 20",
+            ),
+        ] {
+            assert_eq!(resolve(text), Err(message.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_log_has_neither() {
+        let empty = Log { flushes: vec![], fuas: vec![], marks: vec![] };
+        let message = |text: &str| text.parse::<Point>().unwrap().resolve(&empty).unwrap_err().to_string();
+        assert_eq!(message("flush:-1"), "the log has no flushes; flush:-1 does not exist");
+        assert_eq!(message("mark:a"), "there is no mark 'a': the log has no marks");
+    }
+
+    #[test]
+    fn many_marks_of_one_name_are_cut_short() {
+        let many = Log { marks: (0..22).map(|entry| (b"a b".as_slice(), entry)).collect(), ..log() };
+        let error = "mark:a b".parse::<Point>().unwrap().resolve(&many).unwrap_err().to_string();
+        assert!(error.starts_with("the log has 22 marks 'a b'; say which:\n  mark:a b#1 is entry 0\n"));
+        assert!(error.ends_with("\n  mark:a b#20 is entry 19\n  and 2 more"));
+    }
+
+    #[test]
+    fn what_is_no_point_is_shown() {
+        for (text, column, expected, found) in [
+            ("", 1, ANCHOR, "nothing"),
+            ("begin", 1, ANCHOR, "\"begin\""),
+            ("-1", 1, ANCHOR, "\"-1\""),
+            ("+1", 1, ANCHOR, "nothing"),
+            ("end#1", 1, ANCHOR, "\"end#1\""),
+            ("18446744073709551616", 1, ANCHOR, "\"18446744073709551616\""),
+            ("flush", 1, ANCHOR, "\"flush\""),
+            ("flush:0", 7, "the number of a flush, from 1, or -1 for the last", "\"0\""),
+            ("flush:+1", 7, "the number of a flush, from 1, or -1 for the last", "nothing"),
+            ("fua:--1", 5, "the number of a FUA write, from 1, or -1 for the last", "\"--1\""),
+            (
+                "fua:9223372036854775808",
+                5,
+                "the number of a FUA write, from 1, or -1 for the last",
+                "\"9223372036854775808\"",
+            ),
+            ("mark:\u{e9}\u{e9}#-0", 9, "the number of a mark, from 1, or -1 for the last", "\"-0\""),
+            ("mark:a#1#2", 8, "the number of a mark, from 1, or -1 for the last", "\"1#2\""),
+            ("mark:a%4g", 7, "% and two hexadecimal digits", "\"%4g\""),
+            ("mark:%41%", 9, "% and two hexadecimal digits", "\"%\""),
+            ("mark:%\u{e9}", 6, "% and two hexadecimal digits", "\"%\u{e9}\""),
+            ("mark:%+41", 6, "% and two hexadecimal digits", "\"%\""),
+            ("end~", 5, "a number of entries behind ~", "nothing"),
+            ("end+1+2", 5, "a number of entries behind +", "\"1+2\""),
+            ("end~+2", 5, "a number of entries behind ~", "\"+2\""),
+        ] {
+            let error = text.parse::<Point>().unwrap_err().to_string();
+            assert_eq!(error, format!("column {column}: expected {expected}, found {found}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_shown_encoded() {
+        let shown = |name: &[u8]| Encoded(name).to_string();
+        assert_eq!(shown("a b\u{e9}'".as_bytes()), "a b\u{e9}'");
+        assert_eq!(shown(b"~+#%\n\x1b\x7f\xff"), "%7E%2B%23%25%0A%1B%7F%FF");
+        assert_eq!(shown("\u{9b}".as_bytes()), "%C2%9B");
+    }
+
+    fn points() -> impl Strategy<Value = Point> {
+        let nth = || any::<i64>().prop_filter_map("not zero", Nth::new);
+        let name = prop_oneof![any::<Vec<u8>>(), "[a-c~+#%\u{e9}\u{9b}:-]{0,6}".prop_map(String::into_bytes)];
+        let anchor = prop_oneof![
+            any::<u64>().prop_map(Anchor::Entries),
+            Just(Anchor::Start),
+            Just(Anchor::End),
+            nth().prop_map(Anchor::Flush),
+            nth().prop_map(Anchor::Fua),
+            (name, proptest::option::of(nth()))
+                .prop_map(|(name, nth)| Anchor::Mark { name: name.into(), nth }),
+        ];
+        let shift = prop_oneof![
+            Just(None),
+            any::<u64>().prop_map(|nr| Some(Shift::Before(nr))),
+            any::<u64>().prop_map(|nr| Some(Shift::After(nr))),
+        ];
+        (anchor, shift).prop_map(|(anchor, shift)| Point { anchor, shift })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(point in points()) {
+            prop_assert_eq!(point.to_string().parse(), Ok(point));
+        }
+
+        #[test]
+        fn any_text_gives_an_answer(text in "\\PC*|(start|end|flush:|fua:|mark:|[0-9~+#%a\u{e9}-]){0,6}") {
+            if let Ok(point) = text.parse::<Point>() {
+                match point.resolve(&log()) {
+                    Ok(nr_applied) => prop_assert!(nr_applied <= 23),
+                    Err(error) => prop_assert!(!error.to_string().is_empty()),
+                }
+            }
+        }
+
+        #[test]
+        fn similar_names_are_similar_both_ways(one in "[ab]{5,9}", two in "[ab]{5,9}") {
+            let (one, two) = (one.as_bytes(), two.as_bytes());
+            if let (Some(there), Some(back)) = (distance(one, two), distance(two, one)) {
+                prop_assert_eq!(there, back);
+                prop_assert_eq!(there == 0, one == two);
+            }
+        }
+    }
+}
