@@ -106,6 +106,7 @@ impl LogWrite {
             Record::Superblock(superblock) => {
                 push(Segment::Header(superblock.emit()));
                 push(Segment::Zeros { len_bytes: sector_bytes - header_bytes });
+                segments.retain(|segment| segment.len_bytes() > 0);
                 return segments;
             }
             Record::Entry { header, body } => (header, body),

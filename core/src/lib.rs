@@ -98,7 +98,7 @@
 //! | as | QEMU blklogwrites, byte for byte for one operation at a time | Linux dm-log-writes |
 //! | an entry appears | when its operation completes; behind every flush submitted by then, once that is resolved | when a flush that covers it completes; a FUA when it completes itself |
 //! | a FUA | overtakes what waits for a flush, unless it overlaps it | overtakes what is held, unless it overlaps it: then that is logged first |
-//! | a mark | in its turn | at once, ahead of what is held |
+//! | a mark | in its turn | at once, behind what has its place in the log and ahead of what is held |
 //! | a flush | is logged if anything was since the last one | is always logged, while there is room |
 //! | superblock | at a flush, FUA, mark, and every [`superblock_interval`](Config::superblock_interval) entries | the same |
 //! | the end | as it is | what is held, then the mark `dm-log-writes-end` |

@@ -132,8 +132,8 @@ pub enum OpError {
     /// The log device failed at this entry or before it.
     #[error("the log device failed; nothing more is logged")]
     Log,
-    /// A flush of the data or the log device failed, now or earlier: what a later one claimed would prove
-    /// nothing.
+    /// A flush of the data or the log device failed, or a superblock could not be written, now or earlier: what a
+    /// later flush claimed would prove nothing.
     #[error("a flush failed; nothing later can be called durable")]
     Flush,
 }

@@ -52,20 +52,20 @@ impl Commit {
         commit
     }
 
-    /// A log with `nr_entries` entries and a superblock that counts them.
+    /// A log whose first `nr_entries` entries are there. Whether they, and the superblock that counts them, are
+    /// durable is not known: whoever wrote them may have been killed. So it begins as a new log does.
     pub(crate) fn resume(policy: SuperblockPolicy, nr_entries: u64) -> Self {
-        Self {
+        let mut commit = Self {
             written: nr_entries,
-            durable: nr_entries,
-            counted: Some(nr_entries),
-            counted_durable: Some(nr_entries),
             count_goal: Goal::default(),
             durable_goal: Goal::default(),
             ..Self::new(policy)
-        }
+        };
+        commit.request_durable(nr_entries);
+        commit
     }
 
-    /// Whether entries may be written: an empty superblock has replaced whatever stood there before.
+    /// Whether entries may be written: a superblock of this log has replaced whatever stood there before.
     pub(crate) const fn is_open(&self) -> bool {
         self.counted_durable.is_some()
     }
@@ -268,6 +268,24 @@ mod tests {
         assert_eq!(commit.next(), Some(Step::Flush));
         commit.flush_ended(true);
         assert!(commit.is_durable(4) && !commit.is_durable(5) && commit.is_idle());
+    }
+
+    #[test]
+    fn a_log_that_goes_on_is_made_durable_first() {
+        let mut commit = Commit::resume(SuperblockPolicy::WithFlush, 7);
+        assert_eq!(commit.next(), Some(Step::Superblock { nr_entries: 7 }));
+        commit.superblock_ended(true);
+        assert_eq!((commit.next(), commit.is_open()), (Some(Step::Flush), false));
+        commit.flush_ended(true);
+        assert!(commit.is_open() && commit.is_durable(7));
+        let mut commit = Commit::resume(SuperblockPolicy::Barrier, 7);
+        assert_eq!(commit.next(), Some(Step::Flush));
+        commit.flush_ended(true);
+        assert_eq!((commit.next(), commit.is_open()), (Some(Step::Superblock { nr_entries: 7 }), false));
+        commit.superblock_ended(true);
+        assert_eq!(commit.next(), Some(Step::Flush));
+        commit.flush_ended(true);
+        assert!(commit.is_open() && commit.is_durable(7));
     }
 
     #[test]

@@ -87,9 +87,10 @@ impl<const N: usize> Logger<N> {
         Ok(Self::with(config, space, Commit::new(config.superblock_policy), 0))
     }
 
-    /// A logger that goes on with a log that has a superblock which counts every entry up to `point`, as
+    /// A logger that goes on with a log behind the entries that stand there, as
     /// [`Reader::resume_point`](crate::reader::Reader::resume_point) gives it at the end of its walk. What stands
-    /// behind is overwritten.
+    /// behind is overwritten. Its first commands make what is there durable, with a superblock that counts it: who
+    /// wrote it may have been killed before that.
     ///
     /// # Errors
     /// [`ConfigError`] if the point is no sector boundary, or there is no room behind it.
@@ -259,8 +260,8 @@ impl<const N: usize> Logger<N> {
                     return Err(NotInFlight);
                 }
                 if !ok && !self.commit.is_open() {
-                    // What an older log left may come back: this one has not begun.
-                    self.fail_log(0);
+                    // What stood there before may come back: nothing of ours has begun.
+                    self.fail_log(self.commit.written());
                 }
             }
         }
