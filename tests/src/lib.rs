@@ -1,0 +1,28 @@
+//! Reference model, simulated devices and oracles for logwrites.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`rule`] | what must hold, and the report that something does not |
+//! | [`choices`] | where random decisions come from: a seed, or a fuzzer's bytes |
+//! | [`content`] | sector contents that say who wrote them |
+//! | [`model`] | a disk with a volatile cache as a client sees it: the history of its operations |
+//! | [`fault_device`] | a data device and a log device that reorder, fail and lose |
+//! | [`checker`] | judges a log against a history, whoever recorded it |
+//! | [`schedule`] | a random interleaving of everything that can happen to a logger, checked at every step |
+//! | [`rig`] | a logger under a test's hand, step by step |
+//! | [`peers`] | the order in which Linux and QEMU log, and scripts to compare recorders |
+//! | [`memory`] | a device in memory |
+//! | [`fuzz`] | the bodies of the fuzz targets |
+#![forbid(unsafe_code)]
+
+pub mod checker;
+pub mod choices;
+pub mod content;
+pub mod fault_device;
+pub mod fuzz;
+pub mod memory;
+pub mod model;
+pub mod peers;
+pub mod rig;
+pub mod rule;
+pub mod schedule;
