@@ -50,6 +50,7 @@ use crate::format::{MarkText, MarkTextError};
 use crate::geometry::Extent;
 use crate::logger::{Logger, NotInFlight, SubmitError};
 use crate::op::{Op, OpError, Outcome, Tag, WriteFlags};
+use crate::reader::Position;
 
 /// The state machine that a driver drives: [`Logger`], or an overlay disk.
 pub trait Recorder {
@@ -74,10 +75,8 @@ pub trait Recorder {
     fn poll(&mut self) -> Option<Command>;
     /// As [`Logger::finish`].
     fn finish(&mut self);
-    /// As [`Logger::nr_entries`].
-    fn nr_entries(&self) -> u64;
-    /// As [`Logger::end_bytes`].
-    fn end_bytes(&self) -> u64;
+    /// As [`Logger::logged`].
+    fn logged(&self) -> Position;
     /// As [`Logger::is_unflushed`].
     fn is_unflushed(&self) -> bool;
     /// As [`Logger::failure`].
@@ -109,12 +108,8 @@ impl<const N: usize> Recorder for Logger<N> {
         self.finish();
     }
 
-    fn nr_entries(&self) -> u64 {
-        self.nr_entries()
-    }
-
-    fn end_bytes(&self) -> u64 {
-        self.end_bytes()
+    fn logged(&self) -> Position {
+        self.logged()
     }
 
     fn is_unflushed(&self) -> bool {
@@ -190,6 +185,12 @@ impl<R: Recorder, D: DataDevice, L: LogDevice, const BATCH: usize> Driver<R, D, 
     /// The log device, to read from. What is in flight may not be there yet: [`drain`](Self::drain) first.
     pub const fn log(&self) -> &L {
         &self.log
+    }
+
+    /// Whether the data device has failed since the last [`take_data_error`](Self::take_data_error): before the log has
+    /// been told, and so before the operation is acknowledged.
+    pub const fn has_data_error(&self) -> bool {
+        self.data_error.is_some()
     }
 
     /// The first error of the data device since the last call.

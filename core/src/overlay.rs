@@ -7,7 +7,7 @@ use crate::geometry::SectorSize;
 use crate::history::{ExtentMap, Source};
 use crate::logger::{Logged, Logger, NotInFlight, SubmitError};
 use crate::op::{Op, OpError, Outcome, Tag};
-use crate::reader::ResumePoint;
+use crate::reader::{Position, ResumePoint};
 
 /// A [`Logger`] in completion order, and the live map of where the disk's bytes are. There is no data device, and so
 /// no [`Command::Data`] to carry out: an operation is complete as soon as no older one that it overlaps is ahead of
@@ -92,12 +92,8 @@ impl<const N: usize> Recorder for Overlay<N> {
         self.logger.finish();
     }
 
-    fn nr_entries(&self) -> u64 {
-        self.logger.nr_entries()
-    }
-
-    fn end_bytes(&self) -> u64 {
-        self.logger.end_bytes()
+    fn logged(&self) -> Position {
+        self.logger.logged()
     }
 
     fn is_unflushed(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigError, Ordering};
 use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::Extent;
 use crate::op::{Op, OpError, Outcome, Tag};
-use crate::reader::ResumePoint;
+use crate::reader::{Position, ResumePoint};
 use crate::slots::{Fifo, InFlight, List, NIL, Phase, Slot, Slots};
 
 /// Turns block operations into a log. See the [crate's documentation](crate) for the contract.
@@ -53,6 +53,8 @@ pub struct Logger<const N: usize> {
     commit: Commit,
     /// Entries that have a place in the log.
     nr_entries: u64,
+    /// Where the last entry that is in the log ends.
+    logged_bytes: u64,
     /// The first entry that never got into the log: it and all behind it have failed.
     failed_at: Option<u64>,
     data_flush_failed: bool,
@@ -127,6 +129,7 @@ impl<const N: usize> Logger<N> {
             volatile: Fifo::new(),
             acks: Fifo::new(),
             releases: Fifo::new(),
+            logged_bytes: space.end_bytes(),
             space,
             commit,
             nr_entries,
@@ -146,6 +149,12 @@ impl<const N: usize> Logger<N> {
     #[must_use]
     pub const fn nr_entries(&self) -> u64 {
         self.nr_entries
+    }
+
+    /// Behind the last entry that is in the log: its write and those of all before it have completed.
+    #[must_use]
+    pub const fn logged(&self) -> Position {
+        Position { index: self.commit.written(), offset_bytes: self.logged_bytes }
     }
 
     /// Where the next entry goes, in bytes from the start of the log.
@@ -642,6 +651,7 @@ impl<const N: usize> Logger<N> {
                 continue;
             }
             self.commit.entries_written(slot.nr_entries);
+            self.logged_bytes = self.entry_write(tag).end_bytes();
             logged(Logged {
                 tag,
                 op: (!slot.is_indeterminate()).then_some(slot.op),
@@ -793,6 +803,7 @@ impl<const N: usize> Logger<N> {
     fn complete_end_mark(&mut self, ok: bool) {
         if ok {
             self.commit.entries_written(self.nr_entries);
+            self.logged_bytes = self.space.end_bytes();
         } else {
             self.fail_log(self.nr_entries - 1);
         }

@@ -112,6 +112,11 @@ impl<R: Read + Seek> Reader<R> {
         result
     }
 
+    /// Goes on over a tail that [`tail`](Self::tail) has found, as if the superblock counted it.
+    pub const fn count(&mut self, tail: Tail) {
+        self.walk = self.walk.counting(tail.end.index);
+    }
+
     /// The source, which is anywhere.
     pub const fn source(&self) -> &R {
         &self.source
