@@ -1,5 +1,6 @@
 //! What a person may type, as clap reads it.
 
+use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -40,10 +41,30 @@ pub enum Command {
     Ls(Ls),
     /// List the marks of a log
     Marks(Marks),
+    /// Find the next entry of a kind, a mark, or who touches some sectors
+    Find(Find),
+    /// Print what an entry wrote
+    Cat(Cat),
+    /// Show what differs between two points, and which entries wrote it
+    Diff(Diff),
     /// Make the disk as it was at any point of a log
     Replay(Replay),
+    /// What replay-log of xfstests does, option for option; also where this program is called replay-log
+    ReplayLog(ReplayLog),
     /// Check a log, and that a base image and the log make another image
     Verify(Verify),
+    /// Look for entries behind what the superblock counts, or for a superblock that was lost
+    Recover(Recover),
+    /// Put a mark at the end of a closed log
+    Mark(Mark),
+    /// Make a new log of the part that matters
+    Cut(Cut),
+    /// Fold the first part of a log into a new base
+    Squash(Squash),
+    /// Print a shell's completions for this program
+    Completions(Completions),
+    /// Print the manual page of this program, or of one of its commands
+    Man(Man),
 }
 
 /// `logwrites demo`
@@ -71,11 +92,14 @@ pub struct Record {
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
     /// Create DATA with this size first; it must not exist
-    #[arg(long, value_name = "SIZE", requires = "data")]
+    #[arg(long, value_name = "SIZE", requires = "data", conflicts_with = "base")]
     pub create: Option<Size>,
-    /// The unit of the log in bytes, from 32 to 8388608
-    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = parse_sector_size)]
-    pub sector_size: SectorSize,
+    /// The language of the script
+    #[arg(long, value_enum, default_value_t)]
+    pub format: FormatArg,
+    /// The unit of the log in bytes, from 32 to 8388608; 512 where it is missing, and an old log keeps its own
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
+    pub sector_size: Option<SectorSize>,
     /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
     #[arg(long, value_enum, default_value_t)]
     pub ordering: OrderingArg,
@@ -91,6 +115,12 @@ pub struct Record {
     /// Overwrite an existing log
     #[arg(long)]
     pub force: bool,
+    /// Go on with an existing log; the disk must be as the log left it
+    #[arg(long, conflicts_with_all = ["force", "create"])]
+    pub append: bool,
+    /// With --append: what to do with entries behind those that the superblock counts
+    #[arg(long, value_enum, requires = "append")]
+    pub tail: Option<TailArg>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -141,6 +171,158 @@ pub struct Marks {
     pub json: bool,
 }
 
+/// `logwrites find`
+#[derive(Debug, Parser)]
+#[command(after_help = FIND_EXAMPLES, group = clap::ArgGroup::new("what").required(true).args(["next", "mark", "touching"]))]
+pub struct Find {
+    /// The log
+    pub log: PathBuf,
+    /// The next entry with this flag
+    #[arg(long, value_enum)]
+    pub next: Option<NextArg>,
+    /// The next mark with this text
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["next", "touching"])]
+    pub mark: Option<String>,
+    /// The next entry that touches these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    pub touching: Option<Extent>,
+    /// Behind this point
+    #[arg(long, value_name = "POINT")]
+    pub from: Option<Point>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites cat`
+#[derive(Debug, Parser)]
+#[command(after_help = CAT_EXAMPLES)]
+pub struct Cat {
+    /// The log
+    pub log: PathBuf,
+    /// The number of the entry, from 0
+    pub entry: u64,
+    /// As hexadecimal also where no terminal is
+    #[arg(long)]
+    pub hex: bool,
+}
+
+/// `logwrites diff`
+#[derive(Debug, Parser)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct Diff {
+    /// The log
+    pub log: PathBuf,
+    /// One point
+    pub a: Point,
+    /// The other point
+    pub b: Point,
+    /// The disk as it was before the log began; without it, what was overwritten there is taken to differ
+    #[arg(long)]
+    pub base: Option<PathBuf>,
+    /// What a discard has made: zeros, or nothing
+    #[arg(long, value_enum, default_value = "zero")]
+    pub discard: VerifyDiscardArg,
+    /// Show the bytes
+    #[arg(long, conflicts_with = "json")]
+    pub hex: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites recover`
+#[derive(Debug, Parser)]
+#[command(after_help = RECOVER_EXAMPLES)]
+pub struct Recover {
+    /// The log
+    pub log: PathBuf,
+    /// Make the superblock count what was found, the old one saved in LOG.superblock.N
+    #[arg(long)]
+    pub write: bool,
+    /// Take the superblock for lost, and this for the sector size that it had
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub sector_size: Option<SectorSize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites mark`
+#[derive(Debug, Parser)]
+#[command(after_help = MARK_EXAMPLES)]
+pub struct Mark {
+    /// The log; nobody may be writing to it
+    pub log: PathBuf,
+    /// The text of the mark
+    pub name: String,
+}
+
+/// `logwrites cut`
+#[derive(Debug, Parser)]
+#[command(after_help = CUT_EXAMPLES)]
+pub struct Cut {
+    /// The log
+    pub log: PathBuf,
+    /// The new log
+    #[arg(long, value_name = "NEW")]
+    pub output: PathBuf,
+    /// Only entries behind this point
+    #[arg(long, value_name = "POINT")]
+    pub from: Option<Point>,
+    /// Only entries up to this point
+    #[arg(long, value_name = "POINT")]
+    pub at: Option<Point>,
+    /// Only entries of these kinds
+    #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
+    pub keep: Vec<KeepArg>,
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    pub touching: Option<Extent>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites squash`
+#[derive(Debug, Parser)]
+#[command(after_help = SQUASH_EXAMPLES)]
+pub struct Squash {
+    /// The log
+    pub log: PathBuf,
+    /// The disk as it was before the log began
+    #[arg(long)]
+    pub base: PathBuf,
+    /// The point up to which the log is folded into the base
+    #[arg(long, value_name = "POINT")]
+    pub at: Point,
+    /// The new base
+    #[arg(long, value_name = "NEWBASE")]
+    pub output_base: PathBuf,
+    /// The new log
+    #[arg(long, value_name = "NEWLOG")]
+    pub output: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `logwrites completions`
+#[derive(Clone, Copy, Debug, Parser)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `logwrites man`
+#[derive(Debug, Parser)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct Man {
+    /// The command whose page it is
+    pub command: Option<String>,
+}
+
 /// `logwrites replay`
 #[derive(Debug, Parser)]
 #[command(after_help = REPLAY_EXAMPLES, group = clap::ArgGroup::new("target").required(true).args(["output", "onto"]))]
@@ -174,6 +356,15 @@ pub struct Replay {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `logwrites replay-log`, whose options are not clap's: see [`command`](crate::command).
+#[derive(Debug, Parser)]
+#[command(disable_help_flag = true, override_help = crate::command::REPLAY_LOG_HELP)]
+pub struct ReplayLog {
+    /// Its options, as they stand
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
 /// `logwrites verify`
@@ -232,6 +423,66 @@ impl From<SuperblockArg> for SuperblockPolicy {
             SuperblockArg::Barrier => Self::Barrier,
         }
     }
+}
+
+/// `--format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// The commands of qemu-io, with marks and comments
+    #[default]
+    QemuIo,
+    /// An iolog of fio, version 2 or 3
+    Fio,
+}
+
+/// `--tail`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TailArg {
+    /// They are part of the log from now on
+    Keep,
+    /// They are overwritten
+    Drop,
+}
+
+/// `--next`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NextArg {
+    /// A flush
+    Flush,
+    /// A FUA write
+    Fua,
+    /// A discard
+    Discard,
+    /// A mark
+    Mark,
+}
+
+impl From<NextArg> for Flags {
+    fn from(arg: NextArg) -> Self {
+        match arg {
+            NextArg::Flush => Self::FLUSH,
+            NextArg::Fua => Self::FUA,
+            NextArg::Discard => Self::DISCARD,
+            NextArg::Mark => Self::MARK,
+        }
+    }
+}
+
+/// `--keep`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeepArg {
+    /// Writes without any flag but metadata
+    Write,
+    /// Flushes
+    Flush,
+    /// FUA writes
+    Fua,
+    /// Discards
+    Discard,
+    /// Marks
+    Mark,
+    /// What the file system called metadata
+    Metadata,
 }
 
 /// `--flag`
@@ -340,6 +591,8 @@ Examples:
   printf 'write -P 0xaa 0 4k\\nflush\\nmark one\\n' | logwrites record disk.img --create 16M --log disk.log
   logwrites record disk.img --log disk.log --script changes.txt
   logwrites record --base golden.img --log run.log --script changes.txt
+  logwrites record disk.img --log disk.log --append --script more.txt
+  logwrites record disk.img --log fio.log --format fio --script trace.iolog
   logwrites record disk.img --log small.log --log-size 1M --superblock barrier --script changes.txt
 
 Scripts have one command a line:
@@ -364,6 +617,52 @@ const MARKS_EXAMPLES: &str = "\
 Examples:
   logwrites marks disk.log
   logwrites marks disk.log --json | jq -r .point";
+
+const FIND_EXAMPLES: &str = "\
+Examples:
+  logwrites find disk.log --next flush --from mark:mkfs
+  logwrites find disk.log --mark mkfs --json | jq .point
+  logwrites find disk.log --touching 2048+8";
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  logwrites cat disk.log 17                 a dump on a terminal, with offsets on the disk
+  logwrites cat disk.log 17 > sector.bin    the bytes themselves elsewhere";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  logwrites diff disk.log mark:before mark:after
+  logwrites diff disk.log flush:-2 end --base base.img --hex";
+
+const RECOVER_EXAMPLES: &str = "\
+Examples:
+  logwrites recover disk.log                          after a kill, a crash, or a full log: what is there?
+  logwrites recover disk.log --write                  make the superblock count it
+  logwrites recover /dev/sdb --sector-size 4096       when the superblock itself is lost";
+
+const MARK_EXAMPLES: &str = "\
+Examples:
+  logwrites mark disk.log 'before the upgrade'";
+
+const CUT_EXAMPLES: &str = "\
+Examples:
+  logwrites cut huge.log --output part.log --from mark:start --at mark:failed
+  logwrites cut huge.log --output meta.log --keep metadata,flush,mark
+  logwrites cut huge.log --output super.log --touching 0+16";
+
+const SQUASH_EXAMPLES: &str = "\
+Examples:
+  logwrites squash long.log --base base.img --at mark:booted --output-base booted.img --output rest.log";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  logwrites completions bash > ~/.local/share/bash-completion/completions/logwrites
+  logwrites completions fish > ~/.config/fish/completions/logwrites.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  logwrites man | man -l -
+  logwrites man replay > logwrites-replay.1";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

@@ -18,6 +18,14 @@ pub enum Failure {
     /// The command cannot be meant like that.
     #[error("{0}")]
     Usage(String),
+    /// What another tool would say, in its words and with its exit code, where this one stands in for it.
+    #[error("{words}")]
+    Peer {
+        /// The exit code.
+        code: u8,
+        /// The words; none for a tool that says nothing.
+        words: String,
+    },
     /// What was read cannot be used.
     #[error("{0}")]
     Malformed(String),
@@ -37,6 +45,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return Some(match failure {
             Failure::Check(_) => CHECK_FAILED,
+            Failure::Peer { code, .. } => *code,
             Failure::Usage(_) | Failure::Malformed(_) => MALFORMED,
             Failure::Interrupted(_) => INTERRUPTED,
         });

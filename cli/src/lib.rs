@@ -25,16 +25,25 @@ pub mod point;
 pub mod script;
 pub mod size;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
+use crate::args::Args;
+use crate::error::Failure;
 use crate::output::style;
 
 /// Runs the command line, and gives the exit code that [`error::exit_code`] describes.
 #[must_use]
 pub fn run() -> ExitCode {
-    let args = args::Args::parse();
+    let words = words();
+    // Before clap prints a help text or an error of its own.
+    let color = asked_color(&words);
+    let args = Args::command().color(color).try_get_matches_from(words);
+    let args = args.and_then(|matches| Args::from_arg_matches(&matches));
+    let args = args.unwrap_or_else(|error| error.exit());
     args.color.write_global();
     let Err(error) = install_and_run(&args) else {
         return ExitCode::SUCCESS;
@@ -46,13 +55,38 @@ pub fn run() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn install_and_run(args: &args::Args) -> anyhow::Result<()> {
+fn install_and_run(args: &Args) -> anyhow::Result<()> {
     interrupt::install()?;
     command::run(args)
 }
 
-/// Prints an error: what, where, why.
+/// What `--color` says, wherever it stands.
+fn asked_color(words: &[OsString]) -> ColorChoice {
+    let is_color = |word: &OsString| word == "--color";
+    let joined = words.iter().rev().find_map(|word| word.to_str()?.strip_prefix("--color="));
+    let separate = words.iter().position(is_color).and_then(|at| words.get(at + 1)?.to_str());
+    joined.or(separate).and_then(|color| color.parse().ok()).unwrap_or_default()
+}
+
+/// The command line; a program that is called `replay-log` is that verb.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let is_replay_log =
+        words.first().and_then(|name| Path::new(name).file_stem()).is_some_and(|name| name == "replay-log");
+    if is_replay_log {
+        words.splice(..1, ["logwrites", "replay-log", "--"].map(OsString::from));
+    }
+    words
+}
+
+/// Prints an error: what, where, why; another tool's words as they stand.
 fn report(error: &anyhow::Error) {
+    if let Some(Failure::Peer { words, .. }) = error.downcast_ref() {
+        if !words.is_empty() {
+            anstream::eprintln!("{words}");
+        }
+        return;
+    }
     let mut chain = error.chain().map(ToString::to_string);
     let first = chain.next().unwrap_or_default();
     anstream::eprint!("{}: {first}", style::paint(style::ERROR, "error"));

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::format::Flags;
 use logwrites_core::history::Index;
-use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, Tail};
+use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, ResumePoint, Tail};
 
 use crate::device::{Disk, LogSource};
 use crate::error::Failure;
@@ -104,10 +104,28 @@ impl Log {
         self.reader.tail().with_context(|| path)
     }
 
-    /// The log's disk, to read payloads from, and its index.
+    /// Takes the entries behind those that the superblock counts for part of the log.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or was changed meanwhile.
+    pub fn take_tail(&mut self, tail: Tail) -> anyhow::Result<()> {
+        self.reader.count(tail);
+        let index = &mut self.index;
+        self.broken =
+            walk(&self.path, &mut self.reader, |reader, entry, text| index.push_from(reader, entry, text))?;
+        self.check_whole()
+    }
+
+    /// The log's disk, to read payloads from.
     #[must_use]
-    pub fn into_parts(self) -> (Disk, Index) {
-        (self.reader.into_inner().into_disk(), self.index)
+    pub const fn disk(&self) -> &Disk {
+        self.reader.source().disk()
+    }
+
+    /// Where a logger that appends goes on.
+    #[must_use]
+    pub const fn resume_point(&self) -> ResumePoint {
+        self.reader.resume_point()
     }
 
     /// Checks that the entries up to `point` stay on a disk of `len_bytes`.

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use indicatif::BinaryBytes;
+use logwrites_core::SectorSize;
 use logwrites_core::format::Flags;
 use logwrites_core::history::{Index, Mark};
 use logwrites_core::reader::Entry;
@@ -21,16 +22,17 @@ pub(super) fn run(args: &Ls) -> anyhow::Result<()> {
         None => log.index().nr_entries(),
     };
     let mut out = stdout();
-    if !args.json {
-        header(&mut out)?;
-    }
     let index = log.index();
+    let listing = Listing::new(index.sector_size());
+    if !args.json {
+        listing.header(&mut out)?;
+    }
     for entry in index.entries(from..to).filter(|entry| is_wanted(args, entry)) {
         let mark = text_of(index, &entry);
         if args.json {
             print_json(&mut out, &EntryJson::new(&entry, index.sector_size().bytes(), mark))?;
         } else {
-            line(&mut out, &entry, index.sector_size().bytes(), mark)?;
+            listing.line(&mut out, &entry, mark)?;
         }
     }
     out.flush()?;
@@ -42,38 +44,61 @@ fn is_wanted(args: &Ls, entry: &Entry) -> bool {
     entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
 }
 
-fn text_of<'a>(index: &'a Index, entry: &Entry) -> Option<&'a [u8]> {
+/// The text of an entry that is a mark.
+pub(super) fn text_of<'a>(index: &'a Index, entry: &Entry) -> Option<&'a [u8]> {
     entry.mark_text()?;
     index.last_mark(entry.index + 1).map(|mark: Mark<'a>| mark.text)
 }
 
-fn header(out: &mut impl Write) -> std::io::Result<()> {
-    let heading =
-        format!("{:>9} {:>14} {:>14} {:>10} {:>12}  kind", "entry", "log byte", "sector", "sectors", "size");
-    writeln!(out, "{}", style::paint(style::HEADING, heading))
+/// Entries as lines of a table.
+#[derive(Clone, Copy)]
+pub(super) struct Listing {
+    sector_size: SectorSize,
 }
 
-fn line(out: &mut impl Write, entry: &Entry, sector_bytes: u64, mark: Option<&[u8]>) -> std::io::Result<()> {
-    let header = entry.header;
-    let has_place = header.sector != 0 || header.nr_sectors != 0;
-    let number = |value: u64| if has_place { value.to_string() } else { "-".to_owned() };
-    let size = if header.nr_sectors == 0 {
-        "-".to_owned()
-    } else {
-        BinaryBytes(header.nr_sectors.saturating_mul(sector_bytes)).to_string()
-    };
-    let kind = style::paint(style::of_entry(entry.flags()), style::flag_words(entry.flags()));
-    write!(
-        out,
-        "{:>9} {:>14} {:>14} {:>10} {size:>12}  {kind}",
-        entry.index,
-        style::paint(style::DIM, format_args!("{:>14}", entry.offset_bytes)),
-        number(header.sector),
-        number(header.nr_sectors),
-    )?;
-    match mark {
-        Some(text) => writeln!(out, " {}", printable(text)),
-        None => writeln!(out),
+impl Listing {
+    pub(super) const fn new(sector_size: SectorSize) -> Self {
+        Self { sector_size }
+    }
+
+    pub(super) fn header(self, out: &mut impl Write) -> std::io::Result<Self> {
+        let heading = format!(
+            "{:>9} {:>14} {:>14} {:>10} {:>12}  kind",
+            "entry", "log byte", "sector", "sectors", "size"
+        );
+        writeln!(out, "{}", style::paint(style::HEADING, heading))?;
+        Ok(self)
+    }
+
+    pub(super) fn line(
+        self,
+        out: &mut impl Write,
+        entry: &Entry,
+        mark: Option<&[u8]>,
+    ) -> std::io::Result<()> {
+        let header = entry.header;
+        write!(
+            out,
+            "{:>9} {}",
+            entry.index,
+            style::paint(style::DIM, format_args!("{:>14}", entry.offset_bytes))
+        )?;
+        if header.sector == 0 && header.nr_sectors == 0 {
+            write!(out, " {:>14} {:>10}", "-", "-")?;
+        } else {
+            write!(out, " {:>14} {:>10}", header.sector, header.nr_sectors)?;
+        }
+        match header.nr_sectors {
+            0 => write!(out, " {:>12}", "-")?,
+            nr_sectors => {
+                write!(out, " {:>12}", BinaryBytes(self.sector_size.bytes_of(nr_sectors)).to_string())?;
+            }
+        }
+        let kind = style::paint(style::of_entry(entry.flags()), style::flag_words(entry.flags()));
+        match mark {
+            Some(text) => writeln!(out, "  {kind} {}", printable(text)),
+            None => writeln!(out, "  {kind}"),
+        }
     }
 }
 

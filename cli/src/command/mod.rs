@@ -1,11 +1,23 @@
 //! The verbs, a file each.
 
+mod append;
+mod cat;
+mod completions;
+mod cut;
 mod demo;
+mod diff;
+mod find;
 mod info;
 mod ls;
+mod man;
+mod mark;
 mod marks;
+mod new_file;
 mod record;
+mod recover;
 mod replay;
+mod replay_log;
+mod squash;
 mod verify;
 
 use std::path::Path;
@@ -13,6 +25,8 @@ use std::path::Path;
 use crate::args::{Args, Command};
 use crate::device::{Disk, DiskError};
 use crate::error::Failure;
+
+pub(crate) use self::replay_log::HELP as REPLAY_LOG_HELP;
 
 /// Carries out a command.
 ///
@@ -25,8 +39,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Info(args) => info::run(args),
         Command::Ls(args) => ls::run(args),
         Command::Marks(args) => marks::run(args),
+        Command::Find(args) => find::run(args),
+        Command::Cat(args) => cat::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::ReplayLog(args) => replay_log::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Recover(args) => recover::run(args),
+        Command::Mark(args) => mark::run(args),
+        Command::Cut(args) => cut::run(args),
+        Command::Squash(args) => squash::run(args),
+        Command::Completions(args) => completions::run(*args),
+        Command::Man(args) => man::run(args),
     }
 }
 

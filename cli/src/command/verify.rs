@@ -32,7 +32,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<()> {
         (Ok(()), Some(base), Some(image)) => {
             let base = Disk::open(base, Access::Read)?;
             let image = Disk::open(image, Access::Read)?;
-            compare(log, &base, &image, args.discard.into(), &mut found)?
+            compare(&log, &base, &image, args.discard.into(), &mut found)?
         }
         _ => None,
     };
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<()> {
 
 /// Compares base + log with an image; gives the first difference, for people.
 fn compare(
-    log: Log,
+    log: &Log,
     base: &Disk,
     image: &Disk,
     discards: Discards,
@@ -66,14 +66,14 @@ fn compare(
         )));
     }
     log.check_fits(log.index().nr_entries(), len_bytes, base.path())?;
-    let (log_disk, index) = log.into_parts();
+    let (log_disk, index) = (log.disk(), log.index());
     let map = index.map_at(index.nr_entries(), discards);
-    let indeterminate = indeterminate(&index, discards);
+    let indeterminate = indeterminate(index, discards);
     let sector_size = index.sector_size();
     found.indeterminate_bytes =
         Some(indeterminate.runs().map(|run| sector_size.bytes_of(run.extent.nr_sectors())).sum());
     let comparison =
-        Comparison { image, view: View { base: Some(base), log: &log_disk, map: &map }, indeterminate };
+        Comparison { image, view: View { base: Some(base), log: log_disk, map: &map }, indeterminate };
     let differences = comparison.run(len_bytes)?;
     found.compared_bytes = Some(len_bytes - found.indeterminate_bytes.unwrap_or(0));
     found.different_sectors = Some(differences.nr_sectors);
@@ -82,11 +82,7 @@ fn compare(
     };
     found.first_difference_bytes = Some(first_bytes);
     let source = map.get(first_bytes / sector_size.bytes());
-    let writer = source.and_then(|source| match source {
-        Source::Log { offset_bytes } | Source::Zeros { entry_offset_bytes: offset_bytes } => {
-            index.entry_at(offset_bytes)
-        }
-    });
+    let writer = source.and_then(|source| index.writer_of(source));
     found.first_difference_entry = writer;
     let from = match writer {
         Some(entry) => format!("entry {entry} wrote what should be there"),

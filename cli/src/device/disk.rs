@@ -51,6 +51,9 @@ impl Disk {
                 "it is neither a regular file nor a block device",
             )));
         }
+        if is_block_device && access != Access::Read && system::is_read_only(&metadata) {
+            return Err(error(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is a read-only device")));
+        }
         Ok(Self { file, path: path.to_owned(), is_block_device })
     }
 
@@ -200,6 +203,14 @@ impl Disk {
         if len_bytes == 0 { Ok(true) } else { system::punch_hole(&self.file, offset_bytes, len_bytes) }
     }
 
+    /// Passes a discard on to a block device: what it leaves is the device's own business.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::Unsupported`] if the system, the device or a file cannot discard.
+    pub fn pass_discard(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+        system::discard(&self.file, offset_bytes, len_bytes)
+    }
+
     /// Copies bytes of another disk, inside the system and sharing storage where that can be done.
     ///
     /// # Errors
@@ -347,7 +358,7 @@ mod tests {
     #[test]
     fn zeroed_and_punched_ranges_read_as_zeros() {
         let (_dir, disk) = disk(1 << 20);
-        disk.write_at(0, &[0xaa; 300_000]).unwrap();
+        disk.write_at(0, &vec![0xaa; 300_000]).unwrap();
         disk.zero_range(1000, 200_000, false).unwrap();
         assert_eq!(read(&disk, 999, 2), [0xaa, 0]);
         assert_eq!(read(&disk, 200_999, 2), [0, 0xaa]);

@@ -9,9 +9,17 @@ use std::path::Path;
 
 use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Setter};
 
 pub(super) fn is_block_device(metadata: &Metadata) -> bool {
     metadata.file_type().is_block_device()
+}
+
+/// Whether writes to a block device would fail, though it can be opened for writing. Unknown means no.
+pub(super) fn is_read_only(metadata: &Metadata) -> bool {
+    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+    let flag = std::fs::read(format!("/sys/dev/block/{major}:{minor}/ro"));
+    flag.is_ok_and(|flag| flag.trim_ascii() == b"1")
 }
 
 pub(super) fn block_device_len(file: &File) -> io::Result<u64> {
@@ -61,6 +69,15 @@ pub(super) fn punch_hole(file: &File, offset_bytes: u64, len_bytes: u64) -> io::
         offset_bytes,
         len_bytes,
     ))
+}
+
+/// BLKDISCARD, which `fallocate` does not have: it asks for zeros, always.
+pub(super) fn discard(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+    const BLKDISCARD: Opcode = rustix::ioctl::opcode::none(0x12, 119);
+    // SAFETY: BLKDISCARD reads two u64, the start and the length in bytes, behind the pointer, and writes nothing.
+    let setter = unsafe { Setter::<BLKDISCARD, [u64; 2]>::new([offset_bytes, len_bytes]) };
+    // SAFETY: the opcode and its argument belong together, as said above; any file may be asked.
+    Ok(unsafe { rustix::ioctl::ioctl(file, setter) }?)
 }
 
 /// Copies as much as the kernel does by itself, and gives how many bytes that were.

@@ -33,6 +33,17 @@ impl LogFile {
         Ok(Self { disk, written_bytes: 0, zeroed_bytes: 0 })
     }
 
+    /// A log to be gone on with behind its byte `end_bytes`. What stands there is no more.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn resume(disk: Disk, end_bytes: u64) -> Result<Self, DiskError> {
+        if !disk.is_block_device() {
+            disk.set_len(end_bytes).map_err(|error| DiskError::new("truncate", disk.path(), error))?;
+        }
+        Ok(Self { disk, written_bytes: end_bytes, zeroed_bytes: end_bytes })
+    }
+
     /// The disk, to read from.
     #[must_use]
     pub const fn disk(&self) -> &Disk {
@@ -146,12 +157,6 @@ impl LogSource {
         &self.disk
     }
 
-    /// The disk, for good.
-    #[must_use]
-    pub fn into_disk(self) -> Disk {
-        self.disk
-    }
-
     /// The length of the log's file or device when it was opened, in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
@@ -237,7 +242,7 @@ mod tests {
         assert_eq!(bytes[512..516], *b"head");
         assert!(bytes[..512].iter().chain(&bytes[516..]).all(|byte| *byte == 0));
         // Where something was written before, zeros are zeros.
-        log.write(512, &[Piece::Bytes(&[7; 512]), Piece::Bytes(&[7; 200_000])]).unwrap();
+        log.write(512, &[Piece::Bytes(&[7; 512]), Piece::Bytes(&vec![7; 200_000])]).unwrap();
         log.write(512, &[Piece::Bytes(b"x"), Piece::Zeros { len_bytes: 150_000 }]).unwrap();
         let mut bytes = vec![1; 150_002];
         log.disk().read_at(512, &mut bytes).unwrap();

@@ -1,6 +1,6 @@
 //! All I/O of the operating system: images, block devices, logs.
 //!
-//! What every system has is in [`disk`]; what makes it fast or sparse on Linux is in `linux`, and `portable` does the
+//! What every system has is in `disk`; what makes it fast or sparse on Linux is in `linux`, and `portable` does the
 //! same with plain reads and writes elsewhere. Nothing outside this room opens, reads or writes a file of a person's.
 
 mod disk;

@@ -15,6 +15,10 @@ pub(super) fn is_block_device(_metadata: &Metadata) -> bool {
     false
 }
 
+pub(super) fn is_read_only(_: &Metadata) -> bool {
+    false
+}
+
 pub(super) fn block_device_len(mut file: &File) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
@@ -71,6 +75,10 @@ pub(super) fn zero_range(
 #[expect(clippy::unnecessary_wraps, reason = "Linux's can fail")]
 pub(super) fn punch_hole(_: &File, _offset_bytes: u64, _len_bytes: u64) -> io::Result<bool> {
     Ok(false)
+}
+
+pub(super) fn discard(_: &File, _offset_bytes: u64, _len_bytes: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "Linux's can fail")]

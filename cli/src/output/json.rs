@@ -84,6 +84,43 @@ impl MarkJson {
     }
 }
 
+/// An entry and the point behind it, as `find` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FoundJson {
+    /// The point at which the entry has just been applied.
+    pub point: u64,
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: EntryJson,
+}
+
+impl FoundJson {
+    /// An entry and, for a mark, its text.
+    #[must_use]
+    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&[u8]>) -> Self {
+        Self { point: entry.index + 1, entry: EntryJson::new(entry, sector_bytes, mark) }
+    }
+}
+
+/// An extent that differs between two points, as `diff` prints it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DifferenceJson {
+    /// Where it starts, in log sectors.
+    pub sector: u64,
+    /// How long it is, in log sectors.
+    pub nr_sectors: u64,
+    /// Where it starts, in bytes.
+    pub offset_bytes: u64,
+    /// How long it is, in bytes.
+    pub len_bytes: u64,
+    /// The entry that made what was there at point A; missing where that is the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_a: Option<u64>,
+    /// The entry that made what is there at point B; missing where that is the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_b: Option<u64>,
+}
+
 /// A log, as `info` prints it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InfoJson {
@@ -188,6 +225,51 @@ pub struct ReplayJson {
     pub zero_bytes: u64,
     /// What was copied from the base.
     pub base_bytes: u64,
+}
+
+/// What `recover` found.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecoverJson {
+    /// Whether the log has a superblock.
+    pub has_superblock: bool,
+    /// The unit of the log, found out where there is no superblock.
+    pub sector_size_bytes: u64,
+    /// How many entries the superblock counts.
+    pub nr_entries: u64,
+    /// How many of them can be read.
+    pub certain_entries: u64,
+    /// How many whole entries seem to stand behind them.
+    pub salvage_entries: u64,
+    /// Where the last of those ends.
+    pub end_bytes: u64,
+    /// Why an entry that is counted cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Where the old superblock was saved, if a new one was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_superblock: Option<String>,
+}
+
+/// What `cut` made.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CutJson {
+    /// How many entries the new log has.
+    pub nr_entries: u64,
+    /// How large it is.
+    pub log_bytes: u64,
+    /// How many entries between the two points it has not.
+    pub left_out_entries: u64,
+}
+
+/// What `squash` made.
+#[derive(Clone, Debug, Serialize)]
+pub struct SquashJson {
+    /// The point at which the new base is.
+    pub point: u64,
+    /// The new base.
+    pub base: ReplayJson,
+    /// The new log.
+    pub log: CutJson,
 }
 
 /// What `verify` found.

@@ -1,5 +1,6 @@
 //! What people and machines see.
 
+pub mod hex;
 pub mod json;
 pub mod progress;
 pub mod style;

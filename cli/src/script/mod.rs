@@ -27,11 +27,13 @@
 //! What `qemu-io` refuses is refused here too. Beyond that, extents must be aligned to the log's sectors:
 //! `qemu-io` reads and rewrites the rest of a sector, which a log shows as a larger write.
 //!
-//! A script is read as a whole before its first command runs. Another language (fio's iolog) would be one
-//! more file beside `qemu_io`, with one more constructor of [`Script`]; [`Limits`] and [`ScriptError`] serve
-//! it as they are.
+//! A script is read as a whole before its first command runs.
+//!
+//! fio's iolog is understood too; its file describes it. Another language would be one more file beside these, with one
+//! more constructor of [`Script`]; [`Limits`] and [`ScriptError`] serve it as they are.
 
 mod error;
+mod iolog;
 mod limits;
 mod line;
 mod qemu_io;
@@ -56,6 +58,15 @@ impl Script {
     /// [`ScriptError`] for the first line that is wrong.
     pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, ScriptError> {
         qemu_io::parse(text, limits)
+    }
+
+    /// Reads an iolog of fio, version 2 or 3, and checks it against the disk and the log it is for. What was written
+    /// is not in it: each write gets a byte that changes from write to write.
+    ///
+    /// # Errors
+    /// [`ScriptError`] for the first line that is wrong.
+    pub fn parse_iolog(text: &[u8], limits: &Limits) -> Result<Self, ScriptError> {
+        iolog::parse(text, limits)
     }
 
     /// The commands, in order.

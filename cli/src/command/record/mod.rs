@@ -12,11 +12,13 @@ use indicatif::BinaryBytes;
 use logwrites_core::device::NoData;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::overlay::Overlay;
-use logwrites_core::{Config, Logger, Ordering};
+use logwrites_core::{Config, Logger, Ordering, SectorSize};
 
 use self::session::{SLOTS, Session};
+use super::append::OpenEnd;
+use super::new_file::NewFile;
 use super::{len_of, same_file};
-use crate::args::Record;
+use crate::args::{FormatArg, Record};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
 use crate::output::json::RecordJson;
@@ -25,32 +27,40 @@ use crate::script::{Limits, Script};
 
 pub(super) fn run(args: &Record) -> anyhow::Result<()> {
     let disk = Target::find(args)?;
-    let script = read_script(args, &disk)?;
-    let log = OldLog::find(&args.log, args.force, disk.disk.as_ref())?;
+    let place = LogPlace::find(args, disk.disk.as_ref())?;
+    let sector_size = place.sector_size(args);
+    disk.check_alignment(sector_size)?;
+    let script = read_script(args, &Limits { disk_bytes: disk.len_bytes, sector_size })?;
     let config = Config {
-        sector_size: args.sector_size,
+        sector_size,
         ordering: args.ordering.into(),
         superblock_policy: args.superblock.into(),
         superblock_interval: args.super_interval,
-        capacity_bytes: log.capacity_bytes(args)?,
+        capacity_bytes: place.capacity_bytes(args)?,
     };
-    let recorded = if args.base.is_some() {
+    let log_name = || args.log.display().to_string();
+    let (recorded, result) = if args.base.is_some() {
         if config.ordering == Ordering::Durability {
             let message =
                 "--base records in completion order only: the log is the disk, so nothing can be held back";
             return Err(Failure::Usage(message.to_owned()).into());
         }
-        let overlay = Overlay::<SLOTS>::new(config)?;
-        let base = disk.open()?;
-        Session::new(overlay, NoData, log.open(&base)?, Some(base)).run(&script)
+        let overlay = match &place {
+            LogPlace::Old(end) => {
+                Overlay::<SLOTS>::resume(config, end.point(), end.map()).with_context(log_name)?
+            }
+            LogPlace::New { .. } => Overlay::<SLOTS>::new(config).with_context(log_name)?,
+        };
+        let (base, log) = disk.open(place, &args.log)?;
+        Session::new(overlay, NoData, log, Some(base)).run(&script)
     } else {
-        let logger = Logger::<SLOTS>::new(config)?;
-        let data = disk.open()?;
-        data.lock().map_err(|error| DiskError::new("lock", data.path(), error))?;
-        let log = log.open(&data)?;
+        let logger = match &place {
+            LogPlace::Old(end) => Logger::<SLOTS>::resume(config, end.point()).with_context(log_name)?,
+            LogPlace::New { .. } => Logger::<SLOTS>::new(config).with_context(log_name)?,
+        };
+        let (data, log) = disk.open(place, &args.log)?;
         Session::new(logger, data, log, None).run(&script)
     };
-    let (recorded, result) = recorded;
     let done = RecordJson {
         log: args.log.display().to_string(),
         nr_entries: recorded.nr_entries,
@@ -73,32 +83,34 @@ struct Target<'a> {
     /// Missing if it is still to be created.
     disk: Option<Disk>,
     len_bytes: u64,
+    is_written: bool,
 }
 
 impl<'a> Target<'a> {
     fn find(args: &'a Record) -> anyhow::Result<Self> {
-        let sector_size = args.sector_size;
-        let found = match (&args.data, &args.base, args.create) {
+        match (&args.data, &args.base, args.create) {
             (Some(data), _, Some(size)) => {
                 if data.exists() {
                     let message = format!("{} exists; leave --create out to write to it", data.display());
                     return Err(Failure::Usage(message).into());
                 }
-                Self { path: data, disk: None, len_bytes: size.bytes() }
+                Ok(Self { path: data, disk: None, len_bytes: size.bytes(), is_written: true })
             }
-            (Some(data), _, None) => Self::open_existing(data, Access::Write)?,
-            (None, Some(base), _) => Self::open_existing(base, Access::Read)?,
-            (None, None, _) => return Err(Failure::Usage("DATA or --base is needed".to_owned()).into()),
-        };
-        if !sector_size.is_aligned(found.len_bytes) {
-            let message = format!(
-                "{} has {} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
-                found.path.display(),
-                found.len_bytes,
-            );
-            return Err(Failure::Malformed(message).into());
+            (Some(data), _, None) => Self::open_existing(data, Access::Write),
+            (None, Some(base), _) => Self::open_existing(base, Access::Read),
+            (None, None, _) => Err(Failure::Usage("DATA or --base is needed".to_owned()).into()),
         }
-        Ok(found)
+    }
+
+    fn check_alignment(&self, sector_size: SectorSize) -> Result<(), Failure> {
+        if sector_size.is_aligned(self.len_bytes) {
+            return Ok(());
+        }
+        Err(Failure::Malformed(format!(
+            "{} has {} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
+            self.path.display(),
+            self.len_bytes,
+        )))
     }
 
     fn open_existing(path: &'a Path, access: Access) -> anyhow::Result<Self> {
@@ -109,33 +121,40 @@ impl<'a> Target<'a> {
             _ => error.into(),
         })?;
         let len_bytes = len_of(&disk)?;
-        Ok(Self { path, disk: Some(disk), len_bytes })
+        Ok(Self { path, disk: Some(disk), len_bytes, is_written: access == Access::Write })
     }
 
-    fn open(self) -> Result<Disk, DiskError> {
-        match self.disk {
-            Some(disk) => Ok(disk),
-            None => {
-                let disk = Disk::open(self.path, Access::CreateNew)?;
-                disk.set_len(self.len_bytes)
-                    .map_err(|error| DiskError::new("give a size to", self.path, error))?;
-                Ok(disk)
+    /// Opens the disk, creates it if it is to be, and the log with it. Neither is left behind without the other.
+    fn open(self, place: LogPlace, log: &Path) -> anyhow::Result<(Disk, LogFile)> {
+        if let Some(disk) = self.disk {
+            if self.is_written {
+                disk.lock().map_err(|error| DiskError::new("lock", disk.path(), error))?;
             }
+            let log = place.open(log, &disk)?;
+            return Ok((disk, log));
         }
+        let new = NewFile::create(self.path, "")?;
+        let sized = new.disk().set_len(self.len_bytes);
+        sized.map_err(|error| DiskError::new("give a size to", self.path, error))?;
+        let log = place.open(log, new.disk())?;
+        Ok((new.keep(), log))
     }
 }
 
-/// What stands where the log is to go.
-struct OldLog<'a> {
-    path: &'a Path,
-    disk: Option<Disk>,
+/// Where the log is to go.
+enum LogPlace {
+    /// To its end: `--append`.
+    Old(Box<OpenEnd>),
+    /// Into a new file, or over what is there and of no value.
+    New { there: Option<Disk> },
 }
 
-impl<'a> OldLog<'a> {
-    /// Finds out, and refuses to overwrite anything of value.
-    fn find(path: &'a Path, force: bool, target: Option<&Disk>) -> anyhow::Result<Self> {
-        if !path.exists() {
-            return Ok(Self { path, disk: None });
+impl LogPlace {
+    /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
+    fn find(args: &Record, target: Option<&Disk>) -> anyhow::Result<Self> {
+        let path = args.log.as_path();
+        if !path.exists() && !args.append {
+            return Ok(Self::New { there: None });
         }
         let disk = Disk::open(path, Access::Write)?;
         if let Some(target) = target
@@ -143,43 +162,62 @@ impl<'a> OldLog<'a> {
         {
             return Err(same_file(target.path(), path).into());
         }
+        if args.append {
+            return Ok(Self::Old(Box::new(OpenEnd::find(path, args.tail)?)));
+        }
         let mut start = [0; 4096];
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
-        if !is_blank && !force {
-            let message = format!("{} is not empty; --force overwrites it", path.display());
+        if !is_blank && !args.force {
+            let message =
+                format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
             return Err(Failure::Usage(message).into());
         }
-        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
-        Ok(Self { path, disk: Some(disk) })
+        Ok(Self::New { there: Some(disk) })
+    }
+
+    /// The unit of the log.
+    fn sector_size(&self, args: &Record) -> SectorSize {
+        match self {
+            Self::Old(end) => end.index().sector_size(),
+            Self::New { .. } => args.sector_size.unwrap_or_default(),
+        }
+    }
+
+    const fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Old(end) => Some(end.disk()),
+            Self::New { there } => there.as_ref(),
+        }
     }
 
     /// How large the log may become.
     fn capacity_bytes(&self, args: &Record) -> anyhow::Result<u64> {
         let asked = args.log_size.map_or(MAX_OFFSET_BYTES, crate::size::Size::bytes);
-        match &self.disk {
+        match self.disk() {
             Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
             _ => Ok(asked),
         }
     }
 
-    fn open(self, target: &Disk) -> anyhow::Result<LogFile> {
-        let disk = match self.disk {
-            Some(disk) => disk,
-            None => {
-                let disk = Disk::open(self.path, Access::CreateNew).map_err(|error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => anyhow::Error::new(same_file(target.path(), self.path)),
+    fn open(self, path: &Path, target: &Disk) -> anyhow::Result<LogFile> {
+        let disk = match self {
+            Self::Old(end) => return end.open(path),
+            Self::New { there: Some(disk) } => disk,
+            Self::New { there: None } => {
+                Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
+                    // It did not exist a moment ago, before the disk was created.
+                    io::ErrorKind::AlreadyExists => anyhow::Error::new(same_file(target.path(), path)),
                     _ => error.into(),
-                })?;
-                disk.lock().map_err(|error| DiskError::new("lock", self.path, error))?;
-                disk
+                })?
             }
         };
+        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
         Ok(LogFile::new(disk)?)
     }
 }
 
-fn read_script(args: &Record, target: &Target<'_>) -> anyhow::Result<Script> {
+fn read_script(args: &Record, limits: &Limits) -> anyhow::Result<Script> {
     let mut text = Vec::new();
     let name = match &args.script {
         Some(path) => {
@@ -206,8 +244,11 @@ fn read_script(args: &Record, target: &Target<'_>) -> anyhow::Result<Script> {
         let message = format!("{name}: a script has at most {}", BinaryBytes(MAX_SCRIPT_BYTES));
         return Err(Failure::Malformed(message).into());
     }
-    let limits = Limits { disk_bytes: target.len_bytes, sector_size: args.sector_size };
-    Script::parse(&text, &limits).map_err(|error| error.with_name(&name).into())
+    let script = match args.format {
+        FormatArg::QemuIo => Script::parse(&text, limits),
+        FormatArg::Fio => Script::parse_iolog(&text, limits),
+    };
+    script.map_err(|error| error.with_name(&name).into())
 }
 
 fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {

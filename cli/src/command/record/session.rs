@@ -32,6 +32,8 @@ pub(super) struct Session<R, D: DataDevice> {
     base: Option<Disk>,
     payloads: Pool,
     flight: Flight,
+    /// The command of the script that is being carried out.
+    command: usize,
 }
 
 /// The tags: which are free, and what has become of the others.
@@ -39,15 +41,17 @@ struct Flight {
     free: Vec<Tag>,
     /// No longer in use; their payloads are still to be let go.
     released: Vec<Tag>,
+    /// The command of the script that each tag is for.
+    commands: Vec<usize>,
     /// The first operation that failed.
-    failed: Option<OpError>,
+    failed: Option<(Tag, OpError)>,
 }
 
 impl Flight {
     fn note(&mut self, event: Event) {
         match event {
-            Event::Done { result: Err(error), .. } => {
-                self.failed.get_or_insert(error);
+            Event::Done { tag, result: Err(error) } => {
+                self.failed.get_or_insert((tag, error));
             }
             Event::Release(tag) => self.released.push(tag),
             Event::Done { .. } | Event::Finished => {}
@@ -61,6 +65,8 @@ pub(super) trait ReadBack {
     fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()>;
     /// Makes what is on the disk durable, without a word in the log.
     fn sync(&self) -> io::Result<()>;
+    /// What the disk is called.
+    fn disk_name(&self) -> String;
 }
 
 impl ReadBack for Session<Logger<SLOTS>, Disk> {
@@ -72,6 +78,10 @@ impl ReadBack for Session<Logger<SLOTS>, Disk> {
     fn sync(&self) -> io::Result<()> {
         self.driver.data().sync()
     }
+
+    fn disk_name(&self) -> String {
+        self.driver.data().path().display().to_string()
+    }
 }
 
 impl ReadBack for Session<Overlay<SLOTS>, NoData> {
@@ -82,6 +92,10 @@ impl ReadBack for Session<Overlay<SLOTS>, NoData> {
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn disk_name(&self) -> String {
+        "the overlay".to_owned()
     }
 }
 
@@ -95,30 +109,39 @@ where
             driver: Driver::new(recorder, data, log),
             base,
             payloads: Pool::default(),
-            flight: Flight { free, released: Vec::new(), failed: None },
+            flight: Flight { free, released: Vec::new(), commands: vec![0; SLOTS], failed: None },
+            command: 0,
         }
     }
 
     /// Carries out a script and closes the log, whatever happens; the log tells what was done.
     pub(super) fn run(mut self, script: &Script) -> (Recorded, anyhow::Result<()>) {
-        let mut progress =
-            Progress::count("recording", u64::try_from(script.commands().len()).unwrap_or(u64::MAX));
-        let mut commands = 0;
+        let nr_commands = script.commands().len();
+        let mut progress = Progress::count("recording", widen(nr_commands));
         let mut result = Ok(());
-        for (line, command) in script.iter() {
+        for (index, (line, command)) in script.iter().enumerate() {
+            self.command = index;
             result = interrupt::check(&format!(" before line {line}; the log holds everything up to there"))
                 .map_err(anyhow::Error::new)
-                .and_then(|()| self.carry_out(command).with_context(|| format!("line {line}: {command}")));
+                .and_then(|()| self.carry_out(command));
             if result.is_err() {
                 break;
             }
-            commands += 1;
-            progress.set(commands);
+            self.command = index + 1;
+            progress.set(widen(index));
         }
-        let closed = self.close();
-        let log = self.driver.recorder();
-        let recorded = Recorded { commands, nr_entries: log.nr_entries(), log_bytes: log.end_bytes() };
-        (recorded, result.and(closed))
+        let result = result.and(self.close()).map_err(|error| match script.iter().nth(self.command) {
+            Some(_) if error.is::<Failure>() && interrupt::is_requested() => error,
+            Some((line, command)) => error.context(format!("line {line}: {command}")),
+            None => error,
+        });
+        let logged = self.driver.recorder().logged();
+        let recorded = Recorded {
+            commands: widen(self.command),
+            nr_entries: logged.index,
+            log_bytes: logged.offset_bytes,
+        };
+        (recorded, result)
     }
 
     fn carry_out(&mut self, command: &ScriptCommand) -> anyhow::Result<()> {
@@ -192,6 +215,9 @@ where
 
     /// Submits an operation; with `wait` returns when it is acknowledged.
     fn submit(&mut self, tag: Tag, op: Op, wait: bool) -> anyhow::Result<()> {
+        if let Some(command) = self.flight.commands.get_mut(tag.index()) {
+            *command = self.command;
+        }
         let flight = &mut self.flight;
         let submitted = self.driver.submit(tag, op, &self.payloads, |event| flight.note(event));
         if let Err(error) = submitted {
@@ -233,17 +259,29 @@ where
         }
     }
 
-    /// The first thing that has gone wrong, with the device's own words.
+    /// The first thing that has gone wrong, with the device's own words. It is about the command that failed, which may
+    /// be an earlier one: what was put off shows later.
     fn check(&mut self) -> anyhow::Result<()> {
-        let Some(error) = self.flight.failed.take().or(self.driver.recorder().failure()) else {
+        let recorder_error = self.driver.recorder().failure();
+        let data_error = self.driver.has_data_error().then_some(OpError::Data);
+        let failed = self.flight.failed.take();
+        let Some(error) = failed.map(|(_, error)| error).or(data_error).or(recorder_error) else {
             return Ok(());
         };
-        let log_error =
-            self.driver.take_log_error().map(|error| anyhow::Error::new(error).context("the log"));
-        let data_error = self.driver.take_data_error().map(|error| anyhow::anyhow!("the disk: {error}"));
+        if let Some((tag, _)) = failed {
+            self.command = self.flight.commands.get(tag.index()).copied().unwrap_or(self.command);
+        }
+        let log = self.driver.log().disk().path().display().to_string();
+        let log_error = self.driver.take_log_error().map(|error| anyhow::Error::new(error).context(log));
+        let disk = self.disk_name();
+        let data_error = self.driver.take_data_error().map(|error| anyhow::anyhow!("{disk}: {error}"));
         let cause = log_error.or(data_error).unwrap_or_else(|| anyhow::anyhow!("an earlier failure"));
         Err(cause.context(error.to_string()))
     }
+}
+
+fn widen(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// How much is read at a time, in bytes.

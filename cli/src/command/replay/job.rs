@@ -68,16 +68,16 @@ impl Job<'_> {
     ) -> io::Result<()> {
         match (piece.source, self.base) {
             (Some(Source::Log { offset_bytes: log_offset_bytes }), _) => {
-                done.log_bytes += len_bytes;
-                self.copy(self.log, log_offset_bytes, offset_bytes, len_bytes)
+                done.log_bytes += self.copy(self.log, log_offset_bytes, offset_bytes, len_bytes)?;
+                Ok(())
             }
             (Some(Source::Zeros { .. }), _) => {
                 done.zero_bytes += len_bytes;
                 self.zero(offset_bytes, len_bytes)
             }
             (None, Some(base)) => {
-                done.base_bytes += len_bytes;
-                self.copy(base, offset_bytes, offset_bytes, len_bytes)
+                done.base_bytes += self.copy(base, offset_bytes, offset_bytes, len_bytes)?;
+                Ok(())
             }
             (None, None) => Ok(()),
         }
@@ -91,27 +91,29 @@ impl Job<'_> {
         }
     }
 
-    /// Copies a range; holes of the source stay holes in a target that is blank.
+    /// Copies a range, and gives how many bytes that were; holes of the source stay holes in a target that is blank.
     fn copy(
         &self,
         source: &Disk,
         source_offset_bytes: u64,
         offset_bytes: u64,
         len_bytes: u64,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         if !self.is_blank || len_bytes < HOLE_BYTES {
-            return self.target.copy_from(source, source_offset_bytes, offset_bytes, len_bytes);
+            self.target.copy_from(source, source_offset_bytes, offset_bytes, len_bytes)?;
+            return Ok(len_bytes);
         }
         let end_bytes = source_offset_bytes + len_bytes;
-        let mut at_bytes = source_offset_bytes;
+        let (mut at_bytes, mut copied_bytes) = (source_offset_bytes, 0);
         while at_bytes < end_bytes
             && let Some(data) = source.next_data(at_bytes)?.filter(|data| data.start < end_bytes)
         {
             at_bytes = data.end.min(end_bytes);
             let to_bytes = offset_bytes + (data.start - source_offset_bytes);
             self.target.copy_from(source, data.start, to_bytes, at_bytes - data.start)?;
+            copied_bytes += at_bytes - data.start;
         }
-        Ok(())
+        Ok(copied_bytes)
     }
 }
 

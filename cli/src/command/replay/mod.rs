@@ -3,7 +3,6 @@
 //! The extent map at the point says where every byte comes from, so that each is written once, in the order of the disk;
 //! what a later entry overwrote is never read.
 
-mod image;
 mod job;
 
 use std::io::{self, Write};
@@ -11,10 +10,10 @@ use std::path::Path;
 
 use indicatif::BinaryBytes;
 use logwrites_core::Extent;
-use logwrites_core::history::{Discards, ExtentMap, Index, Piece, Source};
+use logwrites_core::history::{Discards, Index, Piece, Source};
 
-use self::image::NewImage;
 use self::job::{Job, Zeros};
+use super::new_file::NewFile;
 use super::{len_of, same_file};
 use crate::args::{DiscardArg, Replay};
 use crate::device::{Access, Disk, DiskError};
@@ -28,8 +27,8 @@ pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
     let at = log.resolve(args.at.as_ref(), Default::End)?;
     let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
-        (Some(output), _) => (make(args, log, base.as_ref(), output, at)?, output),
-        (None, Some(onto)) => (change(args, log, base.as_ref(), onto, at)?, onto),
+        (Some(output), _) => (make_output(args, &log, base.as_ref(), output, at)?, output),
+        (None, Some(onto)) => (change(args, &log, base.as_ref(), onto, at)?, onto),
         (None, None) => return Err(Failure::Usage("either --output or --onto is needed".to_owned()).into()),
     };
     let mut out = stdout();
@@ -42,7 +41,13 @@ pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
 }
 
 /// Makes a new image.
-fn make(args: &Replay, log: Log, base: Option<&Disk>, output: &Path, at: u64) -> anyhow::Result<ReplayJson> {
+fn make_output(
+    args: &Replay,
+    log: &Log,
+    base: Option<&Disk>,
+    output: &Path,
+    at: u64,
+) -> anyhow::Result<ReplayJson> {
     if args.discard == DiscardArg::Pass {
         let message = "--discard pass needs --onto DEVICE: there is nothing to discard in a new image";
         return Err(Failure::Usage(message.to_owned()).into());
@@ -57,18 +62,31 @@ fn make(args: &Replay, log: Log, base: Option<&Disk>, output: &Path, at: u64) ->
         }
     };
     log.check_fits(at, len_bytes, base.map_or(output, Disk::path))?;
-    let new = NewImage::create(output, len_bytes, args.force, base, &log)?;
-    let (log_disk, index) = log.into_parts();
-    let map = index.map_at(at, args.discard.leaves());
-    let is_shared = base.is_some_and(|base| new.disk.share_all_of(base));
-    let job = Job {
-        target: &new.disk,
-        log: &log_disk,
-        base,
-        sector_size: index.sector_size(),
-        zeros: Zeros::Hole,
-        is_blank: !is_shared,
+    let new = if args.force {
+        let others: Vec<&Disk> = base.into_iter().chain([log.disk()]).collect();
+        NewFile::replace(output, &others)?
+    } else {
+        NewFile::create(output, "; --force overwrites it, --onto changes it in place")?
     };
+    let done = make(log, base, len_bytes, args.discard.leaves(), &new, at)?;
+    new.keep();
+    Ok(done)
+}
+
+/// Makes the disk at a point in a new file. The entries up to there must stay on a disk of `len_bytes`.
+pub(super) fn make(
+    log: &Log,
+    base: Option<&Disk>,
+    len_bytes: u64,
+    discards: Discards,
+    new: &NewFile,
+    at: u64,
+) -> anyhow::Result<ReplayJson> {
+    let index = log.index();
+    let target = new.disk();
+    target.set_len(len_bytes).map_err(|error| DiskError::new("give a size to", target.path(), error))?;
+    let is_shared = base.is_some_and(|base| target.share_all_of(base));
+    let map = index.map_at(at, discards);
     let whole = Extent::between(0, index.sector_size().sectors_for(len_bytes));
     let mut pieces: Vec<Piece> = map.pieces(whole).collect();
     // The base shows through a shared image, and zeros through a new one.
@@ -77,25 +95,25 @@ fn make(args: &Replay, log: Log, base: Option<&Disk>, output: &Path, at: u64) ->
         Some(Source::Zeros { .. }) => is_shared,
         Some(Source::Log { .. }) => true,
     });
-    let done = job.run(&pieces, &index, at)?;
-    new.keep();
-    Ok(done)
+    let sector_size = index.sector_size();
+    let job = Job { target, log: log.disk(), base, sector_size, zeros: Zeros::Hole, is_blank: !is_shared };
+    job.run(&pieces, index, at)
 }
 
 /// Changes a disk in place.
-fn change(args: &Replay, log: Log, base: Option<&Disk>, onto: &Path, at: u64) -> anyhow::Result<ReplayJson> {
+fn change(args: &Replay, log: &Log, base: Option<&Disk>, onto: &Path, at: u64) -> anyhow::Result<ReplayJson> {
     let target = Disk::open(onto, Access::Write)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let len_bytes = len_of(&target)?;
     log.check_fits(from.max(at), len_bytes, onto)?;
     target.lock().map_err(|error| DiskError::new("lock", onto, error))?;
-    if target.is_same(&Disk::open(log.path(), Access::Read)?)? {
+    if target.is_same(log.disk())? {
         return Err(same_file(onto, log.path()).into());
     }
-    let (log_disk, index) = log.into_parts();
+    let index = log.index();
     let discards = args.discard.leaves();
     let pieces = if from <= at {
-        forward(&index, from, at, discards)
+        forward(index, from, at, discards)
     } else {
         let Some(base) = base else {
             return Err(Failure::Usage(format!(
@@ -107,23 +125,24 @@ fn change(args: &Replay, log: Log, base: Option<&Disk>, onto: &Path, at: u64) ->
             let message = format!("{} and {} have different sizes", base.path().display(), onto.display());
             return Err(Failure::Malformed(message).into());
         }
-        backward(&index, from, at, discards)
+        backward(index, from, at, discards)
     };
     let zeros = if args.discard == DiscardArg::Pass { Zeros::Discard } else { Zeros::Zero };
     let job = Job {
         target: &target,
-        log: &log_disk,
+        log: log.disk(),
         base,
         sector_size: index.sector_size(),
         zeros,
         is_blank: false,
     };
-    job.run(&pieces, &index, at)
+    job.run(&pieces, index, at)
 }
 
 /// What the entries between two points leave.
 fn forward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
-    touched(index, from, at, discards)
+    index
+        .map_of(from..at, discards)
         .runs()
         .map(|run| Piece { extent: run.extent, source: Some(run.source) })
         .collect()
@@ -132,18 +151,11 @@ fn forward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> 
 /// What stood, at the earlier point, where the entries between the two have been.
 fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
     let then = index.map_at(at, discards);
-    touched(index, at, from, discards)
+    index
+        .map_of(at..from, discards)
         .runs()
         .flat_map(|run| then.pieces(run.extent).collect::<Vec<_>>())
         .collect()
-}
-
-fn touched(index: &Index, from: u64, to: u64, discards: Discards) -> ExtentMap {
-    let mut map = ExtentMap::new(index.sector_size());
-    for entry in index.entries(from..to) {
-        map.apply(&entry, discards);
-    }
-    map
 }
 
 fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<()> {

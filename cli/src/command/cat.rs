@@ -1,0 +1,49 @@
+//! `logwrites cat`: what an entry wrote.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use anyhow::Context as _;
+
+use crate::args::Cat;
+use crate::error::Failure;
+use crate::interrupt;
+use crate::log::Log;
+use crate::output::hex;
+
+pub(super) fn run(args: &Cat) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let Some(entry) = log.index().entry(args.entry) else {
+        log.check_whole()?;
+        let nr_entries = log.index().nr_entries();
+        let message =
+            format!("{} has {nr_entries} entries; there is no entry {}", args.log.display(), args.entry);
+        return Err(Failure::Usage(message).into());
+    };
+    let range = entry.mark_text().unwrap_or_else(|| entry.payload());
+    let disk_offset_bytes = match entry.mark_text() {
+        Some(_) => 0,
+        None => log.index().sector_size().bytes_of(entry.extent().sector()),
+    };
+    let disk = log.disk();
+    // Not the stream that strips colours: a payload is no text.
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let as_hex = args.hex || io::stdout().is_terminal();
+    let mut buffer = vec![0; STEP];
+    let mut at_bytes = range.start;
+    while at_bytes < range.end {
+        interrupt::check("")?;
+        let len = usize::try_from(range.end - at_bytes).unwrap_or(usize::MAX).min(STEP);
+        let piece = buffer.get_mut(..len).unwrap_or_default();
+        disk.read_at(at_bytes, piece).with_context(|| format!("cannot read {}", args.log.display()))?;
+        if as_hex {
+            hex::dump(&mut out, disk_offset_bytes + (at_bytes - range.start), piece)?;
+        } else {
+            out.write_all(piece)?;
+        }
+        at_bytes += u64::try_from(len)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// How much is read at a time: a whole number of lines of a dump.
+const STEP: usize = 1 << 20;

@@ -1,0 +1,146 @@
+//! `logwrites cut`: the part of a log that matters.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use indicatif::BinaryBytes;
+use logwrites_core::format::{Flags, Superblock};
+use logwrites_core::history::Index;
+use logwrites_core::reader::Entry;
+
+use super::new_file::NewFile;
+use crate::args::Cut;
+use crate::device::{Disk, DiskError};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::log::{Default, Log};
+use crate::output::json::CutJson;
+use crate::output::progress::Progress;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let from = log.resolve(args.from.as_ref(), Default::Start)?;
+    let at = log.resolve(args.at.as_ref(), Default::End)?;
+    if from > at {
+        let message = format!("--from is point {from}, behind --at, point {at}");
+        return Err(Failure::Usage(message).into());
+    }
+    let kept = |entry: &Entry| is_kept(args, entry);
+    let (disk, index) = (log.disk(), log.index());
+    let done = cut(disk, index, from..at, kept, &args.output)?;
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &done)?;
+    } else {
+        report(&mut out, args, from, &done)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn is_kept(args: &Cut, entry: &Entry) -> bool {
+    let has_kind = args.keep.is_empty() || args.keep.iter().any(|kind| kind.matches(entry.flags()));
+    has_kind && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
+}
+
+/// Makes a new log of those entries of a range that `kept` takes.
+pub(super) fn cut(
+    log: &Disk,
+    index: &Index,
+    range: std::ops::Range<u64>,
+    kept: impl Fn(&Entry) -> bool,
+    output: &Path,
+) -> anyhow::Result<CutJson> {
+    let new = NewFile::create(output, "")?;
+    let sector_size = index.sector_size();
+    let mut cutter = Cutter { log, new: new.disk(), end_bytes: sector_size.bytes(), run: 0..0 };
+    let mut progress = Progress::count("cutting", range.end - range.start);
+    let mut done = CutJson { nr_entries: 0, log_bytes: 0, left_out_entries: 0 };
+    for entry in index.entries(range.clone()) {
+        if kept(&entry) {
+            done.nr_entries += 1;
+            cutter.push(&entry).map_err(|error| DiskError::new("write", output, error))?;
+        } else {
+            done.left_out_entries += 1;
+        }
+        if entry.index.is_multiple_of(1024) {
+            interrupt::check("; nothing is left of the new log")?;
+            progress.set(entry.index - range.start);
+        }
+    }
+    cutter.flush().map_err(|error| DiskError::new("write", output, error))?;
+    done.log_bytes = cutter.end_bytes;
+    let superblock = Superblock { nr_entries: done.nr_entries, sector_size };
+    let disk = new.disk();
+    let written = disk
+        .set_len(done.log_bytes)
+        .and_then(|()| disk.sync())
+        .and_then(|()| disk.write_at(0, &superblock.emit()))
+        .and_then(|()| disk.sync());
+    written.map_err(|error| DiskError::new("write", output, error))?;
+    new.keep();
+    Ok(done)
+}
+
+/// Copies entries, each run of neighbours in one.
+struct Cutter<'a> {
+    log: &'a Disk,
+    new: &'a Disk,
+    end_bytes: u64,
+    run: std::ops::Range<u64>,
+}
+
+impl Cutter<'_> {
+    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        if entry.offset_bytes != self.run.end {
+            self.flush()?;
+            self.run = entry.offset_bytes..entry.offset_bytes;
+        }
+        self.run.end = entry.end_bytes();
+        if self.run.end - self.run.start >= RUN_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let len_bytes = self.run.end - self.run.start;
+        self.new.copy_from(self.log, self.run.start, self.end_bytes, len_bytes)?;
+        self.end_bytes += len_bytes;
+        self.run = self.run.end..self.run.end;
+        Ok(())
+    }
+}
+
+fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Result<()> {
+    let output = style::paint(style::HEADING, args.output.display());
+    writeln!(out, "{output} holds {} entries in {}", done.nr_entries, BinaryBytes(done.log_bytes))?;
+    let note = style::paint(style::WARNING, "note");
+    if done.left_out_entries > 0 {
+        writeln!(
+            out,
+            "{note}: {} entries in between are left out, so no replay of it is a disk that ever was",
+            done.left_out_entries
+        )?;
+    } else if from > 0 {
+        writeln!(
+            out,
+            "{note}: its base is the disk at point {from}: logwrites replay {} --at {from} makes it, squash makes both",
+            args.log.display()
+        )?;
+    }
+    Ok(())
+}
+
+impl crate::args::KeepArg {
+    fn matches(self, flags: Flags) -> bool {
+        match self {
+            Self::Write => flags.difference(Flags::METADATA).is_empty(),
+            Self::Flush => flags.contains(Flags::FLUSH),
+            Self::Fua => flags.contains(Flags::FUA),
+            Self::Discard => flags.contains(Flags::DISCARD),
+            Self::Mark => flags.contains(Flags::MARK),
+            Self::Metadata => flags.contains(Flags::METADATA),
+        }
+    }
+}
+
+/// How much is copied at a time, so that an interruption is noticed, in bytes.
+const RUN_BYTES: u64 = 64 << 20;

@@ -1,0 +1,197 @@
+//! `logwrites diff`: what differs between two points, and who wrote it.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use logwrites_core::Extent;
+use logwrites_core::history::{Index, Source};
+
+use super::len_of;
+use crate::args::Diff;
+use crate::device::{Access, Disk, View};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::log::{Default, Log};
+use crate::output::json::DifferenceJson;
+use crate::output::{hex, print_json, stdout, style};
+
+pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let a = log.resolve(Some(&args.a), Default::Start)?;
+    let b = log.resolve(Some(&args.b), Default::End)?;
+    let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
+    if let Some(base) = &base {
+        log.check_fits(a.max(b), len_of(base)?, base.path())?;
+    }
+    let (log_disk, index) = (log.disk(), log.index());
+    let discards = args.discard.into();
+    let maps = (index.map_at(a, discards), index.map_at(b, discards));
+    let comparison = Comparison {
+        index,
+        path: &args.log,
+        has_base: base.is_some(),
+        a: View { base: base.as_ref(), log: log_disk, map: &maps.0 },
+        b: View { base: base.as_ref(), log: log_disk, map: &maps.1 },
+    };
+    let mut out = stdout();
+    let mut nr_sectors = 0;
+    for extent in index.map_of(a.min(b)..a.max(b), discards).runs().map(|run| run.extent) {
+        interrupt::check("")?;
+        for difference in comparison.differences(extent)? {
+            nr_sectors += difference.extent.nr_sectors();
+            if args.json {
+                print_json(&mut out, &difference.json(index))?;
+            } else {
+                difference.print(&mut out, index)?;
+                if args.hex {
+                    comparison.print_bytes(&mut out, &difference)?;
+                }
+            }
+        }
+    }
+    if !args.json && nr_sectors == 0 {
+        writeln!(out, "no difference")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The disk at two points.
+struct Comparison<'a> {
+    index: &'a Index,
+    path: &'a Path,
+    has_base: bool,
+    a: View<'a>,
+    b: View<'a>,
+}
+
+/// An extent that differs all over, and comes from one place at each point.
+struct Difference {
+    extent: Extent,
+    a: Option<Source>,
+    b: Option<Source>,
+}
+
+impl Comparison<'_> {
+    /// The parts of an extent that differ. What comes from the base is only known if there is one; without, it is
+    /// taken to differ from whatever was written.
+    fn differences(&self, extent: Extent) -> anyhow::Result<Vec<Difference>> {
+        let mut differences = Vec::new();
+        for a in self.a.map.pieces(extent) {
+            for b in self.b.map.pieces(a.extent) {
+                let at_b = self.a.map.pieces(b.extent).next().and_then(|piece| piece.source);
+                if at_b == b.source {
+                    continue;
+                }
+                let is_known = self.has_base || (at_b.is_some() && b.source.is_some());
+                let parts = if is_known { self.different_sectors(b.extent)? } else { vec![b.extent] };
+                let skip = |source: Option<Source>, part: Extent| {
+                    source.map(|source| advanced(source, b.extent, part, self.index))
+                };
+                differences.extend(parts.into_iter().map(|extent| Difference {
+                    extent,
+                    a: skip(at_b, extent),
+                    b: skip(b.source, extent),
+                }));
+            }
+        }
+        Ok(differences)
+    }
+
+    /// The runs of sectors of an extent whose bytes differ.
+    fn different_sectors(&self, extent: Extent) -> anyhow::Result<Vec<Extent>> {
+        let sector_size = self.index.sector_size();
+        let sector_len = usize::try_from(sector_size.bytes())?;
+        let step_sectors = (STEP_BYTES / sector_size.bytes()).max(1);
+        let mut runs: Vec<Extent> = Vec::new();
+        let mut sector = extent.sector();
+        while sector < extent.end() {
+            interrupt::check("")?;
+            let step = Extent::between(sector, extent.end().min(sector + step_sectors));
+            let (a, b) = (self.read(self.a, step)?, self.read(self.b, step)?);
+            for (at, (a, b)) in (sector..).zip(a.chunks(sector_len).zip(b.chunks(sector_len))) {
+                match runs.last_mut() {
+                    _ if a == b => {}
+                    Some(run) if run.end() == at => *run = Extent::between(run.sector(), at + 1),
+                    _ => runs.push(Extent::between(at, at + 1)),
+                }
+            }
+            sector = step.end();
+        }
+        Ok(runs)
+    }
+
+    fn read(&self, view: View<'_>, extent: Extent) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.index.sector_size().bytes_of(extent.nr_sectors()))?];
+        view.read(extent, &mut bytes)
+            .with_context(|| format!("cannot read {} or the base", self.path.display()))?;
+        Ok(bytes)
+    }
+
+    /// Prints the lines of a difference that are not the same, as they were and as they are.
+    fn print_bytes(&self, out: &mut impl Write, difference: &Difference) -> anyhow::Result<()> {
+        if !self.has_base && (difference.a.is_none() || difference.b.is_none()) {
+            return Err(
+                Failure::Usage("--hex needs --base BASE, to know what was overwritten".to_owned()).into()
+            );
+        }
+        let sector_size = self.index.sector_size();
+        for sector in difference.extent.sector()..difference.extent.end() {
+            let extent = Extent::between(sector, sector + 1);
+            let (a, b) = (self.read(self.a, extent)?, self.read(self.b, extent)?);
+            let offsets = (sector_size.bytes_of(sector)..).step_by(hex::LINE);
+            for (offset_bytes, (a, b)) in offsets.zip(a.chunks(hex::LINE).zip(b.chunks(hex::LINE))) {
+                if a != b {
+                    writeln!(
+                        out,
+                        "  {} {offset_bytes:012x}  {}",
+                        style::paint(style::ERROR, "-"),
+                        hex::row(a)
+                    )?;
+                    writeln!(
+                        out,
+                        "  {} {offset_bytes:012x}  {}",
+                        style::paint(style::GOOD, "+"),
+                        hex::row(b)
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Difference {
+    fn json(&self, index: &Index) -> DifferenceJson {
+        DifferenceJson {
+            sector: self.extent.sector(),
+            nr_sectors: self.extent.nr_sectors(),
+            offset_bytes: index.sector_size().bytes_of(self.extent.sector()),
+            len_bytes: index.sector_size().bytes_of(self.extent.nr_sectors()),
+            entry_a: self.a.and_then(|source| index.writer_of(source)),
+            entry_b: self.b.and_then(|source| index.writer_of(source)),
+        }
+    }
+
+    fn print(&self, out: &mut impl Write, index: &Index) -> io::Result<()> {
+        let from = |source: Option<Source>| {
+            let writer = source.and_then(|source| index.writer_of(source));
+            writer.map_or("the base".to_owned(), |entry| format!("entry {entry}"))
+        };
+        let extent = style::paint(style::HEADING, format!("sectors {:<20}", self.extent.to_string()));
+        writeln!(out, "{extent} from {} to {}", from(self.a), from(self.b))
+    }
+}
+
+/// A source of `whole`, as it is for the part of it.
+fn advanced(source: Source, whole: Extent, part: Extent, index: &Index) -> Source {
+    match source {
+        Source::Log { offset_bytes } => {
+            let skip_bytes = index.sector_size().bytes_of(part.sector() - whole.sector());
+            Source::Log { offset_bytes: offset_bytes + skip_bytes }
+        }
+        Source::Zeros { .. } => source,
+    }
+}
+
+const STEP_BYTES: u64 = 1 << 20;

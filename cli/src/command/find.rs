@@ -1,0 +1,48 @@
+//! `logwrites find`: the next entry of a kind, as a point to go on from.
+
+use std::io::Write;
+
+use logwrites_core::format::Flags;
+use logwrites_core::reader::Entry;
+
+use super::ls::{Listing, text_of};
+use crate::args::Find;
+use crate::error::Failure;
+use crate::log::{Default, Log};
+use crate::output::json::FoundJson;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Find) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let from = log.resolve(args.from.as_ref(), Default::Start)?;
+    let index = log.index();
+    let found = match &args.mark {
+        Some(name) => {
+            let number = index.marks_named(name.as_bytes()).find(|number| *number >= from);
+            number.and_then(|number| index.entry(number))
+        }
+        None => index.entries(from..index.nr_entries()).find(|entry| is_wanted(args, entry)),
+    };
+    let Some(entry) = found else {
+        // What cannot be read may hold it.
+        log.check_whole()?;
+        return Err(
+            Failure::Check(format!("{}: nothing like that behind point {from}", args.log.display())).into()
+        );
+    };
+    let mark = text_of(index, &entry);
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &FoundJson::new(&entry, index.sector_size().bytes(), mark))?;
+    } else {
+        Listing::new(index.sector_size()).header(&mut out)?.line(&mut out, &entry, mark)?;
+        let point = style::paint(style::HEADING, format!("--at {}", entry.index + 1));
+        writeln!(out, "{point} is the disk with it, --at {} the disk before", entry.index)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn is_wanted(args: &Find, entry: &Entry) -> bool {
+    let flags = args.next.map_or(Flags::empty(), Flags::from);
+    entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
+}

@@ -1,0 +1,26 @@
+//! `logwrites man`: the manual page, of the program or of a command.
+
+use std::io::Write as _;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Man};
+use crate::error::Failure;
+use crate::output::stdout;
+
+pub(super) fn run(args: &Man) -> anyhow::Result<()> {
+    let mut program = Args::command();
+    program.build();
+    let page = match &args.command {
+        None => program,
+        Some(name) => {
+            let found = program.find_subcommand(name).cloned();
+            found.ok_or_else(|| {
+                Failure::Usage(format!("there is no command {name}; logwrites --help lists them"))
+            })?
+        }
+    };
+    let mut out = stdout();
+    clap_mangen::Man::new(page).render(&mut out)?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,192 @@
+//! `logwrites recover`: entries behind what the superblock counts, and a superblock that was lost.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use logwrites_core::SectorSize;
+use logwrites_core::format::{Superblock, SuperblockError};
+use logwrites_core::reader::{Malformed, ReadError, Reader, Tail};
+
+use crate::args::Recover;
+use crate::device::{Access, Disk, DiskError, LogSource};
+use crate::error::Failure;
+use crate::log;
+use crate::output::json::RecoverJson;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Recover) -> anyhow::Result<()> {
+    let found = examine(args)?;
+    let saved = if args.write && found.can_be_written() { Some(found.write(&args.log)?) } else { None };
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &found.json(saved.as_deref()))?;
+    } else {
+        found.print(&mut out, args, saved.as_deref())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes a superblock, the old one saved beside the log; gives where it was saved.
+fn write_superblock(log: &Path, superblock: Superblock) -> anyhow::Result<PathBuf> {
+    let disk = Disk::open(log, Access::Write)?;
+    disk.lock().map_err(|error| DiskError::new("lock", log, error))?;
+    let mut old = vec![0; usize::try_from(superblock.sector_size.bytes())?];
+    let got = disk.read_up_to(0, &mut old).map_err(|error| DiskError::new("read", log, error))?;
+    old.truncate(got);
+    let saved = save(log, &old)?;
+    disk.write_at(0, &superblock.emit()).map_err(|error| DiskError::new("write", log, error))?;
+    disk.sync().map_err(|error| DiskError::new("sync", log, error))?;
+    Ok(saved)
+}
+
+/// Saves an old superblock beside its log, under a name that nothing has yet.
+fn save(log: &Path, old: &[u8]) -> anyhow::Result<PathBuf> {
+    for number in 0..1000 {
+        let mut name = log.as_os_str().to_owned();
+        name.push(format!(".superblock.{number}"));
+        let path = PathBuf::from(name);
+        match Disk::open(&path, Access::CreateNew) {
+            Ok(disk) => {
+                let written = disk.write_at(0, old).and_then(|()| disk.sync());
+                written.map_err(|error| DiskError::new("write", &path, error))?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Failure::Usage(format!("too many files {}.superblock.N: remove some", log.display())).into())
+}
+
+/// What stands in a log, counted or not.
+struct Found {
+    /// As it is; `None` if it is none.
+    superblock: Option<Superblock>,
+    sector_size: SectorSize,
+    tail: Tail,
+    /// The entry, among those that are counted, at which the log cannot be read on.
+    broken: Option<Malformed>,
+}
+
+/// Walks over the log, and behind what its superblock counts.
+fn examine(args: &Recover) -> anyhow::Result<Found> {
+    if let Some(sector_size) = args.sector_size {
+        return without_superblock(&args.log, &[sector_size.bytes_u32()]);
+    }
+    let mut reader = match log::open(&args.log) {
+        Ok(reader) => reader,
+        Err(error) if error.downcast_ref::<SuperblockError>().is_some() => {
+            return without_superblock(&args.log, &USUAL_SIZES)
+                .map_err(|_| error.context("neither is there an entry where the first one would be"));
+        }
+        Err(error) => return Err(error),
+    };
+    let superblock = reader.superblock();
+    let broken = log::walk(&args.log, &mut reader, |_, _, _| Ok(()))?;
+    let start = reader.position();
+    let tail = match broken {
+        Some(_) => Tail { start, end: start },
+        None => reader.tail().with_context(|| args.log.display().to_string())?,
+    };
+    Ok(Found { superblock: Some(superblock), sector_size: superblock.sector_size, tail, broken })
+}
+
+/// Takes the sector size under which the most entries stand.
+fn without_superblock(path: &Path, sizes: &[u32]) -> anyhow::Result<Found> {
+    let mut best: Option<(SectorSize, Tail)> = None;
+    for sector_size in sizes.iter().copied().filter_map(SectorSize::new) {
+        let superblock = Superblock { nr_entries: 0, sector_size };
+        let mut reader = Reader::with_superblock(LogSource::open(path)?, superblock)
+            .map_err(ReadError::Io)
+            .with_context(|| path.display().to_string())?;
+        let tail = reader.tail().with_context(|| path.display().to_string())?;
+        if tail.nr_entries() > best.map_or(0, |(_, tail)| tail.nr_entries()) {
+            best = Some((sector_size, tail));
+        }
+    }
+    let Some((sector_size, tail)) = best else {
+        let message = format!("{}: no entry stands where the first one would be", path.display());
+        return Err(Failure::Malformed(message).into());
+    };
+    Ok(Found { superblock: None, sector_size, tail, broken: None })
+}
+
+impl Found {
+    fn can_be_written(&self) -> bool {
+        self.superblock.is_none() || self.tail.nr_entries() > 0 || self.broken.is_some()
+    }
+
+    fn write(&self, log: &Path) -> anyhow::Result<PathBuf> {
+        write_superblock(log, Superblock { nr_entries: self.tail.end.index, sector_size: self.sector_size })
+    }
+
+    fn counted(&self) -> u64 {
+        self.superblock.map_or(0, |superblock| superblock.nr_entries)
+    }
+
+    fn json(&self, saved: Option<&Path>) -> RecoverJson {
+        RecoverJson {
+            has_superblock: self.superblock.is_some(),
+            sector_size_bytes: self.sector_size.bytes(),
+            nr_entries: self.counted(),
+            certain_entries: self.tail.start.index,
+            salvage_entries: self.tail.nr_entries(),
+            end_bytes: self.tail.end.offset_bytes,
+            error: self.broken.map(|broken| broken.to_string()),
+            old_superblock: saved.map(|path| path.display().to_string()),
+        }
+    }
+
+    fn print(&self, out: &mut impl Write, args: &Recover, saved: Option<&Path>) -> std::io::Result<()> {
+        let heading = |name: &'static str| style::paint(style::HEADING, format!("{name:<12}"));
+        match self.superblock {
+            Some(superblock) => {
+                writeln!(out, "{}counts {} entries", heading("superblock"), superblock.nr_entries)?;
+            }
+            None => writeln!(
+                out,
+                "{}none; with sectors of {} bytes the most entries can be read",
+                heading("superblock"),
+                self.sector_size
+            )?,
+        }
+        writeln!(
+            out,
+            "{}{} entries, up to byte {}: the superblock vouches for them",
+            heading("certain"),
+            self.tail.start.index,
+            self.tail.start.offset_bytes
+        )?;
+        if let Some(broken) = self.broken {
+            writeln!(out, "{}{broken}", heading("broken"))?;
+        }
+        match self.tail.nr_entries() {
+            0 => writeln!(out, "{}nothing that looks like an entry", heading("salvage"))?,
+            nr_entries => writeln!(
+                out,
+                "{}{nr_entries} entries, up to byte {}: whole as far as headers go. The format has no checksum:\n\
+                 {:12}payloads may be torn, the last one most likely, and on a log that was reused they may be stale",
+                heading("salvage"),
+                self.tail.end.offset_bytes,
+                ""
+            )?,
+        }
+        match saved {
+            Some(saved) => writeln!(
+                out,
+                "{}the superblock counts {} entries now; the old one is in {}",
+                heading("written"),
+                self.tail.end.index,
+                saved.display()
+            ),
+            None if self.can_be_written() && !args.write => {
+                writeln!(out, "--write makes the superblock count {} entries", self.tail.end.index)
+            }
+            None => writeln!(out, "nothing needs to be recovered"),
+        }
+    }
+}
+
+/// What Linux and QEMU use where nobody asks for another.
+const USUAL_SIZES: [u32; 2] = [512, 4096];

@@ -1,0 +1,44 @@
+//! `logwrites squash`: the first part of a log, folded into a new base.
+
+use std::io::Write;
+
+use logwrites_core::history::Discards;
+
+use super::cut::cut;
+use super::len_of;
+use super::new_file::NewFile;
+use super::replay::make;
+use crate::args::Squash;
+use crate::device::{Access, Disk};
+use crate::log::{Default, Log};
+use crate::output::json::SquashJson;
+use crate::output::{print_json, stdout, style};
+
+pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
+    let log = Log::open(&args.log)?;
+    let at = log.resolve(Some(&args.at), Default::Start)?;
+    log.check_whole()?;
+    let end = log.index().nr_entries();
+    let base = Disk::open(&args.base, Access::Read)?;
+    let len_bytes = len_of(&base)?;
+    log.check_fits(at, len_bytes, base.path())?;
+    let new = NewFile::create(&args.output_base, "")?;
+    let folded = make(&log, Some(&base), len_bytes, Discards::Zero, &new, at)?;
+    // A base whose log could not be made is of no use: it stays only behind it.
+    let rest = cut(log.disk(), log.index(), at..end, |_| true, &args.output)?;
+    new.keep();
+    let done = SquashJson { point: at, base: folded, log: rest };
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &done)?;
+    } else {
+        writeln!(
+            out,
+            "{} is the disk at point {at}, and {} has the {} entries behind it",
+            style::paint(style::HEADING, args.output_base.display()),
+            style::paint(style::HEADING, args.output.display()),
+            done.log.nr_entries
+        )?;
+    }
+    Ok(out.flush()?)
+}
