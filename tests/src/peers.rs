@@ -1,7 +1,7 @@
 //! The order in which Linux and QEMU log, and scripts to compare recorders.
 //!
-//! The two are models, made from what FORMAT.md says of their behaviour: they have the faults that it lists, so that
-//! the [checker](crate::checker) can show that it sees them, and that our logger has none of them.
+//! The two are models, made from what docs/format.md says of their behaviour: they have the faults that it lists, so that
+//! the checker can show that it sees them, and that our logger has none of them.
 
 use core::mem;
 

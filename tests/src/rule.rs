@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-/// The rules that a recorder is judged by; the numbers are the invariants of DESIGN.md.
+/// The rules that a recorder is judged by; the numbers are the invariants of docs/design.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// Acknowledgements come in log order.
