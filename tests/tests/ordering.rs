@@ -1,4 +1,4 @@
-//! What a prefix of the log means: the kernel documentation's example, each row of DESIGN.md's table, and the corners.
+//! What a prefix of the log means: the kernel documentation's example, each row of docs/design.md's table, and the corners.
 #![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use logwrites_core::logger::{NotInFlight, SubmitError};

@@ -1,4 +1,4 @@
-//! Each fault of the peers that FORMAT.md lists: the checker sees it in the peer's log, and not in ours, after the same
+//! Each fault of the peers that docs/format.md lists: the checker sees it in the peer's log, and not in ours, after the same
 //! events.
 #![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
