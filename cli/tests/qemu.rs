@@ -39,6 +39,41 @@ fn sectors_of_64_kib() {
     compare_random_scripts(64 << 10, 8);
 }
 
+/// Short ones find other faults than long ones: what a session begins and ends with.
+#[test]
+fn two_thousand_short_scripts() {
+    for seed in 0..2000 {
+        let sector_size = [512, 4096, 64, 1024][common::logs::narrow(seed % 4)];
+        let setup = Setup { sector_size, interval: 1 + seed % 5, seed: seed + 10_000 };
+        let lines = setup.script(common::logs::narrow(1 + seed % 13), &Options::default());
+        if let Some(difference) = difference(setup, &lines, &Options::default()) {
+            panic!("{setup:?}: {difference}\n{}", lines.join("\n"));
+        }
+    }
+}
+
+/// Many requests in flight at once: what QEMU logs then is not ours to repeat, but ours to replay.
+#[test]
+fn a_log_of_concurrent_requests_makes_the_disk() {
+    for (pattern, depth) in [(17, 64), (230, 16)] {
+        let folder = Folder::new();
+        folder.write("base", vec![0; 16 << 20]);
+        folder.write("disk", vec![0; 16 << 20]);
+        folder.write("log", []);
+        let image = "driver=blklogwrites,log-sector-size=512,file.driver=file,file.filename=disk,\
+                     log.driver=file,log.filename=log";
+        let bench = format!(
+            "bench -w -t writeback -d {depth} -c 3000 -s 4096 -S 20480 --pattern={pattern} \
+             --flush-interval=100 --no-drain --image-opts {image}"
+        );
+        let ran =
+            Command::new("qemu-img").args(bench.split_whitespace()).current_dir(folder.path("")).output();
+        let ran = ran.expect("qemu-img is missing: apt-get install qemu-utils");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        verify(&folder, "log", "disk", &format!("{depth} requests at once"));
+    }
+}
+
 #[test]
 fn scripts_that_once_differed() {
     for (name, sector_size, lines) in REGRESSIONS {
