@@ -14,7 +14,7 @@ use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::point::{Anchors, Point};
 
-/// A log, read up to its end or to the first entry that cannot be read.
+/// A log, read as far as was asked for: at most up to its end, or to the first entry that cannot be read.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -24,16 +24,25 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads the headers of a log.
+    /// Opens a log and reads all of its headers.
     ///
     /// # Errors
     /// If it cannot be read or is no log. An entry that is none is no error yet; see
     /// [`check_whole`](Self::check_whole).
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut reader = open(path)?;
-        let mut index = Index::new(reader.superblock());
-        let broken = walk(path, &mut reader, |reader, entry, text| index.push_from(reader, entry, text))?;
-        Ok(Self { path: path.to_owned(), reader, index, broken })
+        let mut log = Self::begin(path)?;
+        log.read_up_to(u64::MAX)?;
+        Ok(log)
+    }
+
+    /// Opens a log and reads its superblock only: [`resolve`](Self::resolve) reads as far as it must.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no log.
+    pub fn begin(path: &Path) -> anyhow::Result<Self> {
+        let reader = open(path)?;
+        let index = Index::new(reader.superblock());
+        Ok(Self { path: path.to_owned(), reader, index, broken: None })
     }
 
     /// Where it is, as it was named.
@@ -54,27 +63,57 @@ impl Log {
         self.broken
     }
 
-    /// The point that `point` means, `default` where there is none.
+    /// The point that `point` means, `default` where there is none. The log is read as far as that needs.
     ///
     /// # Errors
     /// If the log has no such point, or cannot be read up to it.
-    pub fn resolve(&self, point: Option<&Point>, default: Default) -> anyhow::Result<u64> {
-        let counts_from_end = match point {
-            Some(point) => point.anchor.counts_from_end(),
-            None => default == Default::End,
+    pub fn resolve(&mut self, point: Option<&Point>, default: Default) -> anyhow::Result<u64> {
+        let Some(point) = point else {
+            if default == Default::Start {
+                return Ok(0);
+            }
+            self.read_up_to(u64::MAX)?;
+            self.check_whole()?;
+            return Ok(self.index.nr_entries());
         };
-        if counts_from_end {
+        let anchor = &point.anchor;
+        if anchor.counts_from_end() || anchor.must_be_unique() {
+            self.read_up_to(u64::MAX)?;
+        }
+        if anchor.counts_from_end() {
             self.check_whole()?;
         }
-        match (point, default) {
-            (None, Default::Start) => Ok(0),
-            (None, Default::End) => Ok(self.index.nr_entries()),
-            (Some(point), _) => point.resolve(&self.index).or_else(|error| {
-                // The part that cannot be read may have it.
-                self.check_whole()?;
-                Err(error).with_context(|| self.path.display().to_string())
-            }),
+        loop {
+            match point.resolve(&self.index) {
+                Ok(resolved) => return Ok(resolved),
+                Err(_) if !self.is_read() => {
+                    // Each time twice as much, so that all the tries together cost as much as the last one.
+                    let nr_entries = self.index.nr_entries();
+                    self.read_up_to(nr_entries.saturating_mul(2).max(FIRST_ENTRIES))?;
+                }
+                Err(error) => {
+                    // The part that cannot be read may have it.
+                    self.check_whole()?;
+                    return Err(error).with_context(|| self.path.display().to_string());
+                }
+            }
         }
+    }
+
+    /// Whether there is nothing more to be read.
+    fn is_read(&self) -> bool {
+        self.broken.is_some() || self.index.nr_entries() >= self.reader.superblock().nr_entries
+    }
+
+    /// Reads the headers of the first `nr_entries` entries, as far as they have not been read.
+    fn read_up_to(&mut self, nr_entries: u64) -> anyhow::Result<()> {
+        if self.broken.is_none() {
+            let index = &mut self.index;
+            self.broken = walk(&self.path, &mut self.reader, nr_entries, |reader, entry, text| {
+                index.push_from(reader, entry, text)
+            })?;
+        }
+        Ok(())
     }
 
     /// Nothing, if the whole log could be read.
@@ -110,9 +149,7 @@ impl Log {
     /// If the log cannot be read, or was changed meanwhile.
     pub fn take_tail(&mut self, tail: Tail) -> anyhow::Result<()> {
         self.reader.count(tail);
-        let index = &mut self.index;
-        self.broken =
-            walk(&self.path, &mut self.reader, |reader, entry, text| index.push_from(reader, entry, text))?;
+        self.read_up_to(u64::MAX)?;
         self.check_whole()
     }
 
@@ -208,23 +245,25 @@ pub fn open(path: &Path) -> anyhow::Result<Reader<LogSource>> {
     })
 }
 
-/// Walks over all entries of a log with a progress bar, and gives what ended the walk before its end.
+/// Walks over the entries of a log, up to `nr_entries` of them, with a progress bar, and gives the entry that ended the
+/// walk because it is none.
 ///
 /// # Errors
 /// If the log cannot be read, or the person interrupts.
 pub fn walk(
     path: &Path,
     reader: &mut Reader<LogSource>,
+    nr_entries: u64,
     mut visit: impl FnMut(
         &mut Reader<LogSource>,
         &logwrites_core::reader::Entry,
         &mut Vec<u8>,
     ) -> Result<(), ReadError<std::io::Error>>,
 ) -> anyhow::Result<Option<Malformed>> {
-    let nr_entries = reader.superblock().nr_entries;
+    let nr_entries = nr_entries.min(reader.superblock().nr_entries);
     let mut progress = Progress::count("reading", nr_entries);
     let mut text = Vec::new();
-    loop {
+    while reader.position().index < nr_entries {
         let step = reader.next_entry().and_then(|entry| match entry {
             Some(entry) => visit(reader, &entry, &mut text).map(|()| Some(entry)),
             None => Ok(None),
@@ -235,11 +274,12 @@ pub fn walk(
                 progress.set(entry.index);
             }
             Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
+            Ok(None) => break,
             Err(ReadError::Malformed(malformed)) => return Ok(Some(malformed)),
             Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
         }
     }
+    Ok(None)
 }
 
 /// Sectors as a range that people read: first and last.
@@ -250,3 +290,6 @@ impl std::fmt::Display for Range {
         write!(f, "{} to {}", self.0.sector(), self.0.end() - 1)
     }
 }
+
+/// How much of a log is read at first where it is not known how much is needed.
+const FIRST_ENTRIES: u64 = 4096;

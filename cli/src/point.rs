@@ -129,6 +129,12 @@ impl Anchor {
         }
     }
 
+    /// Whether it means the only one of its kind, so that all of the log must be known to be sure.
+    #[must_use]
+    pub const fn must_be_unique(&self) -> bool {
+        matches!(self, Self::Mark { nth: None, .. })
+    }
+
     /// How many entries are applied at it; beyond the end if a number says so.
     fn resolve(&self, log: &impl Anchors) -> Result<u64, ResolveError> {
         let entry = match self {

@@ -19,7 +19,7 @@ use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::open(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let at = log.resolve(args.at.as_ref(), Default::End)?;
     if from > at {

@@ -17,7 +17,7 @@ use crate::output::json::DifferenceJson;
 use crate::output::{hex, print_json, stdout, style};
 
 pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::begin(&args.log)?;
     let a = log.resolve(Some(&args.a), Default::Start)?;
     let b = log.resolve(Some(&args.b), Default::End)?;
     let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;

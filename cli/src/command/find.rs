@@ -13,7 +13,7 @@ use crate::output::json::FoundJson;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Find) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::open(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let index = log.index();
     let found = match &args.mark {

@@ -22,7 +22,7 @@ pub(super) fn run(args: &Info) -> anyhow::Result<()> {
         used_bytes: superblock.sector_size.bytes(),
         ..InfoJson::default()
     };
-    let broken = log::walk(&args.log, &mut reader, |_, entry, _| {
+    let broken = log::walk(&args.log, &mut reader, u64::MAX, |_, entry, _| {
         info.add(entry);
         Ok(())
     })?;

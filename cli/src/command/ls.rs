@@ -14,7 +14,7 @@ use crate::output::json::EntryJson;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Ls) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::open(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     // What can be read is listed even if the rest cannot.
     let to = match &args.to {

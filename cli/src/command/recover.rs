@@ -83,7 +83,7 @@ fn examine(args: &Recover) -> anyhow::Result<Found> {
         Err(error) => return Err(error),
     };
     let superblock = reader.superblock();
-    let broken = log::walk(&args.log, &mut reader, |_, _, _| Ok(()))?;
+    let broken = log::walk(&args.log, &mut reader, u64::MAX, |_, _, _| Ok(()))?;
     let start = reader.position();
     let tail = match broken {
         Some(_) => Tail { start, end: start },

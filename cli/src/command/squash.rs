@@ -15,7 +15,7 @@ use crate::output::json::SquashJson;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::open(&args.log)?;
     let at = log.resolve(Some(&args.at), Default::Start)?;
     log.check_whole()?;
     let end = log.index().nr_entries();

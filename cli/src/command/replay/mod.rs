@@ -23,12 +23,13 @@ use crate::output::json::ReplayJson;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
-    let log = Log::open(&args.log)?;
+    let mut log = Log::begin(&args.log)?;
+    let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let at = log.resolve(args.at.as_ref(), Default::End)?;
     let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
         (Some(output), _) => (make_output(args, &log, base.as_ref(), output, at)?, output),
-        (None, Some(onto)) => (change(args, &log, base.as_ref(), onto, at)?, onto),
+        (None, Some(onto)) => (change(args, &log, base.as_ref(), onto, (from, at))?, onto),
         (None, None) => return Err(Failure::Usage("either --output or --onto is needed".to_owned()).into()),
     };
     let mut out = stdout();
@@ -101,9 +102,14 @@ pub(super) fn make(
 }
 
 /// Changes a disk in place.
-fn change(args: &Replay, log: &Log, base: Option<&Disk>, onto: &Path, at: u64) -> anyhow::Result<ReplayJson> {
+fn change(
+    args: &Replay,
+    log: &Log,
+    base: Option<&Disk>,
+    onto: &Path,
+    (from, at): (u64, u64),
+) -> anyhow::Result<ReplayJson> {
     let target = Disk::open(onto, Access::Write)?;
-    let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let len_bytes = len_of(&target)?;
     log.check_fits(from.max(at), len_bytes, onto)?;
     target.lock().map_err(|error| DiskError::new("lock", onto, error))?;
