@@ -254,3 +254,114 @@ fn looks_written(entry: &Entry) -> bool {
     let named = Flags::NAMED.contains(flags);
     named && (flags.contains(Flags::MARK) || entry.header.data_len == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::EntryHeader;
+    use crate::geometry::SectorSize;
+    use crate::reader::Malformation;
+    use std::rc::Rc;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// A file that others can truncate.
+    #[derive(Clone, Debug)]
+    struct Shared {
+        bytes: Rc<core::cell::RefCell<Vec<u8>>>,
+        at: usize,
+    }
+
+    impl embedded_io::ErrorType for Shared {
+        type Error = core::convert::Infallible;
+    }
+
+    impl Read for Shared {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error> {
+            let bytes = self.bytes.borrow();
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            self.at += len;
+            Ok(len)
+        }
+    }
+
+    impl Seek for Shared {
+        fn seek(&mut self, to: SeekFrom) -> Result<u64, Self::Error> {
+            self.at = match to {
+                SeekFrom::Start(at) => usize::try_from(at).unwrap_or(usize::MAX),
+                SeekFrom::End(_) | SeekFrom::Current(_) => self.bytes.borrow().len(),
+            };
+            Ok(u64::try_from(self.at).unwrap())
+        }
+    }
+
+    /// A write of a sector, a mark, a flush, and behind what is counted a flush and a write.
+    fn log() -> Shared {
+        let base = EntryHeader::default();
+        let write = EntryHeader { nr_sectors: 1, ..base };
+        let flush = EntryHeader { flags: Flags::FLUSH, ..base };
+        let mark = EntryHeader { flags: Flags::MARK, data_len: 100, ..base };
+        let mut bytes = vec![0; 512 * 8];
+        bytes[..32].copy_from_slice(&Superblock { nr_entries: 3, sector_size: SectorSize::B512 }.emit());
+        for (sector, header) in [(1, write), (3, mark), (4, flush), (5, flush), (6, write)] {
+            bytes[sector * 512..sector * 512 + 32].copy_from_slice(&header.emit());
+        }
+        bytes[3 * 512 + 32..3 * 512 + 132].fill(b'm');
+        Shared { bytes: Rc::new(bytes.into()), at: 0 }
+    }
+
+    #[test]
+    fn a_log_is_read_and_its_tail_found() {
+        let mut reader = Reader::open(log()).unwrap();
+        let write = reader.next_entry().unwrap().unwrap();
+        assert!(reader.resume_point().unflushed);
+        let mark = reader.next_entry().unwrap().unwrap();
+        let mut text = [0; 200];
+        assert_eq!(reader.read_mark(&mark, &mut text), Ok(100));
+        assert_eq!((text[99], text[100]), (b'm', 0));
+        assert_eq!(reader.read_payload(&write, 500, &mut text), Ok(12));
+        assert!(reader.next_entry().unwrap().is_some());
+        assert_eq!(reader.next_entry(), Ok(None));
+        let point = reader.resume_point();
+        assert_eq!((point.position.index, point.unflushed), (3, false));
+        let tail = reader.tail().unwrap();
+        assert_eq!((tail.nr_entries(), tail.end.offset_bytes), (2, 512 * 8));
+        assert_eq!(reader.resume_point(), point, "looking does not move");
+        reader.count(tail);
+        assert!(reader.next_entry().unwrap().is_some());
+        assert!(reader.next_entry().unwrap().is_some());
+        assert_eq!(reader.next_entry(), Ok(None));
+        assert!(reader.resume_point().unflushed);
+    }
+
+    #[test]
+    fn a_log_that_is_truncated_while_it_is_read_is_an_error() {
+        let source = log();
+        let mut reader = Reader::open(source.clone()).unwrap();
+        let write = reader.next_entry().unwrap().unwrap();
+        source.bytes.borrow_mut().truncate(512 * 3 + 60);
+        // The mark's header is there still, its text is not.
+        assert_eq!(reader.next_entry(), Err(ReadError::Shrunk { offset_bytes: 512 * 3 + 33 }));
+        assert_eq!(reader.position().index, 1, "another call tries again");
+        source.bytes.borrow_mut().truncate(512 * 2);
+        assert_eq!(
+            reader.read_payload(&write, 0, &mut [0; 8]),
+            Err(ReadError::Shrunk { offset_bytes: 1024 })
+        );
+        let error = reader.next_entry().unwrap_err();
+        let ReadError::Malformed(malformed) = error else { panic!("{error:?}") };
+        assert_eq!(malformed.reason, Malformation::Truncated { nr_entries: 3 });
+    }
+
+    #[test]
+    fn a_lost_superblock_can_be_given() {
+        let source = log();
+        source.bytes.borrow_mut()[..512].fill(0);
+        assert!(matches!(Reader::open(source.clone()), Err(OpenError::Superblock(_))));
+        let superblock = Superblock { nr_entries: 0, sector_size: SectorSize::B512 };
+        let mut reader = Reader::with_superblock(source, superblock).unwrap();
+        assert_eq!(reader.tail().unwrap().nr_entries(), 5);
+    }
+}
