@@ -133,16 +133,21 @@ fn next_steps(paths: &Paths) -> anyhow::Result<()> {
         format!("replay {log} --base {base} --onto {} --from end --at mark:mkfs", paths.disk.display()),
         "record --help".to_owned(),
     ] {
-        say(&format!("  {}", style::paint(style::HEADING, format!("logwrites {command}"))))?;
+        say(&format!("  {}", style::paint(style::HEADING, format!("{} {command}", program()))))?;
     }
     Ok(())
 }
 
 /// Shows a command line and runs it.
 fn show(words: &[&str]) -> anyhow::Result<()> {
-    let line = format!("\n$ logwrites {}", words.join(" "));
+    let line = format!("\n$ {} {}", program(), words.join(" "));
     say(&style::paint(style::HEADING, line).to_string())?;
     super::run(&Args::try_parse_from(["logwrites"].iter().chain(words))?)
+}
+
+/// What the person has typed to get here, so that the commands shown can be typed too.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "logwrites".to_owned())
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
