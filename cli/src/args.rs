@@ -173,7 +173,7 @@ pub struct Marks {
 
 /// `logwrites find`
 #[derive(Debug, Parser)]
-#[command(after_help = FIND_EXAMPLES, group = clap::ArgGroup::new("what").required(true).args(["next", "mark", "touching"]))]
+#[command(after_help = FIND_EXAMPLES, group = clap::ArgGroup::new("what").required(true).multiple(true).args(["next", "mark", "touching"]))]
 pub struct Find {
     /// The log
     pub log: PathBuf,

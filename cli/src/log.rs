@@ -124,13 +124,13 @@ impl Log {
         let Some(broken) = self.broken else {
             return Ok(());
         };
-        let hint = format!(
-            "{}: {} of {} entries can be read; name a point up to {} to use those",
-            self.path.display(),
-            self.index.nr_entries(),
-            self.index.superblock().nr_entries,
-            self.index.nr_entries(),
-        );
+        let (readable, counted) = (self.index.nr_entries(), self.index.superblock().nr_entries);
+        let advice = if readable == 0 {
+            String::new()
+        } else {
+            format!("; name a point up to {readable} to use those")
+        };
+        let hint = format!("{}: {readable} of {counted} entries can be read{advice}", self.path.display());
         Err(anyhow::Error::new(broken).context(hint))
     }
 

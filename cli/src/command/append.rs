@@ -6,18 +6,21 @@ use logwrites_core::history::{Discards, ExtentMap, Index};
 use logwrites_core::reader::ResumePoint;
 
 use crate::args::TailArg;
-use crate::device::{Access, Disk, DiskError, LogFile};
+use crate::device::{Disk, LogFile};
 use crate::error::Failure;
 use crate::log::Log;
 
 /// A log that can be appended to.
 pub(super) struct OpenEnd {
+    /// Locked from before its end was sought, so that nobody else finds the same end.
+    disk: Disk,
     log: Log,
 }
 
 impl OpenEnd {
-    /// Finds the end of a log. Entries behind what the superblock counts are neither kept nor dropped unasked.
-    pub(super) fn find(path: &Path, tail: Option<TailArg>) -> anyhow::Result<Self> {
+    /// Finds the end of a log that `disk` holds, locked. Entries behind what the superblock counts are neither kept nor dropped unasked.
+    pub(super) fn find(disk: Disk, tail: Option<TailArg>) -> anyhow::Result<Self> {
+        let path = disk.path();
         let mut log = Log::open(path)?;
         log.check_whole()?;
         let found = log.tail()?;
@@ -37,7 +40,7 @@ impl OpenEnd {
                 Some(TailArg::Drop) => {}
             }
         }
-        Ok(Self { log })
+        Ok(Self { disk, log })
     }
 
     /// The entries that are there.
@@ -47,7 +50,12 @@ impl OpenEnd {
 
     /// The log's disk.
     pub(super) const fn disk(&self) -> &Disk {
-        self.log.disk()
+        &self.disk
+    }
+
+    /// Checks that what the log has stays on a disk of `len_bytes`.
+    pub(super) fn check_fits(&self, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
+        self.log.check_fits(self.index().nr_entries(), len_bytes, disk)
     }
 
     /// Where to go on.
@@ -61,9 +69,8 @@ impl OpenEnd {
     }
 
     /// The log, to be written on. What stands behind its end is gone then.
-    pub(super) fn open(&self, path: &Path) -> anyhow::Result<LogFile> {
-        let disk = Disk::open(path, Access::Write)?;
-        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
-        Ok(LogFile::resume(disk, self.point().position.offset_bytes)?)
+    pub(super) fn open(self) -> anyhow::Result<LogFile> {
+        let end_bytes = self.point().position.offset_bytes;
+        Ok(LogFile::resume(self.disk, end_bytes)?)
     }
 }

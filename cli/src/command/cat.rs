@@ -28,6 +28,7 @@ pub(super) fn run(args: &Cat) -> anyhow::Result<()> {
     // Not the stream that strips colours: a payload is no text.
     let mut out = io::BufWriter::new(io::stdout().lock());
     let as_hex = args.hex || io::stdout().is_terminal();
+    let mut dump = hex::Dump::new(disk_offset_bytes);
     let mut buffer = vec![0; STEP];
     let mut at_bytes = range.start;
     while at_bytes < range.end {
@@ -36,12 +37,13 @@ pub(super) fn run(args: &Cat) -> anyhow::Result<()> {
         let piece = buffer.get_mut(..len).unwrap_or_default();
         disk.read_at(at_bytes, piece).with_context(|| format!("cannot read {}", args.log.display()))?;
         if as_hex {
-            hex::dump(&mut out, disk_offset_bytes + (at_bytes - range.start), piece)?;
+            dump.push(&mut out, piece)?;
         } else {
             out.write_all(piece)?;
         }
         at_bytes += u64::try_from(len)?;
     }
+    dump.finish(&mut out)?;
     Ok(out.flush()?)
 }
 

@@ -55,20 +55,18 @@ pub(super) fn cut(
     let sector_size = index.sector_size();
     let mut cutter = Cutter { log, new: new.disk(), end_bytes: sector_size.bytes(), run: 0..0 };
     let mut progress = Progress::count("cutting", range.end - range.start);
-    let mut done = CutJson { nr_entries: 0, log_bytes: 0, left_out_entries: 0 };
+    let mut done = CutJson::default();
     for entry in index.entries(range.clone()) {
         if kept(&entry) {
             done.nr_entries += 1;
-            cutter.push(&entry).map_err(|error| DiskError::new("write", output, error))?;
+            cutter.push(&entry)?;
         } else {
             done.left_out_entries += 1;
+            done.left_out_changes += u64::from(!entry.extent().is_empty());
         }
-        if entry.index.is_multiple_of(1024) {
-            interrupt::check("; nothing is left of the new log")?;
-            progress.set(entry.index - range.start);
-        }
+        progress.set(entry.index - range.start);
     }
-    cutter.flush().map_err(|error| DiskError::new("write", output, error))?;
+    cutter.flush()?;
     done.log_bytes = cutter.end_bytes;
     let superblock = Superblock { nr_entries: done.nr_entries, sector_size };
     let disk = new.disk();
@@ -91,7 +89,7 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+    fn push(&mut self, entry: &Entry) -> anyhow::Result<()> {
         if entry.offset_bytes != self.run.end {
             self.flush()?;
             self.run = entry.offset_bytes..entry.offset_bytes;
@@ -100,30 +98,36 @@ impl Cutter<'_> {
         if self.run.end - self.run.start >= RUN_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        let len_bytes = self.run.end - self.run.start;
-        self.new.copy_from(self.log, self.run.start, self.end_bytes, len_bytes)?;
-        self.end_bytes += len_bytes;
-        self.run = self.run.end..self.run.end;
+    /// Copies the run, a piece at a time, so that an interruption is noticed.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        while !self.run.is_empty() {
+            interrupt::check("; nothing is left of the new log")?;
+            let len_bytes = (self.run.end - self.run.start).min(RUN_BYTES);
+            self.new
+                .copy_from(self.log, self.run.start, self.end_bytes, len_bytes)
+                .map_err(|error| DiskError::new("write", self.new.path(), error))?;
+            self.end_bytes += len_bytes;
+            self.run.start += len_bytes;
+        }
         Ok(())
     }
 }
 
 fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Result<()> {
     let output = style::paint(style::HEADING, args.output.display());
-    writeln!(out, "{output} holds {} entries in {}", done.nr_entries, BinaryBytes(done.log_bytes))?;
+    let entries = style::count(done.nr_entries, "entry", "entries");
+    writeln!(out, "{output} holds {entries} in {}", BinaryBytes(done.log_bytes))?;
     let note = style::paint(style::WARNING, "note");
-    if done.left_out_entries > 0 {
+    if done.left_out_changes > 0 {
         writeln!(
             out,
-            "{note}: {} entries in between are left out, so no replay of it is a disk that ever was",
-            done.left_out_entries
+            "{note}: {} of the disk in between left out, so no replay of it is a disk that ever was",
+            style::count(done.left_out_changes, "change is", "changes are")
         )?;
     } else if from > 0 {
         writeln!(
             out,
-            "{note}: its base is the disk at point {from}: logwrites replay {} --at {from} makes it, squash makes both",
-            args.log.display()
+            "{note}: its base is the disk at point {from}; `logwrites squash` with --at {from} makes both"
         )?;
     }
     Ok(())
@@ -142,5 +146,5 @@ impl crate::args::KeepArg {
     }
 }
 
-/// How much is copied at a time, so that an interruption is noticed, in bytes.
+/// How much is copied at a time, in bytes.
 const RUN_BYTES: u64 = 64 << 20;

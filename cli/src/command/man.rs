@@ -20,6 +20,11 @@ pub(super) fn run(args: &Man) -> anyhow::Result<()> {
             })?
         }
     };
+    let page = match args.command.as_deref() {
+        // Its options are not clap's.
+        Some("replay-log") => page.long_about(super::REPLAY_LOG_HELP),
+        _ => page,
+    };
     let mut out = stdout();
     clap_mangen::Man::new(page).render(&mut out)?;
     Ok(out.flush()?)

@@ -13,11 +13,17 @@ use crate::device::{Access, Disk, DiskError, LogSource};
 use crate::error::Failure;
 use crate::log;
 use crate::output::json::RecoverJson;
+use crate::output::style::count;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Recover) -> anyhow::Result<()> {
+    // Before it is examined: what is written must still be so.
+    let locked = if args.write { Some(Disk::open_locked(&args.log)?) } else { None };
     let found = examine(args)?;
-    let saved = if args.write && found.can_be_written() { Some(found.write(&args.log)?) } else { None };
+    let saved = match locked {
+        Some(disk) if found.can_be_written() => Some(found.write(&disk)?),
+        _ => None,
+    };
     let mut out = stdout();
     if args.json {
         print_json(&mut out, &found.json(saved.as_deref()))?;
@@ -27,23 +33,25 @@ pub(super) fn run(args: &Recover) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Writes a superblock, the old one saved beside the log; gives where it was saved.
-fn write_superblock(log: &Path, superblock: Superblock) -> anyhow::Result<PathBuf> {
-    let disk = Disk::open(log, Access::Write)?;
-    disk.lock().map_err(|error| DiskError::new("lock", log, error))?;
+/// Writes a superblock, the old one saved first; gives where it was saved.
+fn write_superblock(disk: &Disk, superblock: Superblock) -> anyhow::Result<PathBuf> {
+    let log = disk.path();
     let mut old = vec![0; usize::try_from(superblock.sector_size.bytes())?];
     let got = disk.read_up_to(0, &mut old).map_err(|error| DiskError::new("read", log, error))?;
     old.truncate(got);
-    let saved = save(log, &old)?;
+    let saved = save(disk, &old)?;
     disk.write_at(0, &superblock.emit()).map_err(|error| DiskError::new("write", log, error))?;
     disk.sync().map_err(|error| DiskError::new("sync", log, error))?;
     Ok(saved)
 }
 
-/// Saves an old superblock beside its log, under a name that nothing has yet.
-fn save(log: &Path, old: &[u8]) -> anyhow::Result<PathBuf> {
+/// Saves an old superblock under a name that nothing has yet: beside the log, or, since the folder of a device is gone
+/// when the machine is, in the current folder.
+fn save(log: &Disk, old: &[u8]) -> anyhow::Result<PathBuf> {
+    let stem = if log.is_block_device() { log.path().file_name() } else { None };
+    let stem = stem.unwrap_or(log.path().as_os_str());
     for number in 0..1000 {
-        let mut name = log.as_os_str().to_owned();
+        let mut name = stem.to_owned();
         name.push(format!(".superblock.{number}"));
         let path = PathBuf::from(name);
         match Disk::open(&path, Access::CreateNew) {
@@ -56,7 +64,7 @@ fn save(log: &Path, old: &[u8]) -> anyhow::Result<PathBuf> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Failure::Usage(format!("too many files {}.superblock.N: remove some", log.display())).into())
+    Err(Failure::Usage(format!("too many files {}.superblock.N: remove some", stem.display())).into())
 }
 
 /// What stands in a log, counted or not.
@@ -76,9 +84,11 @@ fn examine(args: &Recover) -> anyhow::Result<Found> {
     }
     let mut reader = match log::open(&args.log) {
         Ok(reader) => reader,
-        Err(error) if error.downcast_ref::<SuperblockError>().is_some() => {
-            return without_superblock(&args.log, &USUAL_SIZES)
-                .map_err(|_| error.context("neither is there an entry where the first one would be"));
+        // One of another version, or of an impossible sector size, is not lost: it is another kind of log.
+        Err(error) if matches!(error.downcast_ref(), Some(SuperblockError::Magic { .. })) => {
+            return without_superblock(&args.log, &USUAL_SIZES).map_err(|_| {
+                error.context("there is no superblock, nor an entry where the first one would be")
+            });
         }
         Err(error) => return Err(error),
     };
@@ -117,7 +127,7 @@ impl Found {
         self.superblock.is_none() || self.tail.nr_entries() > 0 || self.broken.is_some()
     }
 
-    fn write(&self, log: &Path) -> anyhow::Result<PathBuf> {
+    fn write(&self, log: &Disk) -> anyhow::Result<PathBuf> {
         write_superblock(log, Superblock { nr_entries: self.tail.end.index, sector_size: self.sector_size })
     }
 
@@ -142,22 +152,32 @@ impl Found {
         let heading = |name: &'static str| style::paint(style::HEADING, format!("{name:<12}"));
         match self.superblock {
             Some(superblock) => {
-                writeln!(out, "{}counts {} entries", heading("superblock"), superblock.nr_entries)?;
+                writeln!(
+                    out,
+                    "{}counts {}",
+                    heading("superblock"),
+                    count(superblock.nr_entries, "entry", "entries")
+                )?;
             }
             None => writeln!(
                 out,
-                "{}none; with sectors of {} bytes the most entries can be read",
+                "{}{}; with sectors of {} bytes, entries can be read",
                 heading("superblock"),
+                if args.sector_size.is_some() { "taken for lost" } else { "none" },
                 self.sector_size
             )?,
         }
-        writeln!(
-            out,
-            "{}{} entries, up to byte {}: the superblock vouches for them",
-            heading("certain"),
-            self.tail.start.index,
-            self.tail.start.offset_bytes
-        )?;
+        if self.superblock.is_some() {
+            writeln!(
+                out,
+                "{}{}, up to byte {}: the superblock vouches for them",
+                heading("certain"),
+                count(self.tail.start.index, "entry", "entries"),
+                self.tail.start.offset_bytes
+            )?;
+        } else {
+            writeln!(out, "{}nothing: no superblock vouches for any entry", heading("certain"))?;
+        }
         if let Some(broken) = self.broken {
             writeln!(out, "{}{broken}", heading("broken"))?;
         }
@@ -165,9 +185,10 @@ impl Found {
             0 => writeln!(out, "{}nothing that looks like an entry", heading("salvage"))?,
             nr_entries => writeln!(
                 out,
-                "{}{nr_entries} entries, up to byte {}: whole as far as headers go. The format has no checksum:\n\
+                "{}{}, up to byte {}: whole as far as headers go. The format has no checksum:\n\
                  {:12}payloads may be torn, the last one most likely, and on a log that was reused they may be stale",
                 heading("salvage"),
+                count(nr_entries, "entry", "entries"),
                 self.tail.end.offset_bytes,
                 ""
             )?,

@@ -34,10 +34,10 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     } else {
         writeln!(
             out,
-            "{} is the disk at point {at}, and {} has the {} entries behind it",
+            "{} is the disk at point {at}, and {} has the {} behind it",
             style::paint(style::HEADING, args.output_base.display()),
             style::paint(style::HEADING, args.output.display()),
-            done.log.nr_entries
+            style::count(done.log.nr_entries, "entry", "entries")
         )?;
     }
     Ok(out.flush()?)

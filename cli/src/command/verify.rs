@@ -176,7 +176,8 @@ impl Comparison<'_> {
 fn print(out: &mut impl Write, args: &Verify, found: &VerifyJson) -> std::io::Result<()> {
     let log = args.log.display();
     if found.ok {
-        write!(out, "{} {log}: {} entries", style::paint(style::GOOD, "ok"), found.nr_entries)?;
+        let entries = style::count(found.nr_entries, "entry", "entries");
+        write!(out, "{} {log}: {entries}", style::paint(style::GOOD, "ok"))?;
         if let Some(bytes) = found.compared_bytes {
             write!(out, ", and base and log make the image ({bytes} bytes compared)")?;
         }

@@ -57,6 +57,16 @@ impl Disk {
         Ok(Self { file, path: path.to_owned(), is_block_device })
     }
 
+    /// Opens a disk that exists for writing, and locks other writers of this tool out for as long as it is open.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`lock`](Self::lock).
+    pub fn open_locked(path: &Path) -> Result<Self, DiskError> {
+        let disk = Self::open(path, Access::Write)?;
+        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+        Ok(disk)
+    }
+
     /// Where it is, as it was named.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -157,7 +157,7 @@ impl LogSource {
         &self.disk
     }
 
-    /// The length of the log's file or device when it was opened, in bytes.
+    /// The length of the log's file or device when it was last asked for, in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
         self.len_bytes
@@ -205,7 +205,10 @@ impl embedded_io::Seek for LogSource {
     fn seek(&mut self, to: embedded_io::SeekFrom) -> io::Result<u64> {
         let position = match to {
             embedded_io::SeekFrom::Start(offset_bytes) => Some(offset_bytes),
-            embedded_io::SeekFrom::End(back) => self.len_bytes.checked_add_signed(back),
+            embedded_io::SeekFrom::End(back) => {
+                self.len_bytes = self.disk.len_bytes()?;
+                self.len_bytes.checked_add_signed(back)
+            }
             embedded_io::SeekFrom::Current(on) => self.position_bytes.checked_add_signed(on),
         };
         self.position_bytes = position.ok_or(io::ErrorKind::InvalidInput)?;

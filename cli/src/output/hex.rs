@@ -2,30 +2,52 @@
 
 use std::io::{self, Write};
 
-/// Prints bytes, 16 a line, with the offset of each line on the disk. Lines that repeat the one before are left out, as
+/// Bytes printed 16 a line, with the offset of each line on the disk. Lines that repeat the one before are left out, as
 /// `hexdump -C` does.
-///
-/// # Errors
-/// The writer's.
-pub fn dump(out: &mut impl Write, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
-    let mut last: Option<&[u8]> = None;
-    let mut is_skipping = false;
-    for (line, at_bytes) in bytes.chunks(LINE).zip((offset_bytes..).step_by(LINE)) {
-        if last == Some(line) {
-            if !is_skipping {
-                writeln!(out, "*")?;
+#[derive(Debug)]
+pub struct Dump {
+    offset_bytes: u64,
+    last: Vec<u8>,
+    is_skipping: bool,
+}
+
+impl Dump {
+    /// A dump whose first byte has this offset.
+    #[must_use]
+    pub const fn new(offset_bytes: u64) -> Self {
+        Self { offset_bytes, last: Vec::new(), is_skipping: false }
+    }
+
+    /// Prints the next bytes: whole lines, but for the last piece.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn push(&mut self, out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+        for line in bytes.chunks(LINE) {
+            if self.last == line {
+                if !self.is_skipping {
+                    writeln!(out, "*")?;
+                }
+                self.is_skipping = true;
+            } else {
+                self.is_skipping = false;
+                self.last.clear();
+                self.last.extend_from_slice(line);
+                writeln!(out, "{:012x}  {}", self.offset_bytes, row(line))?;
             }
-            is_skipping = true;
-            continue;
+            self.offset_bytes =
+                self.offset_bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
         }
-        (last, is_skipping) = (Some(line), false);
-        writeln!(out, "{at_bytes:012x}  {}", row(line))?;
+        Ok(())
     }
-    if is_skipping {
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        writeln!(out, "{:012x}", offset_bytes.saturating_add(len))?;
+
+    /// Prints where the dump ends, if its last lines were left out.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish(self, out: &mut impl Write) -> io::Result<()> {
+        if self.is_skipping { writeln!(out, "{:012x}", self.offset_bytes) } else { Ok(()) }
     }
-    Ok(())
 }
 
 /// A line: up to 16 bytes in hexadecimal, then as text.
@@ -63,7 +85,10 @@ mod tests {
         bytes[..5].copy_from_slice(b"hi \xff!");
         bytes[50] = b'x';
         let mut out = Vec::new();
-        dump(&mut out, 0x1000, &bytes).unwrap();
+        let mut dump = Dump::new(0x1000);
+        dump.push(&mut out, &bytes[..32]).unwrap();
+        dump.push(&mut out, &bytes[32..]).unwrap();
+        dump.finish(&mut out).unwrap();
         let zeros = "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|";
         let expected = [
             "000000001000  68 69 20 ff 21 00 00 00  00 00 00 00 00 00 00 00  |hi .!...........|".to_owned(),

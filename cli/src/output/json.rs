@@ -251,7 +251,7 @@ pub struct RecoverJson {
 }
 
 /// What `cut` made.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CutJson {
     /// How many entries the new log has.
     pub nr_entries: u64,
@@ -259,6 +259,8 @@ pub struct CutJson {
     pub log_bytes: u64,
     /// How many entries between the two points it has not.
     pub left_out_entries: u64,
+    /// How many of those changed the disk.
+    pub left_out_changes: u64,
 }
 
 /// What `squash` made.

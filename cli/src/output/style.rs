@@ -50,6 +50,12 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
+/// A number of things, with the right word for them.
+#[must_use]
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// The style of an entry with these flags.
 #[must_use]
 pub fn of_entry(flags: Flags) -> Style {

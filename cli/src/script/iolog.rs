@@ -84,9 +84,13 @@ impl<'a> Parser<'a> {
             }
             b"wait" => {
                 expect(&mut words, "a time in microseconds", number)?;
+                numbers(&mut words)?;
                 Ok(None)
             }
-            b"sync" | b"datasync" => Ok(Some(ScriptCommand::Flush)),
+            b"sync" | b"datasync" => {
+                numbers(&mut words)?;
+                Ok(Some(ScriptCommand::Flush))
+            }
             b"write" => {
                 let (offset_bytes, len_bytes) = self.extent(&mut words)?;
                 self.nr_writes += 1;
@@ -140,6 +144,14 @@ fn expect<T>(
 ) -> Result<T, Fault> {
     let word: Word<'_> = words.next().ok_or_else(|| Fault::missing(words.end(), expected))?;
     parse(word.bytes).ok_or_else(|| Fault::unexpected(&word, expected))
+}
+
+/// The rest of a line that has offset and length, which mean nothing there.
+fn numbers(words: &mut Words<'_>) -> Result<(), Fault> {
+    words.try_for_each(|word| match number(word.bytes) {
+        Some(_) => Ok(()),
+        None => Err(Fault::unexpected(&word, "a number")),
+    })
 }
 
 fn end(words: &mut Words<'_>) -> Result<(), Fault> {

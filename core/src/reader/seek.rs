@@ -23,7 +23,6 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// [`OpenError`] if the source fails or is no log.
     pub fn open(mut source: R) -> Result<Self, OpenError<R::Error>> {
-        let len_bytes = source.seek(SeekFrom::End(0)).map_err(OpenError::Io)?;
         source.seek(SeekFrom::Start(0)).map_err(OpenError::Io)?;
         let mut bytes = [0; HEADER_LEN];
         source.read_exact(&mut bytes).map_err(|error| match error {
@@ -31,6 +30,8 @@ impl<R: Read + Seek> Reader<R> {
             ReadExactError::Other(error) => OpenError::Io(error),
         })?;
         let superblock = Superblock::parse(&bytes)?;
+        // After the superblock: a log that grows has all that its superblock counts.
+        let len_bytes = source.seek(SeekFrom::End(0)).map_err(OpenError::Io)?;
         Ok(Self { source, walk: Walk::new(superblock, Some(len_bytes)), flushed: true })
     }
 

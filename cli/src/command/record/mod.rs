@@ -30,6 +30,9 @@ pub(super) fn run(args: &Record) -> anyhow::Result<()> {
     let place = LogPlace::find(args, disk.disk.as_ref())?;
     let sector_size = place.sector_size(args);
     disk.check_alignment(sector_size)?;
+    if let LogPlace::Old(end) = &place {
+        end.check_fits(disk.len_bytes, disk.path)?;
+    }
     let script = read_script(args, &Limits { disk_bytes: disk.len_bytes, sector_size })?;
     let config = Config {
         sector_size,
@@ -156,14 +159,14 @@ impl LogPlace {
         if !path.exists() && !args.append {
             return Ok(Self::New { there: None });
         }
-        let disk = Disk::open(path, Access::Write)?;
+        let disk = Disk::open_locked(path)?;
         if let Some(target) = target
             && target.is_same(&disk)?
         {
             return Err(same_file(target.path(), path).into());
         }
         if args.append {
-            return Ok(Self::Old(Box::new(OpenEnd::find(path, args.tail)?)));
+            return Ok(Self::Old(Box::new(OpenEnd::find(disk, args.tail)?)));
         }
         let mut start = [0; 4096];
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
@@ -202,17 +205,18 @@ impl LogPlace {
 
     fn open(self, path: &Path, target: &Disk) -> anyhow::Result<LogFile> {
         let disk = match self {
-            Self::Old(end) => return end.open(path),
+            Self::Old(end) => return end.open(),
             Self::New { there: Some(disk) } => disk,
             Self::New { there: None } => {
-                Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
+                let disk = Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
                     // It did not exist a moment ago, before the disk was created.
                     io::ErrorKind::AlreadyExists => anyhow::Error::new(same_file(target.path(), path)),
                     _ => error.into(),
-                })?
+                })?;
+                disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+                disk
             }
         };
-        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
         Ok(LogFile::new(disk)?)
     }
 }
@@ -254,7 +258,9 @@ fn read_script(args: &Record, limits: &Limits) -> anyhow::Result<Script> {
 fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {
     let log = style::paint(style::HEADING, &done.log);
     let size = BinaryBytes(done.log_bytes);
-    writeln!(out, "{log} holds {} entries in {size}, from {} commands", done.nr_entries, done.commands)
+    let entries = style::count(done.nr_entries, "entry", "entries");
+    let commands = style::count(done.commands, "command", "commands");
+    writeln!(out, "{log} holds {entries} in {size}, from {commands}")
 }
 
 /// A script that is larger is no script.
