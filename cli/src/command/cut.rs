@@ -121,8 +121,12 @@ fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Re
     if done.left_out_changes > 0 {
         writeln!(
             out,
-            "{note}: {} of the disk in between left out, so no replay of it is a disk that ever was",
-            style::count(done.left_out_changes, "change is", "changes are")
+            "{note}: {} left out, so no replay of it is a disk that ever was",
+            style::count(
+                done.left_out_changes,
+                "change of the disk in between is",
+                "changes of the disk in between are"
+            )
         )?;
     } else if from > 0 {
         writeln!(

@@ -39,6 +39,24 @@ pub(crate) fn entries(log: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// A disk after the first entries of a log, discards as zeros, and for each of its sectors the last entry that wrote it.
+pub(crate) fn replayed(log: &[u8], base: &[u8], nr_entries: usize) -> (Vec<u8>, Vec<Option<usize>>) {
+    let (sector_size, _) = superblock(log);
+    let mut disk = base.to_vec();
+    let mut writers = vec![None; base.len() / sector_size];
+    for (number, entry) in entries(log).iter().enumerate().take(nr_entries) {
+        let sectors = narrow(entry.sector)..narrow(entry.sector + entry.nr_sectors);
+        let bytes = &mut disk[sectors.start * sector_size..sectors.end * sector_size];
+        if entry.flags & DISCARD == 0 {
+            bytes.copy_from_slice(&log[entry.bytes.start + sector_size..entry.bytes.end]);
+        } else {
+            bytes.fill(0);
+        }
+        writers[sectors].fill(Some(number));
+    }
+    (disk, writers)
+}
+
 /// A log under construction.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder {
@@ -68,6 +86,10 @@ impl Builder {
         let mut behind = vec![0; self.sector_size - 32];
         behind.extend(payload);
         self.raw([sector, nr_sectors, 0, 0], &behind)
+    }
+
+    pub(crate) fn discard(self, sector: u64, nr_sectors: u64) -> Self {
+        self.raw([sector, nr_sectors, DISCARD, 0], b"")
     }
 
     pub(crate) fn flush(self) -> Self {

@@ -3,8 +3,10 @@
 //! Nothing here uses the library under test, so that a fault in it cannot hide itself.
 #![allow(dead_code, reason = "each test file uses another part")]
 
+pub(crate) mod golden;
 pub(crate) mod images;
 pub(crate) mod logs;
+pub(crate) mod qemu;
 pub(crate) mod random;
 
 use std::ffi::OsStr;
@@ -69,6 +71,14 @@ impl Folder {
         let _ = pipe.write_all(stdin.as_ref());
         drop(pipe);
         Ran::new(&command, &child.wait_with_output().expect("the tool ends"))
+    }
+
+    /// What the tool prints, byte for byte; it must do so without a complaint.
+    #[track_caller]
+    pub(crate) fn bytes_of(&self, args: &str) -> Vec<u8> {
+        let output = self.command(args).output().expect("the tool starts");
+        assert!(output.status.success() && output.stderr.is_empty(), "{args}: {output:?}");
+        output.stdout
     }
 
     /// Records a script and expects that it works.
@@ -224,4 +234,9 @@ pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A script of a line, or a few, for each of some numbers.
+pub(crate) fn lines<T>(numbers: impl IntoIterator<Item = T>, line: impl FnMut(T) -> String) -> String {
+    numbers.into_iter().map(line).collect::<Vec<_>>().concat()
 }
