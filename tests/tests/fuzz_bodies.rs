@@ -40,16 +40,42 @@ proptest! {
     }
 }
 
-#[test]
-fn the_fuzzers_seeds_are_parsed() {
-    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/parse");
-    let mut nr_seeds = 0;
-    for seed in std::fs::read_dir(seeds).unwrap() {
-        fuzz::parse(&std::fs::read(seed.unwrap().path()).unwrap());
-        nr_seeds += 1;
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_session_is_encoded(bytes in vec(any::<u8>(), 0..600)) {
+        fuzz::encode(&bytes);
     }
-    assert!(nr_seeds > 0, "there are seeds in {seeds}");
+
+    #[test]
+    fn any_damaged_log_is_resumed(bytes in vec(any::<u8>(), 0..900)) {
+        fuzz::resume(&bytes);
+    }
 }
+
+#[test]
+fn the_fuzzers_seeds_hold() {
+    for (target, body) in BODIES {
+        let seeds = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let mut nr_seeds = 0;
+        for seed in std::fs::read_dir(&seeds).unwrap() {
+            body(&std::fs::read(seed.unwrap().path()).unwrap());
+            nr_seeds += 1;
+        }
+        assert!(nr_seeds > 0, "there are seeds in {seeds}");
+    }
+}
+
+type Body = fn(&[u8]);
+
+/// Each target with seeds here, and its body.
+const BODIES: [(&str, Body); 4] = [
+    ("encode", fuzz::encode),
+    ("parse", fuzz::parse),
+    ("resume", fuzz::resume),
+    ("schedule", fuzz::schedule),
+];
 
 fn superblock() -> impl Strategy<Value = Superblock> {
     let nr_entries = prop_oneof![0u64..20, any::<u64>()];

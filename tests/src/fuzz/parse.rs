@@ -9,23 +9,28 @@ use logwrites_core::reader::{
     ChunkError, Chunks, Entry, Event, LogSlice, Malformation, Malformed, OpenError, ReadError, Reader,
 };
 
+use super::{len_bytes, recover};
 use crate::memory::Memory;
+use crate::naive;
 
 /// Reads `bytes` as a log in every way there is: in a slice, behind `embedded-io`, and in chunks, whose sizes come
-/// from `bytes`, too. All must find the same entries and the same error. What is found must be emitted as it was,
-/// and make an index and maps that a naive search agrees with.
+/// from `bytes`, too. All must find the same entries and the same error, and a naive reader the same entries. What is
+/// found must be emitted as it was, and make an index and maps that a naive search agrees with. What stands behind
+/// the counted entries, or in a log without a superblock, must be what a naive reader finds there.
 ///
 /// It takes O(n) steps for n bytes, and O(m log m) for the m entries in them, whatever they say.
 ///
 /// # Panics
 /// If any of that does not hold.
 pub fn parse(bytes: &[u8]) {
+    recover::assert_recovered(bytes);
     let in_slice = read_slice(bytes);
     let sought = read_sought(bytes);
     let pushed = read_pushed(bytes);
     let Ok(found) = in_slice else {
         assert_eq!(sought, in_slice, "the reader's error");
         assert_eq!(pushed, in_slice, "the chunks' error");
+        assert_eq!(naive::Superblock::read(bytes), None, "the slice takes what the naive reader does");
         return;
     };
     let sought = sought.expect("the reader takes a superblock that the slice takes");
@@ -35,6 +40,7 @@ pub fn parse(bytes: &[u8]) {
     assert_eq!(sought.fault, found.fault);
     let faults = (pushed.fault, found.fault);
     assert!(is_fault_without_length(faults.0, faults.1), "{faults:?}");
+    assert_naive_agrees(bytes, &found);
     assert_emitted_as_it_was(bytes, &found);
     assert_indexed(bytes, &found);
 }
@@ -185,6 +191,23 @@ fn place(fault: Malformed) -> (u64, u64) {
     (fault.entry, fault.offset_bytes)
 }
 
+fn assert_naive_agrees(bytes: &[u8], found: &Found) {
+    let superblock = naive::Superblock::read(bytes).expect("the naive reader takes what the slice does");
+    let sector_bytes = usize::try_from(found.superblock.sector_size.bytes()).ok();
+    assert_eq!(Some(superblock.sector_bytes), sector_bytes);
+    assert_eq!(superblock.nr_entries, found.superblock.nr_entries);
+    let mut naive = naive::entries(bytes, superblock.sector_bytes, superblock.nr_entries);
+    for FoundEntry { entry, text, payload } in &found.entries {
+        let naive = naive.next().unwrap_or_else(|| panic!("the naive reader takes {entry:?}"));
+        assert_eq!(u64::try_from(naive.at), Ok(entry.offset_bytes));
+        let header = entry.header;
+        assert_eq!((naive.sector, naive.nr_sectors), (header.sector, header.nr_sectors));
+        assert_eq!((naive.flags, naive.data_len), (header.flags.bits(), header.data_len));
+        assert_eq!((naive.text, naive.payload), (&text[..], &payload[..]));
+    }
+    assert_eq!(naive.next(), None, "the slice takes what the naive reader does");
+}
+
 fn assert_emitted_as_it_was(bytes: &[u8], found: &Found) {
     // Linux leaves rubbish behind the sector size.
     assert_eq!(found.superblock.emit()[..28], bytes[..28]);
@@ -280,10 +303,6 @@ fn malformed(error: ReadError<ErrorKind>) -> Malformed {
         ReadError::Malformed(fault) => fault,
         ReadError::Io(_) | ReadError::Shrunk { .. } => panic!("memory does not fail: {error}"),
     }
-}
-
-fn len_bytes(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// How many entries of a log are looked up in a map, each by a walk over all.

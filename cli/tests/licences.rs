@@ -1,0 +1,95 @@
+//! Every crate that the workspace is built and tested with has a licence that ours goes with.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Licences that ask for no more than to be named.
+const FREE: [&str; 13] = [
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "NCSA",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+#[test]
+fn every_dependency_is_free_to_use() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(manifest);
+    let output = command.output().expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    for package in packages {
+        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or("none"));
+        assert!(is_free(licence), "{name} has the licence {licence}");
+    }
+    println!("{} crates", packages.len());
+    assert!(packages.len() > 50);
+}
+
+/// Whether one of the choices that a licence expression gives consists of free licences alone.
+fn is_free(expression: &str) -> bool {
+    let alternatives = split_outside(expression, &[" OR ", "/"]);
+    if alternatives.len() > 1 {
+        return alternatives.iter().any(|part| is_free(part));
+    }
+    let parts = split_outside(expression, &[" AND "]);
+    if parts.len() > 1 {
+        return parts.iter().all(|part| is_free(part));
+    }
+    let name = expression.trim();
+    match name.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        Some(inner) => is_free(inner),
+        None => FREE.contains(&name.strip_suffix(" WITH LLVM-exception").unwrap_or(name)),
+    }
+}
+
+/// The parts of an expression between separators that stand in no parentheses.
+fn split_outside<'a>(expression: &'a str, separators: &[&str]) -> Vec<&'a str> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0);
+    for (at, character) in expression.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        let rest = expression.get(at..).unwrap_or_default();
+        if depth == 0
+            && at >= start
+            && let Some(separator) = separators.iter().find(|separator| rest.starts_with(**separator))
+        {
+            parts.push(expression.get(start..at).unwrap_or_default());
+            start = at + separator.len();
+        }
+    }
+    parts.push(expression.get(start..).unwrap_or_default());
+    parts
+}
+
+#[test]
+fn an_expression_is_read_as_it_is_meant() {
+    for free in [
+        "MIT",
+        "MIT OR GPL-3.0",
+        "MIT/Apache-2.0",
+        "(MIT OR Apache-2.0) AND Unicode-3.0",
+        "Apache-2.0 WITH LLVM-exception OR GPL-2.0",
+    ] {
+        assert!(is_free(free), "{free}");
+    }
+    for other in ["GPL-3.0", "none", "MIT AND GPL-2.0", "(MIT OR Zlib) AND (GPL-2.0 OR MPL-2.0)", ""] {
+        assert!(!is_free(other), "{other}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Arbitrary operations as a log.
+
+use arbitrary::{Arbitrary as _, Unstructured};
+
+use super::session::{Left, Plan};
+use crate::naive;
+
+/// Runs the session that `bytes` describe: any operations, in either ordering, with every sector size, devices that
+/// fail, a log that is too small. A naive reader must find in the log the very entries that the operations make, and
+/// zeros wherever nothing belongs.
+///
+/// # Panics
+/// If it does not.
+pub fn encode(bytes: &[u8]) {
+    let Ok(plan) = Plan::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
+    let sector_bytes = usize::try_from(plan.sector_size().bytes()).expect("at most 8 MiB");
+    let left = plan.run();
+    assert_counted(&left, sector_bytes);
+    if left.is_whole {
+        let end = naive::entries(&left.image, sector_bytes, u64::MAX)
+            .last()
+            .map_or(sector_bytes, |entry| entry.end);
+        assert_eq!(left.image.len(), end, "nothing stands behind the last entry");
+        assert!(left.image[28..sector_bytes].iter().all(|byte| *byte == 0), "zeros follow the superblock");
+    }
+}
+
+/// A new log counts entries that its session made, in order: all of them if it ended well, and whatever was
+/// acknowledged as durable.
+pub(super) fn assert_counted(left: &Left, sector_bytes: usize) {
+    let Some(superblock) = naive::Superblock::read(&left.image) else {
+        assert!(
+            !left.is_whole && left.nr_durable.is_none_or(|nr_durable| nr_durable == 0),
+            "the superblock is lost: {left:?}"
+        );
+        return;
+    };
+    assert_eq!(superblock.sector_bytes, sector_bytes, "the superblock says the sector size");
+    let counted: Vec<_> = naive::entries(&left.image, sector_bytes, superblock.nr_entries).collect();
+    assert_eq!(u64::try_from(counted.len()), Ok(superblock.nr_entries), "what is counted is there");
+    let nr_durable = left.nr_durable.unwrap_or(0);
+    assert!(counted.len() >= nr_durable, "{} of {nr_durable} durable entries are counted", counted.len());
+    assert!(counted.len() <= left.entries.len(), "what is counted was submitted: {counted:#?}");
+    for (expected, entry) in left.entries.iter().zip(&counted) {
+        assert!(expected.is(entry), "{entry:?} is not {expected:?}");
+    }
+    assert!(
+        !left.is_whole || counted.len() == left.entries.len(),
+        "missing: {:?}",
+        left.entries.get(counted.len())
+    );
+}
