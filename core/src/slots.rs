@@ -2,8 +2,6 @@
 //!
 //! A [`Tag`] is an index below `N`, so every look-up is O(1), and nothing is ever allocated.
 
-use heapless::Vec;
-
 use crate::geometry::Extent;
 use crate::op::{Op, OpError, Tag};
 
@@ -14,7 +12,7 @@ pub(crate) struct Slot {
     pub(crate) phase: Phase,
     /// How the operation will be, or was, acknowledged.
     pub(crate) result: Result<(), OpError>,
-    /// Whether its `Done` command was given out or is about to be.
+    /// Whether its `Done` command was given out, or will be before it ends.
     pub(crate) acked: bool,
     /// How many entries the log has with this one. For a flush that needs no entry: how many it stands behind.
     pub(crate) nr_entries: u64,
@@ -212,53 +210,13 @@ impl<const N: usize> Fifo<N> {
         self.tags.front().copied()
     }
 
+    /// The one that has `n - 1` behind it; `None` for the one behind the last, which is `n` = 0.
+    pub(crate) fn nth_last(&self, n: usize) -> Option<Tag> {
+        self.tags.get(self.tags.len().wrapping_sub(n)).copied()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.tags.is_empty()
-    }
-}
-
-/// The extents of the operations that the data device has. They are disjoint, since one that overlaps another
-/// is withheld, and kept sorted: a search is O(log n), an insertion moves two bytes for each extent behind.
-#[derive(Clone, Debug)]
-pub(crate) struct InFlight<const N: usize> {
-    sorted: Vec<Tag, N>,
-}
-
-impl<const N: usize> InFlight<N> {
-    pub(crate) const fn new() -> Self {
-        Self { sorted: Vec::new() }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
-    }
-
-    pub(crate) fn insert(&mut self, slots: &Slots<N>, tag: Tag) {
-        let extent = slots.at(tag).extent();
-        debug_assert_eq!(self.overlapping(slots, extent).count(), 0, "what overlaps is withheld");
-        let at = self.sorted.partition_point(|other| slots.at(*other).extent().sector() < extent.sector());
-        let inserted = self.sorted.insert(at, tag);
-        debug_assert!(inserted.is_ok(), "there are N tags, and each is in flight at most once");
-    }
-
-    pub(crate) fn remove(&mut self, slots: &Slots<N>, tag: Tag) {
-        let sector = slots.at(tag).extent().sector();
-        let at = self.sorted.partition_point(|other| slots.at(*other).extent().sector() < sector);
-        debug_assert_eq!(self.sorted.get(at), Some(&tag), "only what was inserted is removed");
-        if self.sorted.get(at) == Some(&tag) {
-            self.sorted.remove(at);
-        }
-    }
-
-    /// Those that share a sector with `extent`, which is not empty.
-    pub(crate) fn overlapping(&self, slots: &Slots<N>, extent: Extent) -> impl Iterator<Item = Tag> {
-        let first = self.sorted.partition_point(|tag| slots.at(*tag).extent().end() <= extent.sector());
-        self.sorted
-            .get(first..)
-            .unwrap_or_default()
-            .iter()
-            .copied()
-            .take_while(move |tag| slots.at(*tag).extent().sector() < extent.end())
     }
 }
 
@@ -284,14 +242,8 @@ const FREE: Slot = Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::WriteFlags;
-    use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
-
-    fn write(sector: u64, nr_sectors: u64) -> Op {
-        Op::Write { extent: Extent::new(sector, nr_sectors).unwrap(), flags: WriteFlags::empty() }
-    }
 
     #[test]
     fn a_list_gives_up_any_of_its_slots() {
@@ -307,37 +259,5 @@ mod tests {
         assert_eq!(list.iter(&slots).collect::<Vec<_>>(), vec![Tag::new(1)]);
         assert_eq!(list.pop_front(&mut slots), Some(Tag::new(1)));
         assert!(list.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn overlaps_in_flight_are_found(
-            ops in proptest::collection::vec((0u64..60, 1u64..9), 1..16), probe in (0u64..60, 1u64..9),
-        ) {
-            let mut slots = Slots::<16>::new();
-            let mut in_flight = InFlight::new();
-            let mut model: Vec<(Tag, Extent)> = vec![];
-            for (index, (sector, nr_sectors)) in (0..).zip(ops) {
-                let (tag, op) = (Tag::new(index), write(sector, nr_sectors));
-                let extent = op.extent().unwrap();
-                if model.iter().any(|(_, other)| other.overlaps(extent)) {
-                    continue;
-                }
-                slots.occupy(tag, op, Phase::Issued);
-                in_flight.insert(&slots, tag);
-                model.push((tag, extent));
-                if model.len() > 5 {
-                    let (gone, _) = model.remove(2);
-                    in_flight.remove(&slots, gone);
-                }
-            }
-            let probe = Extent::new(probe.0, probe.1).unwrap();
-            let mut expected: Vec<Tag> =
-                model.iter().filter(|(_, extent)| extent.overlaps(probe)).map(|(tag, _)| *tag).collect();
-            let mut found: Vec<Tag> = in_flight.overlapping(&slots, probe).collect();
-            expected.sort();
-            found.sort();
-            prop_assert_eq!(found, expected);
-        }
     }
 }

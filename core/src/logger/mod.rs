@@ -1,11 +1,13 @@
 //! The logger: block operations in, commands for the data device and the log device out.
 
 mod commit;
+mod in_flight;
 mod space;
 
 use heapless::Vec;
 
 use self::commit::{Commit, Step};
+use self::in_flight::InFlight;
 use self::space::Space;
 use crate::command::{Body, Command, LogId, LogTarget, LogWrite, OwnMark, Record};
 use crate::config::{Config, ConfigError, Ordering};
@@ -13,7 +15,7 @@ use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::Extent;
 use crate::op::{Op, OpError, Outcome, Tag};
 use crate::reader::{Position, ResumePoint};
-use crate::slots::{Fifo, InFlight, List, NIL, Phase, Slot, Slots};
+use crate::slots::{Fifo, List, NIL, Phase, Slot, Slots};
 
 /// Turns block operations into a log. See the [crate's documentation](crate) for the contract.
 ///
@@ -41,14 +43,16 @@ pub struct Logger<const N: usize> {
     flushes: Fifo<N>,
     /// How many FUAs wait in the queue.
     queued_fuas: usize,
-    /// `Log` commands to be given out, in log order.
-    writable: Fifo<N>,
-    /// Entries that have a place, in log order, up to the first whose write has not completed.
+    /// Entries that have a place, in log order, from the first whose write has not completed.
     log_order: Fifo<N>,
+    /// How many of them, at its end, are still to be given out as `Log` commands.
+    nr_writable: usize,
     /// In the log, and to be acknowledged once durable.
     volatile: Fifo<N>,
-    acks: Fifo<N>,
-    releases: Fifo<N>,
+    /// To be acknowledged now, and to go on through the logger.
+    early_acks: Fifo<N>,
+    /// To be acknowledged, unless they were before, and released.
+    endings: Fifo<N>,
     space: Space,
     commit: Commit,
     /// Entries that have a place in the log.
@@ -124,11 +128,11 @@ impl<const N: usize> Logger<N> {
             queue: List::new(),
             flushes: Fifo::new(),
             queued_fuas: 0,
-            writable: Fifo::new(),
             log_order: Fifo::new(),
+            nr_writable: 0,
             volatile: Fifo::new(),
-            acks: Fifo::new(),
-            releases: Fifo::new(),
+            early_acks: Fifo::new(),
+            endings: Fifo::new(),
             logged_bytes: space.end_bytes(),
             space,
             commit,
@@ -281,10 +285,16 @@ impl<const N: usize> Logger<N> {
 
     /// The next thing to do, or `None` until something completes or is submitted.
     pub fn poll(&mut self) -> Option<Command> {
-        if let Some(tag) = self.acks.pop() {
+        if let Some(tag) = self.early_acks.pop() {
             return Some(Command::Done { tag, result: self.slots.at(tag).result });
         }
-        if let Some(tag) = self.releases.pop() {
+        if let Some(tag) = self.endings.front() {
+            let slot = self.slots.at_mut(tag);
+            if !slot.acked {
+                slot.acked = true;
+                return Some(Command::Done { tag, result: slot.result });
+            }
+            self.endings.pop();
             self.slots.release(tag);
             return Some(Command::Release(tag));
         }
@@ -294,8 +304,9 @@ impl<const N: usize> Logger<N> {
             return Some(Command::Data { tag, op: slot.op });
         }
         if self.commit.is_open()
-            && let Some(tag) = self.writable.pop()
+            && let Some(tag) = self.log_order.nth_last(self.nr_writable)
         {
+            self.nr_writable -= 1;
             self.slots.at_mut(tag).phase = Phase::Writing;
             let write = self.entry_write(tag);
             return Some(Command::Log { id: LogId(LogTarget::Entry(tag)), write });
@@ -371,7 +382,7 @@ impl<const N: usize> Logger<N> {
         }
         self.reserve(payload_sectors(op))?;
         self.slots.occupy(tag, op, Phase::Withheld);
-        let in_flight = self.in_flight.overlapping(&self.slots, extent).count();
+        let in_flight = self.in_flight.nr_overlapping(&self.slots, extent);
         let withheld =
             self.withheld.iter(&self.slots).filter(|other| self.extent(*other).overlaps(extent)).count();
         let blockers = u16::try_from(in_flight + withheld).unwrap_or(u16::MAX);
@@ -393,7 +404,7 @@ impl<const N: usize> Logger<N> {
 
     fn issue(&mut self, tag: Tag) {
         self.slots.at_mut(tag).phase = Phase::Issuable;
-        self.in_flight.insert(&self.slots, tag);
+        self.in_flight.insert(&mut self.slots, tag);
         self.issuable.push(tag);
     }
 
@@ -413,7 +424,7 @@ impl<const N: usize> Logger<N> {
     }
 
     fn complete_mutation(&mut self, tag: Tag, outcome: Outcome) {
-        self.in_flight.remove(&self.slots, tag);
+        self.in_flight.remove(&mut self.slots, tag);
         self.unblock(self.extent(tag));
         let op = self.slots.at(tag).op;
         let is_ignored = outcome == Outcome::Ignored && matches!(op, Op::Discard { .. });
@@ -449,6 +460,11 @@ impl<const N: usize> Logger<N> {
             slot.blockers -= 1;
             if slot.blockers == 0 {
                 self.withheld.remove(&mut self.slots, tag);
+                debug_assert_eq!(
+                    self.in_flight.nr_overlapping(&self.slots, self.extent(tag)),
+                    0,
+                    "all that it overlaps has left the data device"
+                );
                 self.issue(tag);
             }
         }
@@ -461,7 +477,8 @@ impl<const N: usize> Logger<N> {
         slot.phase = Phase::Queued;
         let is_fua = slot.promises_durability();
         if self.config.ordering == Ordering::Durability && !is_fua {
-            self.acknowledge(tag);
+            slot.acked = true;
+            self.early_acks.push(tag);
         }
         if is_fua && !self.overlaps_queue(self.extent(tag)) {
             self.place(tag);
@@ -528,7 +545,7 @@ impl<const N: usize> Logger<N> {
     /// How many of the oldest entries must be logged early, so that slots become free: a quarter, where none is
     /// free and none will be by itself.
     fn nr_early(&self) -> usize {
-        let is_freeing = !self.log_order.is_empty() || !self.volatile.is_empty() || !self.releases.is_empty();
+        let is_freeing = !self.log_order.is_empty() || !self.volatile.is_empty() || !self.endings.is_empty();
         if self.slots.is_full() && !is_freeing { N.div_ceil(4) } else { 0 }
     }
 
@@ -632,8 +649,8 @@ impl<const N: usize> Logger<N> {
         } else if is_mark || nr_entries.is_multiple_of(self.config.superblock_interval.get()) {
             self.commit.request_count(nr_entries);
         }
-        self.writable.push(tag);
         self.log_order.push(tag);
+        self.nr_writable += 1;
     }
 }
 
@@ -692,16 +709,7 @@ impl<const N: usize> Logger<N> {
         if slot.result != Err(OpError::Data) {
             slot.result = result;
         }
-        self.acknowledge(tag);
-        self.releases.push(tag);
-    }
-
-    fn acknowledge(&mut self, tag: Tag) {
-        let slot = self.slots.at_mut(tag);
-        if !slot.acked {
-            slot.acked = true;
-            self.acks.push(tag);
-        }
+        self.endings.push(tag);
     }
 
     /// Gives up on entry `index` and all behind it.
@@ -709,9 +717,10 @@ impl<const N: usize> Logger<N> {
         let failed_at = self.failed_at.map_or(index, |failed_at| failed_at.min(index));
         self.failed_at = Some(failed_at);
         self.commit.limit(failed_at);
-        while let Some(tag) = self.writable.pop_last() {
-            let last = self.log_order.pop_last();
-            debug_assert_eq!(last, Some(tag), "what is to be written is the end of what has a place");
+        while self.nr_writable > 0
+            && let Some(tag) = self.log_order.pop_last()
+        {
+            self.nr_writable -= 1;
             self.end(tag, Err(OpError::Log));
         }
         while let Some(tag) = self.withheld.pop_front(&mut self.slots) {
@@ -722,7 +731,7 @@ impl<const N: usize> Logger<N> {
             if self.slots.at(tag).is_flush() {
                 flushes.push(tag);
             } else {
-                self.in_flight.remove(&self.slots, tag);
+                self.in_flight.remove(&mut self.slots, tag);
                 self.end(tag, Err(OpError::Log));
             }
         }
