@@ -14,21 +14,22 @@ use crate::op::{Op, OpError, Tag};
 /// not given out before that has completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a command that is not carried out stalls the log"]
+#[repr(u64)] // what is long begins at a word and is copied in one piece, not as bytes that straddle two stores
 pub enum Command {
     /// Do the operation on the data device, then call [`complete`](crate::Logger::complete).
     Data {
-        /// The operation's handle.
-        tag: Tag,
         /// What to do; never a mark.
         op: Op,
+        /// The operation's handle.
+        tag: Tag,
     },
     /// Write to the log device, then call [`log_complete`](crate::Logger::log_complete). Adjacent writes should
     /// be joined into one.
     Log {
-        /// What to report completion of.
-        id: LogId,
         /// Where and what.
         write: LogWrite,
+        /// What to report completion of.
+        id: LogId,
     },
     /// Make every completed log write durable, then call [`log_complete`](crate::Logger::log_complete).
     FlushLog {
@@ -64,8 +65,8 @@ pub(crate) enum LogTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogWrite {
     pub(crate) offset_bytes: u64,
-    pub(crate) sector_size: SectorSize,
     pub(crate) record: Record,
+    pub(crate) sector_size: SectorSize,
 }
 
 impl LogWrite {
@@ -78,12 +79,11 @@ impl LogWrite {
     /// How long it is, in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
-        match self.record {
-            Record::Superblock(_) => self.sector_size.bytes(),
-            Record::Entry { header, body } => {
-                self.sector_size.bytes() + body.payload_bytes(header, self.sector_size)
-            }
-        }
+        let payload_sectors = match self.record {
+            Record::Op { op, .. } => op.payload_sectors(),
+            Record::OwnMark(_) | Record::Superblock { .. } => 0,
+        };
+        self.sector_size.bytes_of(1 + payload_sectors)
     }
 
     /// The first byte behind it, in bytes from the start of the log.
@@ -96,36 +96,50 @@ impl LogWrite {
     #[must_use]
     pub fn segments(&self) -> Segments {
         let mut segments = Segments::new();
-        let mut push = |segment| {
-            let pushed = segments.push(segment);
-            debug_assert!(pushed.is_ok(), "at most four segments: header, text, padding, payload");
-        };
-        let sector_bytes = self.sector_size.bytes();
-        let header_bytes = 32; // HEADER_LEN
-        let (header, body) = match self.record {
-            Record::Superblock(superblock) => {
-                push(Segment::Header(superblock.emit()));
-                push(Segment::Zeros { len_bytes: sector_bytes - header_bytes });
-                segments.retain(|segment| segment.len_bytes() > 0);
-                return segments;
+        let mut push = |segment: Segment| {
+            if segment.len_bytes() > 0 {
+                let pushed = segments.push(segment);
+                debug_assert!(pushed.is_ok(), "at most four segments: header, text, padding, payload");
             }
-            Record::Entry { header, body } => (header, body),
         };
-        push(Segment::Header(header.emit()));
-        match body {
-            Body::MarkPayload { tag } => push(Segment::Payload { tag, len_bytes: header.data_len }),
-            Body::OwnMark(mark) => push(Segment::Text(mark.text())),
-            Body::Nothing | Body::Payload { .. } | Body::Zeros => {}
+        push(Segment::Header(self.header()));
+        let text = match self.record {
+            Record::Op { tag, op: Op::Mark { len_bytes } } => {
+                Some(Segment::Payload { tag, len_bytes: len_bytes.into() })
+            }
+            Record::OwnMark(mark) => Some(Segment::Text(mark.text())),
+            Record::Op { .. } | Record::Superblock { .. } => None,
+        };
+        let mut padding_bytes = self.sector_size.bytes() - HEADER_BYTES;
+        if let Some(text) = text {
+            padding_bytes -= text.len_bytes();
+            push(text);
         }
-        push(Segment::Zeros { len_bytes: sector_bytes - header_bytes - header.data_len });
-        let len_bytes = body.payload_bytes(header, self.sector_size);
-        match body {
-            Body::Payload { tag } => push(Segment::Payload { tag, len_bytes }),
-            Body::Zeros => push(Segment::Zeros { len_bytes }),
-            Body::Nothing | Body::MarkPayload { .. } | Body::OwnMark(_) => {}
+        push(Segment::Zeros { len_bytes: padding_bytes });
+        if let Record::Op { tag, op } = self.record {
+            let len_bytes = self.sector_size.bytes_of(op.payload_sectors());
+            push(match op {
+                Op::Write { .. } => Segment::Payload { tag, len_bytes },
+                Op::WriteZeroes { .. } | Op::Discard { .. } | Op::Flush | Op::Mark { .. } => {
+                    Segment::Zeros { len_bytes }
+                }
+            });
         }
-        segments.retain(|segment| segment.len_bytes() > 0);
         segments
+    }
+
+    fn header(&self) -> [u8; HEADER_LEN] {
+        match self.record {
+            Record::Op { op, .. } => op.header().emit(),
+            Record::OwnMark(mark) => {
+                let len_bytes = mark.len_bytes_in(self.sector_size);
+                debug_assert!(len_bytes.is_some(), "a mark of our own that does not fit is left out");
+                EntryHeader::mark(len_bytes.unwrap_or(0)).emit()
+            }
+            Record::Superblock { nr_entries } => {
+                Superblock { nr_entries, sector_size: self.sector_size }.emit()
+            }
+        }
     }
 }
 
@@ -159,12 +173,16 @@ impl Segment {
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         match self {
-            Self::Header(_) => 32, // HEADER_LEN
+            Self::Header(_) => HEADER_BYTES,
             Self::Text(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
             Self::Payload { len_bytes, .. } | Self::Zeros { len_bytes } => *len_bytes,
         }
     }
 }
+
+/// [`HEADER_LEN`], in the type of all that is added to it.
+const HEADER_BYTES: u64 = 32;
+const _: () = assert!(HEADER_LEN == 32, "as HEADER_BYTES says");
 
 /// The text of a mark of the logger's own.
 pub type OwnText = heapless::String<OWN_TEXT_MAX>;
@@ -172,29 +190,15 @@ pub type OwnText = heapless::String<OWN_TEXT_MAX>;
 /// Room for `logwrites-indeterminate`, a space and two numbers of 20 digits with a sign between them.
 const OWN_TEXT_MAX: usize = INDETERMINATE_MARK.len() + 42;
 
+/// What is written. Its bytes are made where they are needed, by [`LogWrite::segments`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    Superblock(Superblock),
-    Entry { header: EntryHeader, body: Body },
-}
-
-/// What follows the header of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
-    Nothing,
-    Payload { tag: Tag },
-    Zeros,
-    MarkPayload { tag: Tag },
+    /// The entry of an operation.
+    Op { tag: Tag, op: Op },
+    /// The entry of a mark of the logger's own.
     OwnMark(OwnMark),
-}
-
-impl Body {
-    fn payload_bytes(self, header: EntryHeader, sector_size: SectorSize) -> u64 {
-        match self {
-            Self::Payload { .. } | Self::Zeros => sector_size.bytes_of(header.nr_sectors),
-            Self::Nothing | Self::MarkPayload { .. } | Self::OwnMark(_) => 0,
-        }
-    }
+    /// A superblock that counts so many entries.
+    Superblock { nr_entries: u64 },
 }
 
 /// A mark that the logger adds by itself.

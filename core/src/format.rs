@@ -125,6 +125,11 @@ pub struct EntryHeader {
 }
 
 impl EntryHeader {
+    /// The header of a mark with a text of so many bytes.
+    pub(crate) fn mark(len_bytes: u32) -> Self {
+        Self { flags: Flags::MARK, data_len: len_bytes.into(), ..Self::default() }
+    }
+
     /// Reads a header.
     #[must_use]
     pub fn parse(bytes: &[u8; HEADER_LEN]) -> Self {

@@ -150,6 +150,9 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// No sectors, at sector 0.
+    pub const EMPTY: Self = Self { sector: 0, nr_sectors: 0 };
+
     /// `nr_sectors` sectors from `sector` on, or `None` if the end passes `u64::MAX`.
     #[must_use]
     pub const fn new(sector: u64, nr_sectors: u64) -> Option<Self> {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use bitflags::bitflags;
 
-use crate::format::MarkText;
+use crate::format::{EntryHeader, Flags, MarkText};
 use crate::geometry::Extent;
 
 /// The front end's handle of an operation in flight, an index below the logger's `N`.
@@ -88,6 +88,28 @@ impl Op {
             }
             Self::Flush | Self::Mark { .. } => None,
         }
+    }
+
+    /// How much payload its entry has, in log sectors: none but for a write and write-zeroes.
+    #[must_use]
+    pub const fn payload_sectors(self) -> u64 {
+        match self {
+            Self::Write { extent, .. } | Self::WriteZeroes { extent, .. } => extent.nr_sectors(),
+            Self::Discard { .. } | Self::Flush | Self::Mark { .. } => 0,
+        }
+    }
+
+    /// The header of its entry.
+    pub(crate) fn header(self) -> EntryHeader {
+        let (extent, flags) = match self {
+            Self::Write { extent, flags } | Self::WriteZeroes { extent, flags } => {
+                (extent, if flags.contains(WriteFlags::FUA) { Flags::FUA } else { Flags::empty() })
+            }
+            Self::Discard { extent } => (extent, Flags::DISCARD),
+            Self::Flush => (Extent::EMPTY, Flags::FLUSH),
+            Self::Mark { len_bytes } => return EntryHeader::mark(len_bytes),
+        };
+        EntryHeader { sector: extent.sector(), nr_sectors: extent.nr_sectors(), flags, data_len: 0 }
     }
 
     /// Whether it is a write or write-zeroes that must be durable when it is done.

@@ -27,7 +27,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// The extent on the data device; empty for a flush and a mark.
     pub(crate) fn extent(&self) -> Extent {
-        self.op.extent().unwrap_or(Extent::between(0, 0))
+        self.op.extent().unwrap_or(Extent::EMPTY)
     }
 
     /// Whether its entry says that a write failed, in place of the write.
@@ -41,7 +41,7 @@ impl Slot {
     }
 
     pub(crate) fn is_flush(&self) -> bool {
-        self.op == Op::Flush
+        matches!(self.op, Op::Flush)
     }
 }
 
@@ -181,42 +181,64 @@ impl List {
     }
 }
 
-/// A queue of tags. It holds each at most once, and so never overflows.
+/// A queue of tags. It holds each at most once, and so never overflows. Every operation goes through several, which
+/// is why it is no more than a ring and two numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Fifo<const N: usize> {
-    tags: heapless::Deque<Tag, N>,
+    ring: [Tag; N],
+    /// Where the first one stands.
+    front: usize,
+    len: usize,
 }
 
 impl<const N: usize> Fifo<N> {
     pub(crate) const fn new() -> Self {
-        Self { tags: heapless::Deque::new() }
+        Self { ring: [Tag::new(NIL); N], front: 0, len: 0 }
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
+    #[inline]
     pub(crate) fn push(&mut self, tag: Tag) {
-        let pushed = self.tags.push_back(tag);
-        debug_assert!(pushed.is_ok(), "there are N tags, and each is in the queue at most once");
+        debug_assert!(self.len < N, "there are N tags, and each is in the queue at most once");
+        self.ring[self.place_of(self.len)] = tag;
+        self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Tag> {
-        self.tags.pop_front()
+        let tag = self.front()?;
+        self.front = self.place_of(1);
+        self.len -= 1;
+        Some(tag)
     }
 
     /// Takes the last one out again.
     pub(crate) fn pop_last(&mut self) -> Option<Tag> {
-        self.tags.pop_back()
+        let tag = self.nth_last(1)?;
+        self.len -= 1;
+        Some(tag)
     }
 
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
     pub(crate) fn front(&self) -> Option<Tag> {
-        self.tags.front().copied()
+        if self.len == 0 { None } else { Some(self.ring[self.front]) }
     }
 
-    /// The one that has `n - 1` behind it; `None` for the one behind the last, which is `n` = 0.
+    /// The one that has `n - 1` behind it; `None` for `n` = 0, and where there are fewer.
+    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
     pub(crate) fn nth_last(&self, n: usize) -> Option<Tag> {
-        self.tags.get(self.tags.len().wrapping_sub(n)).copied()
+        if n == 0 || n > self.len { None } else { Some(self.ring[self.place_of(self.len - n)]) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+    /// Where in the ring the one stands that has `n`, at most `N`, in front of it.
+    const fn place_of(&self, n: usize) -> usize {
+        let place = self.front + n;
+        if place < N { place } else { place - N }
     }
 }
 
@@ -244,6 +266,22 @@ mod tests {
     use super::*;
     use std::vec;
     use std::vec::Vec;
+
+    #[test]
+    fn a_queue_goes_round() {
+        let mut fifo = Fifo::<3>::new();
+        let tags: Vec<_> = (0..7).map(Tag::new).collect();
+        assert_eq!((fifo.pop(), fifo.pop_last(), fifo.front(), fifo.nth_last(1)), (None, None, None, None));
+        fifo.push(tags[0]);
+        for pair in tags.windows(2) {
+            fifo.push(pair[1]);
+            assert_eq!(fifo.front(), Some(pair[0]));
+            assert_eq!([0, 1, 2, 3].map(|n| fifo.nth_last(n)), [None, Some(pair[1]), Some(pair[0]), None]);
+            assert_eq!(fifo.pop(), Some(pair[0]));
+        }
+        assert_eq!(fifo.pop_last(), Some(tags[6]));
+        assert!(fifo.is_empty());
+    }
 
     #[test]
     fn a_list_gives_up_any_of_its_slots() {

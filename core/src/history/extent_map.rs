@@ -357,7 +357,7 @@ impl Node {
                 children.first().zip(children.last()).map(|(a, b)| (a.extent, b.extent))
             }
         };
-        ends.map_or(Extent::between(0, 0), |(first, last)| first.hull(last))
+        ends.map_or(Extent::EMPTY, |(first, last)| first.hull(last))
     }
 }
 

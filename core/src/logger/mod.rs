@@ -9,23 +9,22 @@ use heapless::Vec;
 use self::commit::{Commit, Step};
 use self::in_flight::InFlight;
 use self::space::Space;
-use crate::command::{Body, Command, LogId, LogTarget, LogWrite, OwnMark, Record};
+use crate::command::{Command, LogId, LogTarget, LogWrite, OwnMark, Record};
 use crate::config::{Config, ConfigError, Ordering};
-use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::Extent;
 use crate::op::{Op, OpError, Outcome, Tag};
 use crate::reader::{Position, ResumePoint};
-use crate::slots::{Fifo, List, NIL, Phase, Slot, Slots};
+use crate::slots::{Fifo, List, NIL, Phase, Slots};
 
 /// Turns block operations into a log. See the [crate's documentation](crate) for the contract.
 ///
 /// `N` is how many operations can be in flight, from 1 to 65,534; tags are the indices below it. A logger takes
-/// about 100 bytes for each of them and allocates nothing. In [`Ordering::Durability`] a tag stays in use until
+/// 90 bytes for each of them and 600 more, and allocates nothing. In [`Ordering::Durability`] a tag stays in use until
 /// its entry is logged, so the front end should use all `N`.
 ///
-/// Every call is O(1) but for these, n being the operations in flight: submit and complete search the extents at
-/// the data device, O(log n), and move two bytes for each that lies behind; while operations are withheld for an
-/// overlap, each submit and complete looks at all of those; a FUA looks at all that wait for a flush.
+/// Every call is O(1) but for these: a submit looks at a few places for each size, as a power of two, of the extents
+/// at the data device, and at all of these if its own extent is very much longer; while operations are withheld for
+/// an overlap, each submit and complete looks at all of those; a FUA looks at all that wait for a flush.
 #[derive(Clone, Debug)]
 pub struct Logger<const N: usize> {
     config: Config,
@@ -215,6 +214,7 @@ impl<const N: usize> Logger<N> {
     ///
     /// # Errors
     /// [`NotInFlight`] if the data device does not have the operation; then nothing has changed.
+    #[inline]
     pub fn complete(&mut self, tag: Tag, outcome: Outcome) -> Result<(), NotInFlight> {
         let slot = self.slots.find(tag).filter(|slot| slot.phase == Phase::Issued).ok_or(NotInFlight)?;
         if slot.is_flush() {
@@ -278,7 +278,9 @@ impl<const N: usize> Logger<N> {
                 }
             }
         }
-        self.acknowledge_durable();
+        if !self.volatile.is_empty() {
+            self.acknowledge_durable();
+        }
         self.settle();
         Ok(())
     }
@@ -311,10 +313,7 @@ impl<const N: usize> Logger<N> {
             let write = self.entry_write(tag);
             return Some(Command::Log { id: LogId(LogTarget::Entry(tag)), write });
         }
-        match self.commit.next() {
-            Some(step) => Some(self.commit_command(step)),
-            None => self.close(),
-        }
+        self.poll_commit()
     }
 
     /// Takes no more operations: those in flight complete, then come the closing entry, a superblock, a flush of
@@ -380,7 +379,7 @@ impl<const N: usize> Logger<N> {
         if self.config.sector_size.byte_range(extent).is_none() {
             return Err(SubmitError::ExtentTooFar { extent });
         }
-        self.reserve(payload_sectors(op))?;
+        self.reserve(op.payload_sectors())?;
         self.slots.occupy(tag, op, Phase::Withheld);
         let in_flight = self.in_flight.nr_overlapping(&self.slots, extent);
         let withheld =
@@ -402,6 +401,7 @@ impl<const N: usize> Logger<N> {
             .map_err(|needed_bytes| SubmitError::NoSpace { needed_bytes, free_bytes })
     }
 
+    #[inline]
     fn issue(&mut self, tag: Tag) {
         self.slots.at_mut(tag).phase = Phase::Issuable;
         self.in_flight.insert(&mut self.slots, tag);
@@ -430,7 +430,7 @@ impl<const N: usize> Logger<N> {
         let is_ignored = outcome == Outcome::Ignored && matches!(op, Op::Discard { .. });
         let is_failed = outcome != Outcome::Ok && !is_ignored;
         if self.failed_at.is_some() || is_ignored {
-            self.space.give_back(payload_sectors(op));
+            self.space.give_back(op.payload_sectors());
             let log_result = if is_ignored { Ok(()) } else { Err(OpError::Log) };
             self.end(tag, if is_failed { Err(OpError::Data) } else { log_result });
             return;
@@ -439,11 +439,11 @@ impl<const N: usize> Logger<N> {
             self.slots.at_mut(tag).result = Err(OpError::Data);
             let mark = OwnMark::Indeterminate(self.extent(tag));
             if mark.len_bytes_in(self.config.sector_size).is_none() {
-                self.space.give_back(payload_sectors(op));
+                self.space.give_back(op.payload_sectors());
                 self.end(tag, Err(OpError::Data));
                 return;
             }
-            self.space.shrink(payload_sectors(op));
+            self.space.shrink(op.payload_sectors());
         }
         self.enqueue(tag);
     }
@@ -480,7 +480,11 @@ impl<const N: usize> Logger<N> {
             slot.acked = true;
             self.early_acks.push(tag);
         }
-        if is_fua && !self.overlaps_queue(self.extent(tag)) {
+        let needs_no_queue = match self.config.ordering {
+            Ordering::Completion if self.queue.is_empty() => true,
+            Ordering::Completion | Ordering::Durability => is_fua && !self.overlaps_queue(self.extent(tag)),
+        };
+        if needs_no_queue {
             self.place(tag);
             return;
         }
@@ -496,7 +500,14 @@ impl<const N: usize> Logger<N> {
 /// From the queue into the log.
 impl<const N: usize> Logger<N> {
     /// Gives places to whatever the ordering lets into the log now.
+    #[inline]
     fn settle(&mut self) {
+        if !self.queue.is_empty() {
+            self.settle_queue();
+        }
+    }
+
+    fn settle_queue(&mut self) {
         match self.config.ordering {
             Ordering::Completion => self.log_completed(),
             Ordering::Durability => self.log_durable(),
@@ -631,12 +642,13 @@ impl<const N: usize> Logger<N> {
     fn place(&mut self, tag: Tag) {
         debug_assert!(self.failed_at.is_none(), "nothing is placed behind a failed entry");
         let slot = self.slots.at(tag);
-        let payload_sectors = if slot.is_indeterminate() { 0 } else { payload_sectors(slot.op) };
+        let payload_sectors = if slot.is_indeterminate() { 0 } else { slot.op.payload_sectors() };
         self.slots.at_mut(tag).offset_bytes = self.space.place(payload_sectors);
         self.number(tag);
     }
 
     /// Numbers an entry that has its place, and asks for the superblock that it brings about.
+    #[inline]
     fn number(&mut self, tag: Tag) {
         self.nr_entries += 1;
         let nr_entries = self.nr_entries;
@@ -662,23 +674,21 @@ impl<const N: usize> Logger<N> {
             && self.slots.at(tag).phase == Phase::Written
         {
             self.log_order.pop();
-            let slot = *self.slots.at(tag);
+            let slot = self.slots.at(tag);
             if self.failed_at.is_some_and(|failed_at| slot.nr_entries > failed_at) {
                 self.end(tag, Err(OpError::Log));
                 continue;
             }
+            let (result, promises_durability) = (slot.result, slot.promises_durability());
+            let op = (!slot.is_indeterminate()).then_some(slot.op);
             self.commit.entries_written(slot.nr_entries);
             self.logged_bytes = self.entry_write(tag).end_bytes();
-            logged(Logged {
-                tag,
-                op: (!slot.is_indeterminate()).then_some(slot.op),
-                offset_bytes: slot.offset_bytes,
-            });
-            if slot.promises_durability() {
+            logged(Logged { tag, op, offset_bytes: slot.offset_bytes });
+            if promises_durability {
                 self.slots.at_mut(tag).phase = Phase::Volatile;
                 self.volatile.push(tag);
             } else {
-                self.end(tag, slot.result);
+                self.end(tag, result);
             }
         }
     }
@@ -752,11 +762,20 @@ impl<const N: usize> Logger<N> {
 impl<const N: usize> Logger<N> {
     fn entry_write(&self, tag: Tag) -> LogWrite {
         let slot = self.slots.at(tag);
-        let (header, body) = entry(tag, slot, &self.config);
-        LogWrite {
-            offset_bytes: slot.offset_bytes,
-            sector_size: self.config.sector_size,
-            record: Record::Entry { header, body },
+        let record = if slot.is_indeterminate() {
+            Record::OwnMark(OwnMark::Indeterminate(slot.extent()))
+        } else {
+            Record::Op { tag, op: slot.op }
+        };
+        LogWrite { offset_bytes: slot.offset_bytes, record, sector_size: self.config.sector_size }
+    }
+
+    /// What is to be done once nothing else is: apart, so that it costs the commands of every operation nothing.
+    #[inline(never)]
+    fn poll_commit(&mut self) -> Option<Command> {
+        match self.commit.next() {
+            Some(step) => Some(self.commit_command(step)),
+            None => self.close(),
         }
     }
 
@@ -766,8 +785,8 @@ impl<const N: usize> Logger<N> {
             Step::Superblock { nr_entries } => {
                 assert!(nr_entries <= self.nr_entries, "a superblock counts only entries that exist");
                 let sector_size = self.config.sector_size;
-                let record = Record::Superblock(Superblock { nr_entries, sector_size });
-                let write = LogWrite { offset_bytes: 0, sector_size, record };
+                let write =
+                    LogWrite { offset_bytes: 0, record: Record::Superblock { nr_entries }, sector_size };
                 Command::Log { id: LogId(LogTarget::Superblock), write }
             }
         }
@@ -799,12 +818,10 @@ impl<const N: usize> Logger<N> {
     fn end_mark(&mut self) -> Command {
         self.stage = Stage::EndMark;
         self.nr_entries += 1;
-        let mark = OwnMark::End;
-        let header = mark_header(mark.len_bytes_in(self.config.sector_size).unwrap_or(0));
         let write = LogWrite {
             offset_bytes: self.space.place_closing(),
+            record: Record::OwnMark(OwnMark::End),
             sector_size: self.config.sector_size,
-            record: Record::Entry { header, body: Body::OwnMark(mark) },
         };
         Command::Log { id: LogId(LogTarget::EndMark), write }
     }
@@ -891,33 +908,3 @@ pub enum SubmitError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what was reported as completed is not in flight")]
 pub struct NotInFlight;
-
-/// How much payload an operation's entry has, in log sectors.
-fn payload_sectors(op: Op) -> u64 {
-    match op {
-        Op::Write { extent, .. } | Op::WriteZeroes { extent, .. } => extent.nr_sectors(),
-        Op::Discard { .. } | Op::Flush | Op::Mark { .. } => 0,
-    }
-}
-
-/// The entry of an operation.
-fn entry(tag: Tag, slot: &Slot, config: &Config) -> (EntryHeader, Body) {
-    let extent = slot.extent();
-    let flags = if slot.op.is_fua() { Flags::FUA } else { Flags::empty() };
-    let header = EntryHeader { sector: extent.sector(), nr_sectors: extent.nr_sectors(), flags, data_len: 0 };
-    if slot.is_indeterminate() {
-        let mark = OwnMark::Indeterminate(extent);
-        return (mark_header(mark.len_bytes_in(config.sector_size).unwrap_or(0)), Body::OwnMark(mark));
-    }
-    match slot.op {
-        Op::Write { .. } => (header, Body::Payload { tag }),
-        Op::WriteZeroes { .. } => (header, Body::Zeros),
-        Op::Discard { .. } => (EntryHeader { flags: Flags::DISCARD, ..header }, Body::Nothing),
-        Op::Flush => (EntryHeader { flags: Flags::FLUSH, ..header }, Body::Nothing),
-        Op::Mark { len_bytes } => (mark_header(len_bytes), Body::MarkPayload { tag }),
-    }
-}
-
-fn mark_header(len_bytes: u32) -> EntryHeader {
-    EntryHeader { flags: Flags::MARK, data_len: u64::from(len_bytes), ..EntryHeader::default() }
-}

@@ -82,6 +82,7 @@ impl Space {
     }
 
     /// Gives an entry with so much payload, for which room was reserved, its place; returns its offset.
+    #[inline]
     pub(crate) fn place(&mut self, payload_sectors: u64) -> u64 {
         self.give_back(payload_sectors);
         self.dirty = true;

@@ -47,7 +47,7 @@ impl Entry {
     /// sector may still be set.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        Extent::new(self.header.sector, self.header.nr_sectors).unwrap_or(Extent::between(0, 0))
+        Extent::new(self.header.sector, self.header.nr_sectors).unwrap_or(Extent::EMPTY)
     }
 
     /// The bytes of the log that hold its payload: empty for a discard, a mark and a bare flush.
