@@ -49,7 +49,12 @@ impl<const N: usize> InFlight<N> {
     }
 
     /// How many share a sector with `extent`, which is not empty.
+    #[inline]
     pub(crate) fn nr_overlapping(&self, slots: &Slots<N>, extent: Extent) -> usize {
+        if self.is_empty() { 0 } else { self.search(slots, extent) }
+    }
+
+    fn search(&self, slots: &Slots<N>, extent: Extent) -> usize {
         let mut nr_overlapping = 0;
         let mut levels = self.levels_in_use;
         while levels != 0 {

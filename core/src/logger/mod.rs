@@ -4,6 +4,8 @@ mod commit;
 mod in_flight;
 mod space;
 
+use core::num::NonZeroU64;
+
 use heapless::Vec;
 
 use self::commit::{Commit, Step};
@@ -56,6 +58,8 @@ pub struct Logger<const N: usize> {
     commit: Commit,
     /// Entries that have a place in the log.
     nr_entries: u64,
+    /// The next multiple of the superblock interval: that entry asks for a superblock.
+    next_superblock: u64,
     /// Where the last entry that is in the log ends.
     logged_bytes: u64,
     /// The first entry that never got into the log: it and all behind it have failed.
@@ -136,6 +140,7 @@ impl<const N: usize> Logger<N> {
             space,
             commit,
             nr_entries,
+            next_superblock: next_multiple(nr_entries, config.superblock_interval),
             failed_at: None,
             data_flush_failed: false,
             stage: Stage::Open,
@@ -395,10 +400,10 @@ impl<const N: usize> Logger<N> {
     }
 
     fn reserve(&mut self, payload_sectors: u64) -> Result<(), SubmitError> {
-        let free_bytes = self.space.free_bytes();
-        self.space
-            .reserve(payload_sectors)
-            .map_err(|needed_bytes| SubmitError::NoSpace { needed_bytes, free_bytes })
+        self.space.reserve(payload_sectors).map_err(|needed_bytes| SubmitError::NoSpace {
+            needed_bytes,
+            free_bytes: self.space.free_bytes(),
+        })
     }
 
     #[inline]
@@ -656,10 +661,14 @@ impl<const N: usize> Logger<N> {
         slot.nr_entries = nr_entries;
         slot.phase = Phase::Writable;
         let is_mark = matches!(slot.op, Op::Mark { .. }) || slot.is_indeterminate();
+        let is_due = nr_entries == self.next_superblock;
         if slot.promises_durability() {
             self.commit.request_durable(nr_entries);
-        } else if is_mark || nr_entries.is_multiple_of(self.config.superblock_interval.get()) {
+        } else if is_mark || is_due {
             self.commit.request_count(nr_entries);
+        }
+        if is_due {
+            self.next_superblock = next_multiple(nr_entries, self.config.superblock_interval);
         }
         self.log_order.push(tag);
         self.nr_writable += 1;
@@ -841,6 +850,11 @@ impl<const N: usize> Logger<N> {
         self.stage = Stage::Committing;
         self.commit.request_durable(self.failed_at.unwrap_or(self.nr_entries));
     }
+}
+
+/// The first multiple of `interval` beyond `nr_entries`; a number that no log reaches, where there is none.
+fn next_multiple(nr_entries: u64, interval: NonZeroU64) -> u64 {
+    (nr_entries / interval + 1).saturating_mul(interval.get())
 }
 
 /// An entry that has become part of the log; see [`Logger::log_complete_with`].
