@@ -5,11 +5,12 @@ use std::io::Write;
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
-use super::ls::{Listing, text_of};
+use super::ls::text_of;
 use crate::args::Find;
 use crate::error::Failure;
 use crate::log::{Default, Log};
 use crate::output::json::FoundJson;
+use crate::output::listing::Listing;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Find) -> anyhow::Result<()> {
@@ -35,7 +36,9 @@ pub(super) fn run(args: &Find) -> anyhow::Result<()> {
     if args.json {
         print_json(&mut out, &FoundJson::new(&entry, index.sector_size().bytes(), mark))?;
     } else {
-        Listing::new(index.sector_size()).header(&mut out)?.line(&mut out, &entry, mark)?;
+        let mut listing = Listing::new(index.sector_size(), out.has_colors());
+        listing.header(&mut out)?;
+        listing.line(&mut out, &entry, mark)?;
         let point = style::paint(style::HEADING, format!("--at {}", entry.index + 1));
         writeln!(out, "{point} is the disk with it, --at {} the disk before", entry.index)?;
     }

@@ -5,11 +5,11 @@ use std::io::Write;
 
 use logwrites_core::history::{Index, Mark};
 
-use super::ls::printable;
 use crate::args::Marks;
 use crate::log::Log;
 use crate::output::json::MarkJson;
-use crate::output::{print_json, stdout, style};
+use crate::output::style::{self, Printable};
+use crate::output::{print_json, stdout};
 use crate::point::{Anchor, Nth};
 
 pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
@@ -26,7 +26,7 @@ pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
             print_json(&mut out, &MarkJson::new(&mark, point))?;
         } else {
             let point = style::paint(style::MARK, format!("{point:<40}"));
-            writeln!(out, "{:>9}  {point} {}", mark.entry, printable(mark.text))?;
+            writeln!(out, "{:>9}  {point} {}", mark.entry, Printable(mark.text))?;
         }
     }
     out.flush()?;

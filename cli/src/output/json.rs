@@ -3,6 +3,8 @@
 //! Numbers of bytes end in `_bytes`, numbers of log sectors in `_sectors`; `sector` and `entry` are positions, counted
 //! from 0.
 
+use std::borrow::Cow;
+
 use logwrites_core::format::Flags;
 use logwrites_core::history::Mark;
 use logwrites_core::reader::{Entry, Tail};
@@ -12,7 +14,7 @@ use super::style::FLAG_WORDS;
 
 /// An entry, as `ls` prints it.
 #[derive(Clone, Debug, Serialize)]
-pub struct EntryJson {
+pub struct EntryJson<'a> {
     /// Its number.
     pub entry: u64,
     /// Where in the log its header stands.
@@ -26,21 +28,21 @@ pub struct EntryJson {
     /// How much of it stands in the log.
     pub payload_bytes: u64,
     /// `flush`, `fua`, `discard`, `mark`, `metadata`; none for a plain write.
-    pub flags: Vec<&'static str>,
+    pub flags: FlagList,
     /// The flags as the number in the log.
     pub flags_bits: u64,
     /// The text of a mark. What is not UTF-8 in it is replaced, and all of it stands in `mark_hex`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mark: Option<String>,
+    pub mark: Option<Cow<'a, str>>,
     /// The bytes of a mark that is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark_hex: Option<String>,
 }
 
-impl EntryJson {
+impl<'a> EntryJson<'a> {
     /// An entry and, for a mark, its text.
     #[must_use]
-    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&[u8]>) -> Self {
+    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&'a [u8]>) -> Self {
         let payload = entry.payload();
         Self {
             entry: entry.index,
@@ -49,11 +51,22 @@ impl EntryJson {
             nr_sectors: entry.header.nr_sectors,
             len_bytes: entry.header.nr_sectors.saturating_mul(sector_bytes),
             payload_bytes: payload.end - payload.start,
-            flags: flag_words(entry.flags()),
+            flags: FlagList(entry.flags()),
             flags_bits: entry.flags().bits(),
-            mark: mark.map(|text| String::from_utf8_lossy(text).into_owned()),
+            mark: mark.map(String::from_utf8_lossy),
             mark_hex: mark.and_then(hex_unless_utf8),
         }
+    }
+}
+
+/// The words for flags, as a list; unknown ones have none.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagList(pub Flags);
+
+impl Serialize for FlagList {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_seq(FLAG_WORDS.iter().filter(|(flag, _)| self.0.contains(*flag)).map(|(_, word)| word))
     }
 }
 
@@ -86,18 +99,18 @@ impl MarkJson {
 
 /// An entry and the point behind it, as `find` prints it.
 #[derive(Clone, Debug, Serialize)]
-pub struct FoundJson {
+pub struct FoundJson<'a> {
     /// The point at which the entry has just been applied.
     pub point: u64,
     /// The entry.
     #[serde(flatten)]
-    pub entry: EntryJson,
+    pub entry: EntryJson<'a>,
 }
 
-impl FoundJson {
+impl<'a> FoundJson<'a> {
     /// An entry and, for a mark, its text.
     #[must_use]
-    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&[u8]>) -> Self {
+    pub fn new(entry: &Entry, sector_bytes: u64, mark: Option<&'a [u8]>) -> Self {
         Self { point: entry.index + 1, entry: EntryJson::new(entry, sector_bytes, mark) }
     }
 }
@@ -316,10 +329,6 @@ pub struct RecordJson {
     pub log_bytes: u64,
     /// How many commands of the script were carried out.
     pub commands: u64,
-}
-
-fn flag_words(flags: Flags) -> Vec<&'static str> {
-    FLAG_WORDS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, word)| *word).collect()
 }
 
 fn hex_unless_utf8(text: &[u8]) -> Option<String> {

@@ -2,16 +2,15 @@
 
 pub mod hex;
 pub mod json;
+pub mod listing;
 pub mod progress;
 pub mod style;
 
+mod stdout;
+
 use std::io::{self, Write};
 
-/// Standard output: colours where a person looks, none in a pipe, buffered.
-#[must_use]
-pub fn stdout() -> impl Write {
-    io::BufWriter::with_capacity(64 << 10, anstream::AutoStream::auto(io::stdout().lock()))
-}
+pub use self::stdout::{Stdout, stdout};
 
 /// Prints one object on one line.
 ///

@@ -1,6 +1,6 @@
 //! Colours, by what they mean.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
@@ -71,18 +71,41 @@ pub fn of_entry(flags: Flags) -> Style {
 }
 
 /// The words for flags, joined by `|`; `write` where there are none.
-#[must_use]
-pub fn flag_words(flags: Flags) -> String {
-    let mut words: Vec<String> = FLAG_WORDS
-        .iter()
-        .filter(|(flag, _)| flags.contains(*flag))
-        .map(|(_, word)| (*word).to_owned())
-        .collect();
-    let unknown = flags.difference(Flags::NAMED);
-    if !unknown.is_empty() {
-        words.push(format!("{:#x}", unknown.bits()));
+#[derive(Clone, Copy, Debug)]
+pub struct FlagWords(pub Flags);
+
+impl Display for FlagWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(flags) = *self;
+        if flags.is_empty() {
+            return f.write_str("write");
+        }
+        let mut separator = "";
+        for (_, word) in FLAG_WORDS.iter().filter(|(flag, _)| flags.contains(*flag)) {
+            write!(f, "{separator}{word}")?;
+            separator = "|";
+        }
+        let unknown = flags.difference(Flags::NAMED);
+        if unknown.is_empty() { Ok(()) } else { write!(f, "{separator}{:#x}", unknown.bits()) }
     }
-    if words.is_empty() { "write".to_owned() } else { words.join("|") }
+}
+
+/// A text from a log, without what could steer a terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                f.write_char(if char.is_control() { char::REPLACEMENT_CHARACTER } else { char })?;
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The word for each flag.
@@ -100,8 +123,19 @@ mod tests {
 
     #[test]
     fn flags_have_words() {
-        assert_eq!(flag_words(Flags::empty()), "write");
-        assert_eq!(flag_words(Flags::FLUSH | Flags::FUA | Flags::METADATA), "flush|fua|metadata");
-        assert_eq!(flag_words(Flags::from_bits_retain(0x41)), "flush|0x40");
+        let words = |flags| FlagWords(flags).to_string();
+        assert_eq!(words(Flags::empty()), "write");
+        assert_eq!(words(Flags::FLUSH | Flags::FUA | Flags::METADATA), "flush|fua|metadata");
+        assert_eq!(words(Flags::from_bits_retain(0x41)), "flush|0x40");
+        assert_eq!(words(Flags::from_bits_retain(0x40)), "0x40");
+    }
+
+    #[test]
+    fn a_text_cannot_steer_a_terminal() {
+        assert_eq!(
+            Printable(b"a\x1b[1m\xff\xe2\x82z\n").to_string(),
+            "a\u{fffd}[1m\u{fffd}\u{fffd}z\u{fffd}"
+        );
+        assert_eq!(Printable("\u{e4} \u{1f600}".as_bytes()).to_string(), "\u{e4} \u{1f600}");
     }
 }

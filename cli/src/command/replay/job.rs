@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use logwrites_core::SectorSize;
 use logwrites_core::history::{Index, Piece, Source};
 
-use super::super::ls::printable;
 use crate::device::Disk;
 use crate::interrupt;
 use crate::output::json::ReplayJson;
 use crate::output::progress::Progress;
+use crate::output::style::Printable;
 
 /// A replay: pieces of a disk to be made.
 pub(super) struct Job<'a> {
@@ -37,7 +37,7 @@ pub(super) enum Zeros {
 impl Job<'_> {
     /// Makes the pieces, in their order, and makes them durable.
     pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<ReplayJson> {
-        let last_mark = index.last_mark(at).map(|mark| printable(mark.text));
+        let last_mark = index.last_mark(at).map(|mark| Printable(mark.text).to_string());
         let mut done = ReplayJson { point: at, last_mark, log_bytes: 0, zero_bytes: 0, base_bytes: 0 };
         let len_of = |piece: &Piece| self.sector_size.bytes_of(piece.extent.nr_sectors());
         let mut progress = Progress::bytes("replaying", pieces.iter().map(len_of).sum());
