@@ -3,12 +3,11 @@
 mod common;
 
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 
 use common::golden::{golden, single};
 use common::images::{are_equal, sha256};
 use common::logs::{Builder, DISCARD, Entry, FLUSH, FUA, MARK, entries, superblock, wide};
-use common::{Folder, Ran, SmallDisk, signal, wait_until};
+use common::{Folder, Ran, SmallDisk, signal, unnamed_blocks, wait_until};
 use serde_json::json;
 
 const METADATA: u64 = 16;
@@ -227,7 +226,6 @@ fn nothing_is_overwritten_and_nothing_half_made_is_left() {
         ("cut log", "--output"),
         ("squash log --base base --at 3 --output-base taken --output new", "taken exists"),
         ("squash log --base base --at 3 --output-base new --output taken", "taken exists"),
-        ("squash log --base base --at 3 --output-base new --output new", "new exists"),
         ("squash log --base base --at 3 --output-base base --output new", "base exists"),
         ("squash log --base base --at 3 --output-base log --output new", "log exists"),
         ("squash log --base base --at 3 --output-base new --output log", "log exists"),
@@ -240,6 +238,8 @@ fn nothing_is_overwritten_and_nothing_half_made_is_left() {
         ("squash broken --base base --at 1 --output-base new --output new2", "1 of 3 entries can be read"),
         ("squash log --base base --output-base new --output new2", "--at"),
         ("squash log --at 3 --output-base new --output new2", "--base"),
+        ("squash log --base base --at 3 --output-base new --output new", "new and new are the same file"),
+        ("squash log --base base --at 3 --output-base new --output ./new", "./new exists"),
     ] {
         folder.run(args).refuses(&[text]);
         assert!(!folder.has("new") && !folder.has("new2"), "{args}");
@@ -345,7 +345,7 @@ fn an_interruption_leaves_nothing_behind() {
         "squash small/log --base base --at 0 --output-base newbase --output small/new",
     ] {
         let child = folder.start(args);
-        wait_until("the new log grows", || len_of(&folder.path("small/new")) > 0);
+        wait_until("the new log grows", || unnamed_blocks(&child) > 0);
         signal(&child, "TERM");
         Ran::end_of(child).code(130).says(&["interrupted"]);
         assert!(!folder.has("small/new") && !folder.has("newbase"), "{args}");
@@ -365,8 +365,4 @@ fn remove(folder: &Folder, names: &[&str]) {
 
 fn hashes(folder: &Folder) -> [String; 2] {
     ["log", "base"].map(|name| sha256(&folder.path(name)))
-}
-
-fn len_of(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }

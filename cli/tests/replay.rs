@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::images::are_equal;
 use common::logs::{Builder, DISCARD};
-use common::{Folder, Loop, Ran, SmallDisk, signal, wait_until};
+use common::{Folder, Loop, Ran, SmallDisk, signal, unnamed_blocks, wait_until};
 
 /// A log with every kind of entry: 13 of them, on a base of 64 KiB full of 9.
 fn example() -> Folder {
@@ -293,17 +293,30 @@ fn a_full_file_system_leaves_no_half_image() {
 }
 
 #[test]
+fn what_appears_under_the_name_meanwhile_is_not_overwritten() {
+    let folder = long_log();
+    let child = folder.start(&format!("replay log --size {LONG_BYTES} --output out"));
+    wait_until("the image grows", || unnamed_blocks(&child) > 100);
+    folder.write("out", "of value");
+    Ran::end_of(child).refuses(&["out exists; --force overwrites it"]);
+    assert!(folder.read("out") == b"of value");
+    let child = folder.start(&format!("replay log --size {LONG_BYTES} --output out --force"));
+    wait_until("the image grows", || unnamed_blocks(&child) > 100);
+    assert!(folder.read("out") == b"of value", "until the new one is whole");
+    Ran::end_of(child).code(0).no_stderr();
+    assert_eq!(len_of(&folder.path("out")), LONG_BYTES);
+    assert_eq!(folder.names(), ["log", "out"]);
+}
+
+#[test]
 fn an_interrupt_leaves_no_half_image_and_says_what_it_left() {
-    let folder = Folder::new();
-    // Every other sector, so that no two pieces join.
-    let log = (0..200_000u64).fold(Builder::new(512), |log, i| log.write(i * 2, &[7; 512]));
-    folder.write("log", log.done());
-    let size = 512 * 400_000;
+    let folder = long_log();
+    let size = LONG_BYTES;
     let child = folder.start(&format!("replay log --size {size} --output out"));
-    wait_until("the image grows", || blocks_of(&folder.path("out")) > 100);
+    wait_until("the image grows", || unnamed_blocks(&child) > 100);
     signal(&child, "INT");
     Ran::end_of(child).code(130).says(&["interrupted"]);
-    assert!(!folder.has("out"));
+    assert_eq!(folder.names(), ["log"]);
 
     folder.run(&format!("replay log --size {size} --output base --at start")).code(0);
     folder.run(&format!("replay log --size {size} --output work --at start")).code(0);
@@ -381,6 +394,21 @@ fn what_was_done_is_said() {
     assert_eq!(json, [nothing]);
     let json = folder.run("replay log --size 64k --output out2 --at 1 --json").code(0).json();
     assert_eq!(json, [serde_json::json!({"point": 1, "log_bytes": 4096, "zero_bytes": 0, "base_bytes": 0})]);
+}
+
+/// A log that takes long to replay.
+fn long_log() -> Folder {
+    let folder = Folder::new();
+    // Every other sector, so that no two pieces join.
+    let log = (0..LONG_BYTES / 1024).fold(Builder::new(512), |log, i| log.write(i * 2, &[7; 512]));
+    folder.write("log", log.done());
+    folder
+}
+
+const LONG_BYTES: u64 = 512 * 400_000;
+
+fn len_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn blocks_of(path: &Path) -> u64 {

@@ -1,7 +1,6 @@
 //! `logwrites cut`: the part of a log that matters.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use indicatif::BinaryBytes;
 use logwrites_core::format::{Flags, Superblock};
@@ -28,7 +27,9 @@ pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
     }
     let kept = |entry: &Entry| is_kept(args, entry);
     let (disk, index) = (log.disk(), log.index());
-    let done = cut(disk, index, from..at, kept, &args.output)?;
+    let new = NewFile::create(&args.output, "")?;
+    let done = cut(disk, index, from..at, kept, new.disk())?;
+    new.keep()?;
     let mut out = stdout();
     if args.json {
         print_json(&mut out, &done)?;
@@ -43,17 +44,16 @@ fn is_kept(args: &Cut, entry: &Entry) -> bool {
     has_kind && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
 }
 
-/// Makes a new log of those entries of a range that `kept` takes.
+/// Writes a new log of those entries of a range that `kept` takes, and makes it durable.
 pub(super) fn cut(
     log: &Disk,
     index: &Index,
     range: std::ops::Range<u64>,
     kept: impl Fn(&Entry) -> bool,
-    output: &Path,
+    new: &Disk,
 ) -> anyhow::Result<CutJson> {
-    let new = NewFile::create(output, "")?;
     let sector_size = index.sector_size();
-    let mut cutter = Cutter { log, new: new.disk(), end_bytes: sector_size.bytes(), run: 0..0 };
+    let mut cutter = Cutter { log, new, end_bytes: sector_size.bytes(), run: 0..0 };
     let mut progress = Progress::count("cutting", range.end - range.start);
     let mut done = CutJson::default();
     for entry in index.entries(range.clone()) {
@@ -69,14 +69,11 @@ pub(super) fn cut(
     cutter.flush()?;
     done.log_bytes = cutter.end_bytes;
     let superblock = Superblock { nr_entries: done.nr_entries, sector_size };
-    let disk = new.disk();
-    let written = disk
+    let written = new
         .set_len(done.log_bytes)
-        .and_then(|()| disk.sync())
-        .and_then(|()| disk.write_at(0, &superblock.emit()))
-        .and_then(|()| disk.sync());
-    written.map_err(|error| DiskError::new("write", output, error))?;
-    new.keep();
+        .and_then(|()| new.write_at(0, &superblock.emit()))
+        .and_then(|()| new.sync());
+    written.map_err(|error| DiskError::new("write", new.path(), error))?;
     Ok(done)
 }
 

@@ -1,32 +1,28 @@
-//! A file that stays only if it was completed.
+//! A file that a command makes, and that is there only if it was completed.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::same_file;
-use crate::device::{Access, Disk, DiskError};
+use crate::device::{Access, Disk, DiskError, Draft};
 use crate::error::Failure;
 
-/// A new file, deleted again unless it is kept.
+/// A new file, which appears when it is kept.
 #[derive(Debug)]
 pub(super) struct NewFile {
-    disk: Disk,
-    unfinished: Unfinished,
+    draft: Draft,
+    hint: &'static str,
+    replaces: bool,
 }
 
 impl NewFile {
-    /// Creates it; it must not exist. `hint` says what to do if it does.
-    pub(super) fn create(path: &Path, hint: &str) -> anyhow::Result<Self> {
-        let disk = Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                anyhow::Error::new(Failure::Usage(format!("{} exists{hint}", path.display())))
-            }
-            _ => error.into(),
-        })?;
-        Ok(Self { disk, unfinished: Unfinished { path: Some(path.to_owned()) } })
+    /// Makes it; nothing of that name may exist. `hint` says what to do if something does.
+    pub(super) fn create(path: &Path, hint: &'static str) -> anyhow::Result<Self> {
+        let draft = Draft::new(path).map_err(|error| explain(error, path, hint))?;
+        Ok(Self { draft, hint, replaces: false })
     }
 
-    /// Creates it in place of an older file, as long as that is none of `others`.
+    /// Makes it in place of an older file, as long as that is none of `others`.
     pub(super) fn replace(path: &Path, others: &[&Disk]) -> anyhow::Result<Self> {
         if path.exists() {
             let old = Disk::open(path, Access::Write)?;
@@ -40,35 +36,28 @@ impl NewFile {
                     return Err(same_file(path, other.path()).into());
                 }
             }
-            std::fs::remove_file(path).map_err(|error| DiskError::new("replace", path, error))?;
         }
-        Self::create(path, "")
+        Ok(Self { draft: Draft::replacing(path)?, hint: "", replaces: true })
     }
 
     /// The file.
     pub(super) const fn disk(&self) -> &Disk {
-        &self.disk
+        self.draft.disk()
     }
 
-    /// The file, for good.
-    pub(super) fn keep(self) -> Disk {
-        let Self { disk, mut unfinished } = self;
-        unfinished.path = None;
-        disk
-    }
-}
-
-/// A file that is deleted when this goes.
-#[derive(Debug)]
-struct Unfinished {
-    path: Option<PathBuf>,
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // Whatever made the file unfinished is the error to tell.
-            let _ = std::fs::remove_file(path);
+    /// The file, for good. It should be durable by now.
+    pub(super) fn keep(self) -> anyhow::Result<Disk> {
+        if self.replaces {
+            return Ok(self.draft.publish_replacing()?);
         }
+        let path = self.draft.disk().path().to_owned();
+        self.draft.publish().map_err(|error| explain(error, &path, self.hint))
+    }
+}
+
+fn explain(error: DiskError, path: &Path, hint: &str) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::Usage(format!("{} exists{hint}", path.display())).into(),
+        _ => error.into(),
     }
 }

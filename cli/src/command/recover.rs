@@ -9,7 +9,7 @@ use logwrites_core::format::{Superblock, SuperblockError};
 use logwrites_core::reader::{Malformed, ReadError, Reader, Tail};
 
 use crate::args::Recover;
-use crate::device::{Access, Disk, DiskError, LogSource};
+use crate::device::{Disk, DiskError, Draft, LogSource};
 use crate::error::Failure;
 use crate::log;
 use crate::output::json::RecoverJson;
@@ -54,17 +54,20 @@ fn save(log: &Disk, old: &[u8]) -> anyhow::Result<PathBuf> {
         let mut name = stem.to_owned();
         name.push(format!(".superblock.{number}"));
         let path = PathBuf::from(name);
-        match Disk::open(&path, Access::CreateNew) {
-            Ok(disk) => {
-                let written = disk.write_at(0, old).and_then(|()| disk.sync());
-                written.map_err(|error| DiskError::new("write", &path, error))?;
-                return Ok(path);
-            }
+        match write_new(&path, old) {
+            Ok(()) => return Ok(path),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.into()),
         }
     }
     Err(Failure::Usage(format!("too many files {}.superblock.N: remove some", stem.display())).into())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let draft = Draft::new(path)?;
+    let written = draft.disk().write_at(0, bytes).and_then(|()| draft.disk().sync());
+    written.map_err(|error| DiskError::new("write", path, error))?;
+    draft.publish().map(|_| ())
 }
 
 /// What stands in a log, counted or not.

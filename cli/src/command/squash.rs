@@ -5,9 +5,9 @@ use std::io::Write;
 use logwrites_core::history::Discards;
 
 use super::cut::cut;
-use super::len_of;
 use super::new_file::NewFile;
 use super::replay::make;
+use super::{len_of, same_file};
 use crate::args::Squash;
 use crate::device::{Access, Disk};
 use crate::log::{Default, Log};
@@ -15,6 +15,9 @@ use crate::output::json::SquashJson;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
+    if args.output == args.output_base {
+        return Err(same_file(&args.output, &args.output_base).into());
+    }
     let mut log = Log::open(&args.log)?;
     let at = log.resolve(Some(&args.at), Default::Start)?;
     log.check_whole()?;
@@ -22,11 +25,16 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     let base = Disk::open(&args.base, Access::Read)?;
     let len_bytes = len_of(&base)?;
     log.check_fits(at, len_bytes, base.path())?;
-    let new = NewFile::create(&args.output_base, "")?;
-    let folded = make(&log, Some(&base), len_bytes, Discards::Zero, &new, at)?;
-    // A base whose log could not be made is of no use: it stays only behind it.
-    let rest = cut(log.disk(), log.index(), at..end, |_| true, &args.output)?;
-    new.keep();
+    let new_base = NewFile::create(&args.output_base, "")?;
+    let new_log = NewFile::create(&args.output, "")?;
+    let folded = make(&log, Some(&base), len_bytes, Discards::Zero, &new_base, at)?;
+    let rest = cut(log.disk(), log.index(), at..end, |_| true, new_log.disk())?;
+    // A log that is there has its base, and a base its log.
+    let new_base = new_base.keep()?;
+    if let Err(error) = new_log.keep() {
+        new_base.remove();
+        return Err(error);
+    }
     let done = SquashJson { point: at, base: folded, log: rest };
     let mut out = stdout();
     if args.json {

@@ -67,6 +67,15 @@ impl Disk {
         Ok(disk)
     }
 
+    /// A regular file that is open for reading and writing, and is or will be `path`.
+    pub(super) fn of_file(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_owned(), is_block_device: false }
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Where it is, as it was named.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -269,6 +278,12 @@ impl Disk {
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    /// Removes a file that is not wanted after all. Whatever made it so is the error to tell, and not that it could not
+    /// be removed.
+    pub fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 
     /// Says that it will be read from front to back.

@@ -4,10 +4,11 @@
 use std::fs::{File, Metadata};
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, FallocateFlags, SeekFrom};
+use rustix::fs::{Advice, AtFlags, CWD, FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter};
 
@@ -32,6 +33,24 @@ pub(super) fn is_same(a: &File, _: &Path, b: &File, _: &Path) -> io::Result<bool
         return Ok(a.rdev() == b.rdev());
     }
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// A new file in a folder, without a name until [`give_name`].
+pub(super) fn create_unnamed(folder: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666))?);
+    // Without it there would be no way to name the file.
+    proc_path(&file).symlink_metadata()?;
+    Ok(file)
+}
+
+/// Gives a file that has no name one, which nothing may have.
+pub(super) fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::linkat(CWD, proc_path(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn proc_path(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {

@@ -4,6 +4,7 @@
 //! same with plain reads and writes elsewhere. Nothing outside this room opens, reads or writes a file of a person's.
 
 mod disk;
+mod draft;
 mod log;
 mod view;
 
@@ -15,5 +16,6 @@ mod system;
 mod system;
 
 pub use disk::{Access, Disk, DiskError};
+pub use draft::Draft;
 pub use log::{LogFile, LogSource};
 pub use view::View;

@@ -35,6 +35,14 @@ pub(super) fn is_same(_: &File, a: &Path, _: &File, b: &Path) -> io::Result<bool
     Ok(a.canonicalize()? == b.canonicalize()?)
 }
 
+pub(super) fn create_unnamed(_folder: &Path) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn give_name(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 #[cfg(unix)]
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset_bytes)

@@ -33,6 +33,16 @@ impl Folder {
         self.path(name).exists()
     }
 
+    /// All that is in it, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path()).expect("the folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<String> =
+            entries.map(name).map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).expect(name)
     }
@@ -234,6 +244,18 @@ pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// How much room the files take that a process has open and that have no name, in blocks of 512 bytes: what it makes gets
+/// its name when it is whole.
+pub(crate) fn unnamed_blocks(child: &Child) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(links) = std::fs::read_dir(format!("/proc/{}/fd", child.id())) else { return 0 };
+    let links = links.filter_map(|link| Some(link.ok()?.path()));
+    let unnamed = links.filter(|link| {
+        std::fs::read_link(link).is_ok_and(|target| target.to_string_lossy().ends_with(" (deleted)"))
+    });
+    unnamed.filter_map(|link| Some(link.metadata().ok()?.blocks())).sum()
 }
 
 /// A script of a line, or a few, for each of some numbers.

@@ -139,8 +139,14 @@ impl<'a> Target<'a> {
         let new = NewFile::create(self.path, "")?;
         let sized = new.disk().set_len(self.len_bytes);
         sized.map_err(|error| DiskError::new("give a size to", self.path, error))?;
-        let log = place.open(log, new.disk())?;
-        Ok((new.keep(), log))
+        let disk = new.keep()?;
+        match place.open(log, &disk) {
+            Ok(log) => Ok((disk, log)),
+            Err(error) => {
+                disk.remove();
+                Err(error)
+            }
+        }
     }
 }
 

@@ -70,7 +70,7 @@ fn make_output(
         NewFile::create(output, "; --force overwrites it, --onto changes it in place")?
     };
     let done = make(log, base, len_bytes, args.discard.leaves(), &new, at)?;
-    new.keep();
+    new.keep()?;
     Ok(done)
 }
 
