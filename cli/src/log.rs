@@ -155,7 +155,7 @@ impl Log {
 
     /// The log's disk, to read payloads from.
     #[must_use]
-    pub const fn disk(&self) -> &Disk {
+    pub fn disk(&self) -> &Disk {
         self.reader.source().disk()
     }
 

@@ -3,9 +3,11 @@
 //! What every system has is in `disk`; what makes it fast or sparse on Linux is in `linux`, and `portable` does the
 //! same with plain reads and writes elsewhere. Nothing outside this room opens, reads or writes a file of a person's.
 
+mod ahead;
 mod disk;
 mod draft;
 mod log;
+mod source;
 mod view;
 
 #[cfg(target_os = "linux")]
@@ -17,5 +19,6 @@ mod system;
 
 pub use disk::{Access, Disk, DiskError};
 pub use draft::Draft;
-pub use log::{LogFile, LogSource};
+pub use log::LogFile;
+pub use source::LogSource;
 pub use view::View;
