@@ -81,6 +81,14 @@ pub fn mark_text(id: OpId, len_bytes: u32) -> Vec<u8> {
     digits[digits.len() - len..].to_vec()
 }
 
+/// Whether there is nothing but zeros, without a look at each byte: fuzzers count the turns of a loop.
+#[must_use]
+pub fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
+static ZEROS: [u8; 4096] = [0; 4096];
+
 /// A length in the width of offsets.
 #[must_use]
 pub fn widen(len: usize) -> u64 {
@@ -106,6 +114,18 @@ mod tests {
         assert_eq!(Stamp::read(&bytes[48..80]), None);
         assert_eq!(Stamp::read(&[0; 32]), Some(Stamp::ZERO));
         assert_eq!(Stamp::base(3).writer(), None);
+    }
+
+    #[test]
+    fn zeros_are_zeros() {
+        for len in [0, 1, 4096, 4097, 9000] {
+            let mut bytes = vec![0; len];
+            assert!(is_zero(&bytes));
+            if let Some(last) = bytes.last_mut() {
+                *last = 1;
+                assert!(!is_zero(&bytes), "{len}");
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn resume(bytes: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     let sector_size = input.plan.sector_size();
     let sector_bytes = usize::try_from(sector_size.bytes()).expect("at most 8 MiB");
-    let left = input.plan.run();
+    let left = input.plan.run(sector_size);
     assert_counted(&left, sector_bytes);
     let mut damaged = left.image.clone();
     for damage in input.damages.iter().take(MAX_DAMAGES) {

@@ -15,6 +15,7 @@ use logwrites_core::{
     Config, Extent, Logger, Op, Ordering, Outcome, SectorSize, SuperblockPolicy, Tag, WriteFlags,
 };
 
+use crate::content::is_zero;
 use crate::memory::Memory;
 use crate::naive;
 
@@ -99,19 +100,19 @@ pub(super) struct Expected {
 }
 
 impl Plan {
-    /// The sector size of a new log: mostly a small one, rarely up to 8 MiB.
+    /// The sector size of a new log: mostly a small one, rarely up to 64 KiB. Larger ones would only take time: they
+    /// are tests of their own.
     pub(super) fn sector_size(&self) -> SectorSize {
-        let shift = match (self.setup.size, self.setup.interval) {
-            (255, 255) => 23,
-            (255, interval) => 13 + interval % 4,
-            (size, _) => 5 + size % 8,
+        let shift = match self.setup.size {
+            252.. => 13 + self.setup.interval % 4,
+            size => SHIFTS[usize::from(size) % SHIFTS.len()],
         };
-        SectorSize::new(1 << shift).expect("a power of two from 32 bytes to 8 MiB")
+        SectorSize::new(1 << shift).expect("a power of two from 32 bytes to 64 KiB")
     }
 
     /// Makes a new log.
-    pub(super) fn run(&self) -> Left {
-        let config = self.config(self.sector_size(), 0);
+    pub(super) fn run(&self, sector_size: SectorSize) -> Left {
+        let config = self.config(sector_size, 0);
         let model = Model::new(config, self.setup.is_single, false);
         if self.setup.is_single {
             self.drive::<1>(Logger::new(config).expect(HAS_ROOM), model, Vec::new())
@@ -156,8 +157,8 @@ impl Plan {
         let mut driver: Driver<_, _, _> = Driver::new(logger, Told { outcome: &outcome }, log);
         let mut payloads = vec![Vec::new(); NR_STEPS_MAX];
         // A large sector makes a long log of few steps.
-        let nr_steps = if model.config.sector_size.bytes() > 4096 { 2 } else { NR_STEPS_MAX };
-        for (index, step) in self.steps.iter().take(nr_steps).enumerate() {
+        let nr_steps = LOG_BYTES / usize::try_from(model.config.sector_size.bytes()).expect("at most 8 MiB");
+        for (index, step) in self.steps.iter().take(nr_steps.clamp(2, NR_STEPS_MAX)).enumerate() {
             let tag = if N == 1 { 0 } else { index };
             let Some((op, payload)) = step.op(index, model.config.sector_size) else {
                 driver.drain(&payloads[..], |_| {});
@@ -202,8 +203,8 @@ impl Plan {
 impl Step {
     /// The operation and its payload; none if only what was put off is to be done, or there is no such operation.
     fn op(&self, index: usize, sector_size: SectorSize) -> Option<(Op, Vec<u8>)> {
-        // No payload is longer than 2 KiB, unless a sector is.
-        let nr_sectors_max = (2048 / sector_size.bytes()).max(1);
+        // No payload is longer than 1 KiB, unless a sector is.
+        let nr_sectors_max = (1024 / sector_size.bytes()).max(1);
         let extent = |at: Sector, nr_sectors: u8| {
             Extent::new(at.number(), u64::from(nr_sectors) % (nr_sectors_max + 1))
         };
@@ -259,7 +260,7 @@ impl Expected {
         (self.sector, self.nr_sectors, self.flags, text_len)
             == (entry.sector, entry.nr_sectors, entry.flags, entry.data_len)
             && (&self.text[..], &self.payload[..]) == (entry.text, entry.payload)
-            && entry.padding.iter().all(|byte| *byte == 0)
+            && is_zero(entry.padding)
     }
 
     const fn of(extent: Extent, flags: u64, payload: Vec<u8>) -> Self {
@@ -473,16 +474,47 @@ impl LogDevice for FailingLog {
     }
 }
 
-/// Bytes that no other step's payload has, and whose order shows.
+/// Bytes as no other step's payload begins with, and whose order shows.
 fn payload(index: usize, len: usize) -> Vec<u8> {
-    let byte = |at: usize| u8::try_from((index * 37 + at * 11 + at / 256 + 1) % 256).unwrap_or(0);
-    (0..len).map(byte).collect()
+    // A period of its own in each page, so that no piece of it stands in another place.
+    let mut bytes = Vec::with_capacity(len);
+    for page in 0..len.div_ceil(PAGE) {
+        let first = (index * 37 + page * 101) % PERIOD;
+        bytes.extend_from_slice(&PATTERN[first..first + PAGE.min(len - bytes.len())]);
+    }
+    bytes
 }
+
+/// How often each sector size is chosen, as a shift: what is small is as good, and faster.
+const SHIFTS: [u8; 16] = [9, 5, 6, 7, 8, 9, 5, 6, 7, 8, 9, 6, 10, 11, 12, 9];
+
+/// About how long the log of a session becomes, in bytes, if its sectors are large.
+const LOG_BYTES: usize = 1 << 16;
 
 /// At most so many steps, so that a logger of [`NR_SLOTS`] never runs out of them.
 const NR_STEPS_MAX: usize = 48;
 
 const NR_SLOTS: usize = 64;
+
+/// As many bytes of a payload stand in a row in the pattern.
+const PAGE: usize = 512;
+
+/// A prime, so that the places of all steps and pages differ.
+const PERIOD: usize = 251;
+
+/// Bytes of which no two pieces, at most a period apart, are alike. None is zero.
+static PATTERN: [u8; PAGE + PERIOD] = pattern();
+
+const fn pattern() -> [u8; PAGE + PERIOD] {
+    let mut bytes = [0; PAGE + PERIOD];
+    let (mut at, mut value) = (0, 1);
+    while at < bytes.len() {
+        bytes[at] = value;
+        value = if value == 251 { 1 } else { value + 1 };
+        at += 1;
+    }
+    bytes
+}
 
 const END: &[u8] = b"dm-log-writes-end";
 
