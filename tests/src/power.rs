@@ -10,10 +10,12 @@ mod record;
 
 use logwrites_core::config::ConfigError;
 use logwrites_core::format::Superblock;
+use logwrites_core::history::{Discards, Index};
+use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::{Entry, Reader, ResumePoint};
 use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
-use self::judge::Judge;
+use self::judge::{Judge, check_map};
 pub use self::record::Event;
 use self::record::record;
 use crate::choices::{Choices, Seeded};
@@ -28,6 +30,8 @@ pub struct Shape {
     pub config: Config,
     /// How many operations can be in flight: 1 or 4.
     pub nr_slots: usize,
+    /// Whether the disk lives in the log, over a base that nobody touches. Only in [`Ordering::Completion`].
+    pub is_overlay: bool,
     /// Operations of a session.
     pub nr_ops: usize,
     /// Sessions, each of which goes on with what a cut or the end of the one before has left.
@@ -42,13 +46,21 @@ impl Shape {
     /// Sessions so short that each cut is tried out in full.
     #[must_use]
     pub const fn short(config: Config, nr_slots: usize) -> Self {
-        Self { config, nr_slots, nr_ops: 6, nr_sessions: 2, max_exhaustive: 1 << 14, nr_samples: 200 }
+        let (max_exhaustive, nr_samples) = (1 << 14, 200);
+        Self { config, nr_slots, is_overlay: false, nr_ops: 6, nr_sessions: 2, max_exhaustive, nr_samples }
     }
 
     /// Longer sessions, sampled.
     #[must_use]
     pub const fn long(config: Config, nr_slots: usize) -> Self {
-        Self { config, nr_slots, nr_ops: 60, nr_sessions: 3, max_exhaustive: 1 << 8, nr_samples: 100 }
+        let (max_exhaustive, nr_samples) = (1 << 8, 100);
+        Self { config, nr_slots, is_overlay: false, nr_ops: 60, nr_sessions: 3, max_exhaustive, nr_samples }
+    }
+
+    /// The same over a base that nobody touches.
+    #[must_use]
+    pub const fn overlay(self) -> Self {
+        Self { is_overlay: true, ..self }
     }
 }
 
@@ -59,6 +71,8 @@ pub struct Counts {
     pub sessions: u64,
     /// Of these, those that went on with another's log.
     pub resumed: u64,
+    /// Of the sessions, those of a disk that lives in its log.
+    pub overlays: u64,
     /// Calls of a device in whose midst the power was cut, and ends of sessions.
     pub cuts: u64,
     /// Of these, those whose every log was tried.
@@ -78,6 +92,7 @@ impl Counts {
     pub const fn add(&mut self, other: &Self) {
         self.sessions += other.sessions;
         self.resumed += other.resumed;
+        self.overlays += other.overlays;
         self.cuts += other.cuts;
         self.exhaustive += other.exhaustive;
         self.states += other.states;
@@ -104,6 +119,14 @@ pub fn configs() -> impl Iterator<Item = Config> {
     })
 }
 
+/// Short and long sessions, with one operation in flight and with four, over a data device and over a mere base.
+fn shapes(config: Config) -> impl Iterator<Item = Shape> {
+    let of = move |nr_slots| [Shape::short(config, nr_slots), Shape::long(config, nr_slots)];
+    let over_device = [1, 4].into_iter().flat_map(of);
+    let over_base = over_device.clone().map(Shape::overlay);
+    over_device.chain(over_base.filter(move |_| config.ordering == Ordering::Completion))
+}
+
 /// Cuts the power of every configuration until at least `nr_states` logs were judged.
 ///
 /// # Errors
@@ -114,14 +137,10 @@ pub fn prove(nr_states: u64, first_seed: u64) -> Result<Counts, String> {
         if counts.states >= nr_states {
             break;
         }
-        for config in configs() {
-            for nr_slots in [1, 4] {
-                for shape in [Shape::short(config, nr_slots), Shape::long(config, nr_slots)] {
-                    let more = run(&mut Seeded::new(seed, u64::MAX), &shape)
-                        .map_err(|violation| format!("seed {seed}: {violation}\n{shape:#?}"))?;
-                    counts.add(&more);
-                }
-            }
+        for shape in configs().flat_map(shapes) {
+            let more = run(&mut Seeded::new(seed, u64::MAX), &shape)
+                .map_err(|violation| format!("seed {seed}: {violation}\n{shape:#?}"))?;
+            counts.add(&more);
         }
     }
     Ok(counts)
@@ -146,20 +165,28 @@ pub fn run_judged(
     is_kept: impl Fn(&Event) -> bool,
 ) -> Result<Counts, Violation> {
     let mut counts = Counts::default();
-    let disk = (0..NR_SECTORS).map(Stamp::base).collect();
-    let mut start = Start { disk, ..Start::default() };
+    let mut start = Start { disk: base(), ..Start::default() };
     for session in 0..shape.nr_sessions {
         let first_id = session * shape.nr_ops * 2;
-        let mut events = match shape.nr_slots {
-            1 => record(logger::<1>(shape.config, &start)?, choices, shape.nr_ops, first_id),
-            _ => record(logger::<4>(shape.config, &start)?, choices, shape.nr_ops, first_id),
+        let (config, nr_ops) = (shape.config, shape.nr_ops);
+        let (mut events, map) = match (shape.is_overlay, shape.nr_slots) {
+            (false, 1) => record(logger::<1>(config, &start)?, choices, nr_ops, first_id),
+            (false, _) => record(logger::<4>(config, &start)?, choices, nr_ops, first_id),
+            (true, 1) => record(overlay::<1>(config, &start)?, choices, nr_ops, first_id),
+            (true, _) => record(overlay::<4>(config, &start)?, choices, nr_ops, first_id),
         };
         events.retain(&is_kept);
         counts.sessions += 1;
         counts.resumed += u64::from(start.point.is_some());
+        counts.overlays += u64::from(shape.is_overlay);
         let mut judge = Judge::new(judged_by, &start, &events, first_id)?;
+        map.map_or(Ok(()), |map| judge.check_map(&map))?;
         let left = judge.cut_everywhere(choices, shape, &mut counts)?;
         start = Start::after(&left, &start, choices.one_in(2));
+        if shape.is_overlay && start.point.is_none() {
+            // A base stays as it is, whatever becomes of the log.
+            start.disk = base();
+        }
     }
     Ok(counts)
 }
@@ -184,7 +211,7 @@ impl Start {
         let mut start = Self { log: log.to_vec(), point: None, counted: 0, disk: before.disk.clone() };
         let Ok(mut reader) = Reader::open(Memory::new(log.to_vec())) else { return start };
         let Superblock { nr_entries, sector_size } = reader.superblock();
-        start.disk = (0..NR_SECTORS).map(Stamp::base).collect();
+        start.disk = base();
         start.walk(&mut reader);
         start.counted = narrow(reader.position().index);
         if widen(start.counted) < nr_entries {
@@ -222,6 +249,30 @@ fn logger<const N: usize>(config: Config, start: &Start) -> Result<Logger<N>, Vi
         None => Logger::new(config),
     };
     made.map_err(|error: ConfigError| Violation::new(Rule::Parse, format!("cannot go on: {error}")))
+}
+
+fn overlay<const N: usize>(config: Config, start: &Start) -> Result<Overlay<N>, Violation> {
+    let cannot = |error: &dyn core::fmt::Display| Violation::new(Rule::Parse, format!("cannot go on: {error}"));
+    let Some(point) = start.point else { return Overlay::new(config).map_err(|error| cannot(&error)) };
+    let mut reader = Reader::open(Memory::new(start.log.clone())).map_err(|error| cannot(&error))?;
+    let mut index = Index::new(reader.superblock());
+    while index.nr_entries() < point.position.index {
+        match reader.next_entry().map_err(|error| cannot(&error))? {
+            Some(entry) => index.push(&entry, &[]),
+            None => {
+                let tail = reader.tail().map_err(|error| cannot(&error))?;
+                reader.count(tail);
+            }
+        }
+    }
+    let map = index.map_at(point.position.index, Discards::Zero);
+    check_map(&map, &start.log, &start.disk)?;
+    Overlay::resume(config, point, map).map_err(|error| cannot(&error))
+}
+
+/// What the disk holds before anything is written.
+fn base() -> Vec<Stamp> {
+    (0..NR_SECTORS).map(Stamp::base).collect()
 }
 
 /// Applies an entry to a disk, naively.
@@ -269,6 +320,16 @@ mod tests {
         let shape = Shape::short(config(SuperblockPolicy::Barrier), 1);
         let found = found(&shape, shape.config, |event| !matches!(event, Event::FlushLog));
         assert_eq!(found, Some(Rule::DurableAck));
+    }
+
+    #[test]
+    fn an_overlay_that_is_not_flushed_is_seen() {
+        for nr_slots in [1, 4] {
+            let shape = Shape::short(config(SuperblockPolicy::Barrier), nr_slots).overlay();
+            assert_eq!(found(&shape, shape.config, |_| true), None);
+            let found = found(&shape, shape.config, |event| !matches!(event, Event::FlushLog));
+            assert_eq!(found, Some(Rule::DurableAck));
+        }
     }
 
     #[test]

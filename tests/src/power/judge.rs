@@ -1,6 +1,7 @@
 //! What every cut of a session leaves, and whether that may be.
 
 use logwrites_core::format::HEADER_LEN;
+use logwrites_core::history::{ExtentMap, Source};
 use logwrites_core::reader::{Entry, LogSlice, Reader};
 use logwrites_core::{Config, Op, Ordering, Outcome, SuperblockPolicy};
 
@@ -17,6 +18,8 @@ pub(super) struct Judge<'a> {
     config: Config,
     start: &'a Start,
     events: &'a [Event],
+    /// Whether there is no data device.
+    is_overlay: bool,
     model: Model,
     /// The log at the end of the session, nothing lost.
     whole: Vec<u8>,
@@ -97,7 +100,8 @@ impl<'a> Judge<'a> {
         let promised = start.point.map(|_| start.counted);
         let now = Now { promised, end: start.end(), versions, floors, ..Now::default() };
         let data = Cache::new(sector_bytes, base);
-        Ok(Self { config, start, events, model, whole, entries, logged, disks, data, log, now })
+        let is_overlay = events.iter().any(|event| matches!(event, Event::Overlaid { .. }));
+        Ok(Self { config, start, events, is_overlay, model, whole, entries, logged, disks, data, log, now })
     }
 
     /// Cuts the power in the midst of every call, and at the end. Gives what one of the cuts has left of the log.
@@ -110,7 +114,9 @@ impl<'a> Judge<'a> {
         shape: &Shape,
         counts: &mut Counts,
     ) -> Result<Vec<u8>, Violation> {
-        let is_call = |event: &&Event| !matches!(event, Event::Submit { .. } | Event::Done { .. });
+        let is_call = |event: &&Event| {
+            !matches!(event, Event::Submit { .. } | Event::Overlaid { .. } | Event::Done { .. })
+        };
         let nr_cuts = self.events.iter().filter(is_call).count() + 1;
         let chosen = if choices.one_in(3) { nr_cuts - 1 } else { choices.index(nr_cuts) };
         let mut left = Vec::new();
@@ -124,6 +130,10 @@ impl<'a> Judge<'a> {
                 }
                 Event::WriteData { offset, bytes, .. } => {
                     self.data.write(*offset, bytes);
+                    self.note_versions(submitted, *offset, bytes);
+                    is_new = true;
+                }
+                Event::Overlaid { offset, bytes } => {
                     self.note_versions(submitted, *offset, bytes);
                     is_new = true;
                 }
@@ -153,6 +163,7 @@ impl<'a> Judge<'a> {
                     is_new = true;
                 }
                 Event::WriteData { .. }
+                | Event::Overlaid { .. }
                 | Event::WriteLog { .. }
                 | Event::Submit { .. }
                 | Event::Done { .. } => {}
@@ -230,8 +241,22 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// The map of a disk that lives in its log leads to what the log makes of the base; no device had a part in it.
+    ///
+    /// # Errors
+    /// [`Violation`] if it does not.
+    pub(super) fn check_map(&self, map: &ExtentMap) -> Result<(), Violation> {
+        let is_device = |event: &Event| matches!(event, Event::WriteData { .. } | Event::FlushData);
+        ensure!(!self.events.iter().any(is_device), Prefix, "an overlay has touched its base");
+        let disk = self.disks.last().unwrap_or(&self.start.disk);
+        check_map(map, &self.whole, disk)
+    }
+
     /// Whatever a sector of the data device can hold, the client can live with.
     fn check_data(&self, counts: &mut Counts) -> Result<(), Violation> {
+        if self.is_overlay {
+            return Ok(());
+        }
         for at in 0..self.start.disk.len() {
             for bytes in self.data.versions_of(at) {
                 let stamp = Stamp::read(bytes).unwrap_or(Stamp::ZERO);
@@ -337,7 +362,7 @@ fn history(events: &[Event], first_id: usize) -> Result<Model, Violation> {
                     model.complete(given, Outcome::Ok)?;
                 }
             }
-            Event::WriteData { .. } => {
+            Event::WriteData { .. } | Event::Overlaid { .. } => {
                 if let Some(id) = submitted {
                     model.issue(id)?;
                     model.complete(id, Outcome::Ok)?;
@@ -350,12 +375,32 @@ fn history(events: &[Event], first_id: usize) -> Result<Model, Violation> {
     Ok(model)
 }
 
+/// The map leads to this disk: to the log, to zeros, and where it leads nowhere to the base.
+///
+/// # Errors
+/// [`Violation`] if it does not.
+pub(super) fn check_map(map: &ExtentMap, log: &[u8], disk: &[Stamp]) -> Result<(), Violation> {
+    let sector_bytes = narrow(map.sector_size().bytes());
+    for (at, expected) in disk.iter().enumerate() {
+        let found = match map.get(widen(at)) {
+            None => Some(Stamp::base(at)),
+            Some(Source::Zeros { .. }) => Some(Stamp::ZERO),
+            Some(Source::Log { offset_bytes }) => {
+                let bytes = narrow(offset_bytes)..narrow(offset_bytes) + sector_bytes;
+                log.get(bytes).and_then(Stamp::read)
+            }
+        };
+        ensure!(found == Some(*expected), Prefix, "sector {at} reads as {found:?}, and is {expected:?}");
+    }
+    Ok(())
+}
+
 /// What the data device holds at the end.
 fn disk_of(events: &[Event], start: &Start, config: Config) -> Vec<Stamp> {
     let sector_bytes = narrow(config.sector_size.bytes());
     let mut disk = start.disk.clone();
     for event in events {
-        if let Event::WriteData { offset, bytes, .. } = event {
+        if let Event::WriteData { offset, bytes, .. } | Event::Overlaid { offset, bytes } = event {
             for (index, sector) in bytes.chunks(sector_bytes).enumerate() {
                 disk[offset / sector_bytes + index] = Stamp::read(sector).unwrap_or(Stamp::ZERO);
             }

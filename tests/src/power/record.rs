@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use logwrites_core::device::{DataDevice, LogDevice, Piece};
-use logwrites_core::drive::{self, Driver};
-use logwrites_core::{Extent, Logger, Op, OpError, Ordering, Outcome, SectorSize, Tag, WriteFlags};
+use logwrites_core::drive::{self, Driver, Recorder};
+use logwrites_core::history::ExtentMap;
+use logwrites_core::overlay::Overlay;
+use logwrites_core::{Config, Extent, Logger, Op, OpError, Ordering, Outcome, SectorSize, Tag, WriteFlags};
 
 use super::NR_SECTORS;
 use crate::choices::Choices;
@@ -32,6 +34,13 @@ pub enum Event {
         /// Whether it lasts when it is done.
         is_fua: bool,
     },
+    /// An overlay's disk, which has no device, changes.
+    Overlaid {
+        /// Where, in bytes.
+        offset: usize,
+        /// What is there from now on.
+        bytes: Vec<u8>,
+    },
     /// The data device is told to flush.
     FlushData,
     /// The log device is told to write.
@@ -52,19 +61,45 @@ pub enum Event {
     },
 }
 
-/// Submits `nr_ops` random operations, numbered from `first_id` on, and closes the log; gives all that happened.
-pub(super) fn record<const N: usize>(
-    logger: Logger<N>,
+/// A recorder, whose disk is a device, or lives in the log.
+pub(super) trait Disk: Recorder {
+    /// How many operations can be in flight.
+    const NR_SLOTS: usize;
+
+    /// Where the bytes of the disk are, if it has no device.
+    fn map(&self) -> Option<&ExtentMap>;
+}
+
+impl<const N: usize> Disk for Logger<N> {
+    const NR_SLOTS: usize = N;
+
+    fn map(&self) -> Option<&ExtentMap> {
+        None
+    }
+}
+
+impl<const N: usize> Disk for Overlay<N> {
+    const NR_SLOTS: usize = N;
+
+    fn map(&self) -> Option<&ExtentMap> {
+        Some(self.map())
+    }
+}
+
+/// Submits `nr_ops` random operations, numbered from `first_id` on, and closes the log; gives all that happened, and
+/// the map of a disk that lives in its log.
+pub(super) fn record<R: Disk>(
+    recorder: R,
     choices: &mut impl Choices,
     nr_ops: usize,
     first_id: usize,
-) -> Vec<Event> {
-    let sector_size = logger.config().sector_size;
-    let wants_flush = logger.config().ordering == Ordering::Completion && choices.one_in(2);
+) -> (Vec<Event>, Option<ExtentMap>) {
+    let Config { sector_size, ordering, .. } = *recorder.config();
+    let wants_flush = ordering == Ordering::Completion && choices.one_in(2);
     let pages = Pages::default();
-    let driver = Driver::new(logger, Told(Rc::clone(&pages)), Told(Rc::clone(&pages)));
-    let mut client =
-        Client { driver, pages, payloads: vec![Vec::new(); N], owners: vec![None; N], sector_size };
+    let driver = Driver::new(recorder, Told(Rc::clone(&pages)), Told(Rc::clone(&pages)));
+    let payloads = vec![Vec::new(); R::NR_SLOTS];
+    let mut client = Client { driver, pages, payloads, owners: vec![None; R::NR_SLOTS], sector_size };
     for id in first_id..first_id + nr_ops {
         client.submit(OpId(id), choose_op(choices, sector_size), choices);
     }
@@ -88,8 +123,8 @@ fn choose_op(choices: &mut impl Choices, sector_size: SectorSize) -> Op {
     }
 }
 
-struct Client<const N: usize> {
-    driver: Driver<Logger<N>, Told, Told, 3>,
+struct Client<R: Disk> {
+    driver: Driver<R, Told, Told, 3>,
     pages: Pages,
     payloads: Vec<Vec<u8>>,
     /// Whose each tag is.
@@ -97,7 +132,7 @@ struct Client<const N: usize> {
     sector_size: SectorSize,
 }
 
-impl<const N: usize> Client<N> {
+impl<R: Disk> Client<R> {
     fn submit(&mut self, id: OpId, op: Op, choices: &mut impl Choices) {
         if self.free_tag().is_none() {
             self.drain();
@@ -110,13 +145,27 @@ impl<const N: usize> Client<N> {
         };
         self.owners[tag] = Some(id);
         self.pages.borrow_mut().push(Event::Submit { id, op });
+        if self.driver.recorder().map().is_some() {
+            self.pages.borrow_mut().extend(self.overlaid(op, tag));
+        }
         let handle = Tag::new(u16::try_from(tag).unwrap_or(u16::MAX));
         let (owners, pages) = (&mut self.owners, &self.pages);
         let taken = self.driver.submit(handle, op, &self.payloads[..], |event| note(event, owners, pages));
         assert_eq!(taken, Ok(()), "{id} is valid, and there is room");
-        if N == 1 || choices.one_in(4) {
+        if R::NR_SLOTS == 1 || choices.one_in(4) {
             self.drain();
         }
+    }
+
+    /// What an operation makes of a disk without a device, where it has done so as soon as it is taken.
+    fn overlaid(&self, op: Op, tag: usize) -> Option<Event> {
+        let extent = op.extent().filter(|extent| !extent.is_empty())?;
+        let offset = narrow(self.sector_size.bytes_of(extent.sector()));
+        let bytes = match op {
+            Op::Write { .. } => self.payloads[tag].clone(),
+            _ => vec![0; narrow(self.sector_size.bytes_of(extent.nr_sectors()))],
+        };
+        Some(Event::Overlaid { offset, bytes })
     }
 
     fn drain(&mut self) {
@@ -124,11 +173,11 @@ impl<const N: usize> Client<N> {
         self.driver.drain(&self.payloads[..], |event| note(event, owners, pages));
     }
 
-    fn close(mut self) -> Vec<Event> {
+    fn close(mut self) -> (Vec<Event>, Option<ExtentMap>) {
         let (owners, pages) = (&mut self.owners, &self.pages);
         self.driver.close(&self.payloads[..], |event| note(event, owners, pages));
         assert_eq!(self.driver.recorder().failure(), None, "no device fails");
-        self.pages.take()
+        (self.pages.take(), self.driver.recorder().map().cloned())
     }
 
     fn free_tag(&self) -> Option<usize> {
