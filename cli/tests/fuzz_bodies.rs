@@ -31,13 +31,16 @@ proptest! {
     }
 }
 
+/// What a fuzzer has found stands among the seeds, under a name that says what was wrong.
 #[test]
 fn the_fuzzers_seeds_hold() {
     for (target, body) in BODIES {
         let seeds = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
         let mut nr_seeds = 0;
         for seed in std::fs::read_dir(&seeds).expect("the seeds") {
-            body(&std::fs::read(seed.expect("a seed").path()).expect("a seed"));
+            let seed = seed.expect("a seed").path();
+            println!("{}", seed.display());
+            body(&std::fs::read(seed).expect("a seed"));
             nr_seeds += 1;
         }
         assert!(nr_seeds > 0, "there are seeds in {seeds}");

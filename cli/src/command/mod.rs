@@ -16,7 +16,7 @@ mod new_file;
 mod record;
 mod recover;
 mod replay;
-mod replay_log;
+pub mod replay_log;
 mod squash;
 mod verify;
 

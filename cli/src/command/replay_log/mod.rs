@@ -8,7 +8,7 @@
 mod getopt;
 mod help;
 mod number;
-mod options;
+pub mod options;
 mod run;
 
 use std::io::Write as _;

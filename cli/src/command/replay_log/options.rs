@@ -11,8 +11,8 @@ use super::{FAILED, end, number};
 use crate::error::Failure;
 
 /// What the words ask for.
-#[derive(Debug)]
-pub(super) enum Request {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
     /// To be told how.
     Help,
     /// A run.
@@ -20,24 +20,33 @@ pub(super) enum Request {
 }
 
 /// All options of a run.
-#[derive(Debug, Default)]
-pub(super) struct Options {
-    pub(super) log: PathBuf,
-    pub(super) mode: Mode,
-    pub(super) replay: Option<PathBuf>,
-    pub(super) start: Start,
-    pub(super) stop: Stop,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The log.
+    pub log: PathBuf,
+    /// What is done with it.
+    pub mode: Mode,
+    /// The disk to replay to.
+    pub replay: Option<PathBuf>,
+    /// Where.
+    pub start: Start,
+    /// Up to where.
+    pub stop: Stop,
     /// How many entries to look at; 0 is no limit.
-    pub(super) limit: u64,
-    pub(super) skip: Skip,
-    pub(super) discards: Discards,
-    pub(super) check: Option<Check>,
-    pub(super) verbosity: Verbosity,
+    pub limit: u64,
+    /// What is left out.
+    pub skip: Skip,
+    /// What becomes of discards.
+    pub discards: Discards,
+    /// What looks at the disk.
+    pub check: Option<Check>,
+    /// What is said.
+    pub verbosity: Verbosity,
 }
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Finds the entry at which a replay would stop.
     Find,
     /// Prints the number of entries.
@@ -48,27 +57,30 @@ pub(super) enum Mode {
 }
 
 /// Where a run starts.
-#[derive(Debug, Default)]
-pub(super) struct Start {
-    pub(super) entry: u64,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The first entry, if no mark says so.
+    pub entry: u64,
     /// It comes before `entry`.
-    pub(super) mark: Option<Vec<u8>>,
+    pub mark: Option<Vec<u8>>,
 }
 
 /// Behind which entry a run stops.
-#[derive(Debug, Default)]
-pub(super) struct Stop {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stop {
     /// With a mark, the flags do not matter.
-    pub(super) mark: Option<Vec<u8>>,
+    pub mark: Option<Vec<u8>>,
     /// Any of these is enough.
-    pub(super) flags: Flags,
+    pub flags: Flags,
 }
 
 /// Which entries are left out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Skip {
-    start_sector: u64,
-    end_sector: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// What ends at or before it is left out.
+    pub start_sector: u64,
+    /// What starts behind it is left out.
+    pub end_sector: u64,
 }
 
 impl Skip {
@@ -87,7 +99,7 @@ impl Default for Skip {
 
 /// What is done with discards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Discards {
+pub enum Discards {
     /// They are passed on to a block device, and make zeros where that cannot be done.
     #[default]
     Pass,
@@ -98,20 +110,21 @@ pub(super) enum Discards {
 }
 
 /// A command that looks at the disk on the way.
-#[derive(Debug)]
-pub(super) struct Check {
-    pub(super) when: When,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Behind which entries.
+    pub when: When,
     /// For the shell.
-    pub(super) command: OsString,
+    pub command: OsString,
 }
 
 /// Behind which entries a check is due.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct When {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct When {
     /// Behind every so many; 0 is never.
-    every: u64,
+    pub every: u64,
     /// Behind those with any of these.
-    flags: Flags,
+    pub flags: Flags,
 }
 
 impl When {
@@ -133,7 +146,7 @@ impl When {
 
 /// How many `-v` there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Verbosity {
+pub enum Verbosity {
     /// None.
     #[default]
     Quiet,
@@ -147,7 +160,7 @@ pub(super) enum Verbosity {
 ///
 /// # Errors
 /// The original's words, at the first word that it would refuse.
-pub(super) fn parse(words: &[OsString]) -> Result<Request, Failure> {
+pub fn parse(words: &[OsString]) -> Result<Request, Failure> {
     let mut parsed = Parsed::default();
     for given in Getopt::new(words, &LONG, &SHORT) {
         let (name, value) = given.map_err(|error| end(FAILED, format!("replay-log: {error}\n{SEE_HELP}")))?;
