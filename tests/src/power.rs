@@ -252,7 +252,8 @@ fn logger<const N: usize>(config: Config, start: &Start) -> Result<Logger<N>, Vi
 }
 
 fn overlay<const N: usize>(config: Config, start: &Start) -> Result<Overlay<N>, Violation> {
-    let cannot = |error: &dyn core::fmt::Display| Violation::new(Rule::Parse, format!("cannot go on: {error}"));
+    let cannot =
+        |error: &dyn core::fmt::Display| Violation::new(Rule::Parse, format!("cannot go on: {error}"));
     let Some(point) = start.point else { return Overlay::new(config).map_err(|error| cannot(&error)) };
     let mut reader = Reader::open(Memory::new(start.log.clone())).map_err(|error| cannot(&error))?;
     let mut index = Index::new(reader.superblock());

@@ -54,13 +54,16 @@ proptest! {
     }
 }
 
+/// What a fuzzer has found stands among the seeds, under a name that says what was wrong.
 #[test]
 fn the_fuzzers_seeds_hold() {
     for (target, body) in BODIES {
         let seeds = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
         let mut nr_seeds = 0;
         for seed in std::fs::read_dir(&seeds).unwrap() {
-            body(&std::fs::read(seed.unwrap().path()).unwrap());
+            let seed = seed.unwrap().path();
+            println!("{}", seed.display());
+            body(&std::fs::read(seed).unwrap());
             nr_seeds += 1;
         }
         assert!(nr_seeds > 0, "there are seeds in {seeds}");

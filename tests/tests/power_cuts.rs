@@ -12,5 +12,11 @@ fn a_million_power_cuts() {
     let start = Instant::now();
     let counts = prove(NR_STATES, 0).unwrap_or_else(|failure| panic!("{failure}"));
     println!("{counts:#?} in {:.1?}", start.elapsed());
-    assert!(counts.states >= NR_STATES && counts.resumed > 0 && counts.overlays > 0 && counts.torn > 0 && counts.with_tail > 0);
+    assert!(
+        counts.states >= NR_STATES
+            && counts.resumed > 0
+            && counts.overlays > 0
+            && counts.torn > 0
+            && counts.with_tail > 0
+    );
 }
