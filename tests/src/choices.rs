@@ -98,6 +98,38 @@ impl Choices for Bytes<'_> {
     }
 }
 
+/// So many seeds for a test: three quarters are the same every time, the rest begin with one that nobody has chosen,
+/// which is printed. `LOGWRITES_SEED` in the environment is the only one instead.
+pub fn seeds(nr_seeds: u64) -> impl Iterator<Item = u64> {
+    let (fixed, random) = match seed_of_environment() {
+        Some(seed) => (seed..seed + 1, 0..0),
+        None => {
+            let first = random_seed();
+            println!("the last seeds begin with {first}; LOGWRITES_SEED repeats one");
+            let nr_fixed = nr_seeds / 4 * 3;
+            (0..nr_fixed, first..first + nr_seeds - nr_fixed)
+        }
+    };
+    fixed.chain(random)
+}
+
+/// What `LOGWRITES_SEED` says.
+///
+/// # Panics
+/// If that is no number.
+#[must_use]
+pub fn seed_of_environment() -> Option<u64> {
+    let text = std::env::var("LOGWRITES_SEED").ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("LOGWRITES_SEED is {text:?}, and no number")))
+}
+
+/// A seed that nobody has chosen, far from those that are the same every time.
+#[must_use]
+pub fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    (1 << 32) + (RandomState::new().hash_one(0) >> 32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@
 //! | [`model`] | a disk with a volatile cache as a client sees it: the history of its operations |
 //! | [`fault_device`] | a data device and a log device that reorder, fail and lose |
 //! | [`faulty`] | devices for the blocking driver that fail in every way, from one seed |
+//! | [`faults`] | the blocking driver over these, judged |
 //! | [`checker`] | judges a log against a history, whoever recorded it |
 //! | [`schedule`] | a random interleaving of everything that can happen to a logger, checked at every step |
 //! | [`rig`] | a logger under a test's hand, step by step |
@@ -22,6 +23,7 @@ pub mod checker;
 pub mod choices;
 pub mod content;
 pub mod fault_device;
+pub mod faults;
 pub mod faulty;
 pub mod fuzz;
 pub mod memory;

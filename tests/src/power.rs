@@ -15,7 +15,9 @@ use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::{Entry, Reader, ResumePoint};
 use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
+pub(crate) use self::judge::read_through;
 use self::judge::{Judge, check_map};
+pub(crate) use self::record::Disk;
 pub use self::record::Event;
 use self::record::record;
 use crate::choices::{Choices, Seeded};
@@ -137,11 +139,21 @@ pub fn prove(nr_states: u64, first_seed: u64) -> Result<Counts, String> {
         if counts.states >= nr_states {
             break;
         }
-        for shape in configs().flat_map(shapes) {
-            let more = run(&mut Seeded::new(seed, u64::MAX), &shape)
-                .map_err(|violation| format!("seed {seed}: {violation}\n{shape:#?}"))?;
-            counts.add(&more);
-        }
+        counts.add(&prove_seed(seed)?);
+    }
+    Ok(counts)
+}
+
+/// Cuts the power of every configuration, all from one seed.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_seed(seed: u64) -> Result<Counts, String> {
+    let mut counts = Counts::default();
+    for shape in configs().flat_map(shapes) {
+        let more = run(&mut Seeded::new(seed, u64::MAX), &shape)
+            .map_err(|violation| format!("LOGWRITES_SEED={seed}: {violation}\n{shape:#?}"))?;
+        counts.add(&more);
     }
     Ok(counts)
 }

@@ -375,24 +375,28 @@ fn history(events: &[Event], first_id: usize) -> Result<Model, Violation> {
     Ok(model)
 }
 
-/// The map leads to this disk: to the log, to zeros, and where it leads nowhere to the base.
+/// The map leads to this disk.
 ///
 /// # Errors
 /// [`Violation`] if it does not.
 pub(super) fn check_map(map: &ExtentMap, log: &[u8], disk: &[Stamp]) -> Result<(), Violation> {
-    let sector_bytes = narrow(map.sector_size().bytes());
     for (at, expected) in disk.iter().enumerate() {
-        let found = match map.get(widen(at)) {
-            None => Some(Stamp::base(at)),
-            Some(Source::Zeros { .. }) => Some(Stamp::ZERO),
-            Some(Source::Log { offset_bytes }) => {
-                let bytes = narrow(offset_bytes)..narrow(offset_bytes) + sector_bytes;
-                log.get(bytes).and_then(Stamp::read)
-            }
-        };
+        let found = read_through(map, log, at);
         ensure!(found == Some(*expected), Prefix, "sector {at} reads as {found:?}, and is {expected:?}");
     }
     Ok(())
+}
+
+/// What a sector holds of a disk that lives in its log: what is there, zeros, or where the map leads nowhere the base.
+pub(crate) fn read_through(map: &ExtentMap, log: &[u8], at: usize) -> Option<Stamp> {
+    match map.get(widen(at)) {
+        None => Some(Stamp::base(at)),
+        Some(Source::Zeros { .. }) => Some(Stamp::ZERO),
+        Some(Source::Log { offset_bytes }) => {
+            let start = narrow(offset_bytes);
+            log.get(start..start + narrow(map.sector_size().bytes())).and_then(Stamp::read)
+        }
+    }
 }
 
 /// What the data device holds at the end.

@@ -62,7 +62,7 @@ pub enum Event {
 }
 
 /// A recorder, whose disk is a device, or lives in the log.
-pub(super) trait Disk: Recorder {
+pub(crate) trait Disk: Recorder {
     /// How many operations can be in flight.
     const NR_SLOTS: usize;
 
