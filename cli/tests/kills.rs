@@ -309,7 +309,7 @@ impl Kills {
     fn run(&self, mut round: impl FnMut(u64, &mut Random) -> bool) -> u64 {
         let start = Instant::now();
         let fresh = Random::fresh_seed();
-        println!("{}: the last rounds are from seed {fresh}", self.name);
+        println!("{}: the last rounds are from LOGWRITES_SEED={fresh}", self.name);
         let (mut kills, mut rounds) = (0, 0);
         while kills < self.nr_kills {
             assert!(rounds < self.nr_kills * 5, "{}: {kills} of {rounds} were killed", self.name);

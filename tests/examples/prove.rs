@@ -1,52 +1,76 @@
-//! What has been tried, in one table: `cargo run --release -p logwrites-tests --example prove`
+//! Tries one thing many times, and prints what was tried, a count a line: a part of `tests/prove`.
 //!
-//! The first argument says how much, as a factor: 1 if it is not given.
+//! `cargo run --release -p logwrites-tests --example prove -- power|schedule|faults COUNT FIRST_SEED`: at least so many
+//! logs after a power cut, so many steps of random schedules in each ordering, so many sessions over failing devices.
 
-use std::time::Instant;
+use std::error::Error;
 
 use logwrites_core::Ordering;
 use logwrites_tests::choices::Seeded;
-use logwrites_tests::power;
 use logwrites_tests::schedule::{Stats, run_ordering};
+use logwrites_tests::{faults, power};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let factor: u64 = std::env::args().nth(1).map_or(Ok(1), |factor| factor.parse())?;
-    let start = Instant::now();
-    let cuts = power::prove(factor * 1_000_000, 0)?;
-    row("driver: sessions whose power was cut", cuts.sessions);
-    row("driver: of these on a log that was resumed", cuts.resumed);
-    row("driver: device calls cut in their midst", cuts.cuts);
-    row("driver: of these tried with all that could be kept", cuts.exhaustive);
-    row("driver: logs judged after a power cut", cuts.states);
-    row("driver: of these with salvage behind the counted", cuts.with_tail);
-    row("driver: of these torn before the last counted", cuts.torn);
-    row("driver: sectors of the data device judged", cuts.data_sectors);
-    let mut schedules = 0;
-    let mut stats = Stats::default();
-    for ordering in [Ordering::Completion, Ordering::Durability] {
-        let (first, mut seed) = (stats.steps, 0);
-        while stats.steps - first < factor * 5_000_000 {
-            let more = run_ordering(&mut Seeded::new(seed, 40_000), ordering)
-                .map_err(|failure| format!("seed {seed} {ordering:?}: {failure}"))?;
-            stats.add(&more);
-            seed += 1;
-        }
-        schedules += seed;
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [part, count, first_seed] = &args[..] else { return Err(USAGE.into()) };
+    let (count, first_seed) = (count.parse()?, first_seed.parse()?);
+    match part.as_str() {
+        "power" => prove_power(count, first_seed)?,
+        "schedule" => prove_schedules(count, first_seed)?,
+        "faults" => prove_faults(count, first_seed),
+        _ => return Err(USAGE.into()),
     }
-    row("logger: random schedules", schedules);
-    row("logger: steps", stats.steps);
-    row("logger: operations", stats.ops);
-    row("logger: faults injected", stats.faults);
-    row("logger: logs judged after a kill", stats.kills);
-    row("logger: logs judged after a power cut", stats.power_cuts);
-    println!("no rule was broken, {:.1?}", start.elapsed());
-    println!("kills of the tool, hostile logs and failing devices:");
-    println!("  cargo test -p logwrites --test kills --test hostile -- --nocapture");
-    println!("  cargo test -p logwrites-tests --test faults -- --nocapture");
-    println!("arbitrary bytes: fuzz/run");
     Ok(())
 }
 
+const USAGE: &str = "prove power|schedule|faults COUNT FIRST_SEED";
+
+fn prove_power(nr_states: u64, first_seed: u64) -> Result<(), String> {
+    let counts = power::prove(nr_states, first_seed)?;
+    row("power cuts: sessions of the driver", counts.sessions);
+    row("power cuts: of these on a log that was resumed", counts.resumed);
+    row("power cuts: of these over a base, without a data device", counts.overlays);
+    row("power cuts: device calls cut in their midst", counts.cuts);
+    row("power cuts: of these tried with all that could be kept", counts.exhaustive);
+    row("power cuts: states checked", counts.states);
+    row("power cuts: of these with salvage behind the counted", counts.with_tail);
+    row("power cuts: of these torn before the last counted", counts.torn);
+    Ok(())
+}
+
+fn prove_schedules(nr_steps: u64, first_seed: u64) -> Result<(), Box<dyn Error>> {
+    let mut stats = Stats::default();
+    let mut nr_schedules = 0;
+    for ordering in [Ordering::Completion, Ordering::Durability] {
+        let (before, mut seed) = (stats.steps, first_seed);
+        while stats.steps - before < nr_steps {
+            let more = run_ordering(&mut Seeded::new(seed, 40_000), ordering)
+                .map_err(|failure| format!("LOGWRITES_SEED={seed} {ordering:?}: {failure}"))?;
+            stats.add(&more);
+            seed += 1;
+        }
+        nr_schedules += seed - first_seed;
+    }
+    row("schedules: seeds run", nr_schedules);
+    row("schedules: steps, with every rule checked", stats.steps);
+    row("schedules: faults injected", stats.faults);
+    row("schedules: logs judged after a kill", stats.kills);
+    row("schedules: logs judged after a power cut", stats.power_cuts);
+    Ok(())
+}
+
+fn prove_faults(nr_seeds: u64, first_seed: u64) {
+    let (mut nr_faults, mut nr_calls) = (0, 0);
+    for seed in first_seed..first_seed + nr_seeds {
+        let ran = faults::run(seed);
+        nr_faults += ran.faults.len();
+        nr_calls += ran.nr_calls;
+    }
+    row("failing devices: fault seeds run", nr_seeds);
+    row("failing devices: calls", nr_calls);
+    println!("failing devices: of these failed\t{nr_faults}");
+}
+
 fn row(what: &str, count: u64) {
-    println!("{what:<52} {count:>12}");
+    println!("{what}\t{count}");
 }

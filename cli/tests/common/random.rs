@@ -7,10 +7,13 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed that nobody has chosen.
+    /// A seed that nobody has chosen, or what `LOGWRITES_SEED` says; the test prints it.
     pub(crate) fn fresh_seed() -> u64 {
         use std::hash::{BuildHasher as _, RandomState};
-        RandomState::new().hash_one(0) >> 32
+        match std::env::var("LOGWRITES_SEED") {
+            Ok(text) => text.parse().expect("LOGWRITES_SEED is a number"),
+            Err(_) => RandomState::new().hash_one(0) >> 32,
+        }
     }
 
     pub(crate) const fn next(&mut self) -> u64 {

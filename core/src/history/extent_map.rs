@@ -623,6 +623,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it makes too many steps for an interpreter")]
     fn ascending_and_descending_runs_fill_a_tree() {
         let ascending: Vec<_> = (0..1000).map(|at| (at * 3, 2, log(at * 512))).collect();
         let mut descending = ascending.clone();
@@ -661,7 +662,7 @@ mod tests {
 
     proptest! {
         // So many meet the rare cases too, such as a first child that splits while the last one shrinks.
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
         #[test]
         fn a_map_is_its_model(steps in proptest::collection::vec(step(), 1..200)) {
