@@ -123,7 +123,7 @@
 //!   acknowledged is counted.
 //! - Entries that are logged but not counted stand behind, whole, without a gap up to the first that was in flight. A
 //!   [`Reader::tail`](reader::Reader::tail) finds them. In completion order these are all that were acknowledged
-//!   since the last superblock, at most those of two intervals.
+//!   since the last superblock: fewer than an interval, and what was logged while a superblock was being written.
 //! - In durability order, writes that no flush has covered were in memory only, and are lost to the log.
 //!
 //! **The power is cut.** Any part of what is not durable may be gone, and any other part be there.

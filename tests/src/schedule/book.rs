@@ -1,13 +1,14 @@
 //! What was told to the log device, and what must follow from it.
 
 use logwrites_core::format::{END_MARK, EntryHeader, Flags, Superblock};
-use logwrites_core::reader::LogSlice;
+use logwrites_core::reader::{LogSlice, Reader};
 use logwrites_core::{Config, Extent, LogId, LogWrite, Op, Ordering, SuperblockPolicy, Tag};
 
 use crate::checker::{What, wants_indeterminate};
 use crate::choices::Choices;
 use crate::content::{mark_text, narrow, payload, widen};
 use crate::fault_device::LogDevice;
+use crate::memory::Memory;
 use crate::model::{Model, OpId};
 use crate::rig::bytes_of;
 use crate::rule::{Rule, Violation, ensure};
@@ -417,7 +418,19 @@ impl Book {
         let counted = self.check_image(&image)?;
         ensure!(counted >= written, SuperblockCount, "a kill leaves {counted} entries of {written} counted");
         self.check_entries(&image, counted)?;
+        self.check_salvage(&image)?;
         Ok(image)
+    }
+
+    /// Whatever is logged stands behind what is counted, and whoever recovers the log finds it.
+    fn check_salvage(&self, image: &[u8]) -> Result<(), Violation> {
+        self.check_prefix(image, self.logged)?;
+        let parse = |error: &dyn core::fmt::Display| parse(&error.to_string());
+        let mut reader = Reader::open(Memory::new(image.to_vec())).map_err(|error| parse(&error))?;
+        while reader.next_entry().map_err(|error| parse(&error))?.is_some() {}
+        let found = narrow(reader.tail().map_err(|error| parse(&error))?.end.index);
+        ensure!(found >= self.logged, Parse, "{found} entries are found, and {} are logged", self.logged);
+        Ok(())
     }
 
     /// What a power cut leaves has all that was promised, and under [`SuperblockPolicy::Barrier`] all that its
