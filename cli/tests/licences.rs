@@ -1,5 +1,6 @@
-//! Every crate that the workspace is built and tested with has a licence that ours goes with.
+//! Every crate that the workspace is built and tested with has a licence that ours goes with, and is there once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,19 +25,39 @@ const FREE: [&str; 13] = [
 
 #[test]
 fn every_dependency_is_free_to_use() {
+    let packages = packages();
+    for package in &packages {
+        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or("none"));
+        assert!(is_free(licence), "{name} has the licence {licence}");
+    }
+    println!("{} crates", packages.len());
+    assert!(packages.len() > 50);
+}
+
+/// Crates that others need in two versions, as long as they do. `cargo tree --duplicates` says who.
+const TWICE: [&str; 3] = ["bitflags", "hashbrown", "syn"];
+
+#[test]
+fn no_dependency_is_there_twice() {
+    let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in packages() {
+        let text = |field: &str| package[field].as_str().expect(field).to_owned();
+        versions.entry(text("name")).or_default().push(text("version"));
+    }
+    let twice: Vec<_> = versions.iter().filter(|(_, versions)| versions.len() > 1).collect();
+    let names: Vec<&str> = twice.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, TWICE, "{twice:?}");
+}
+
+/// Every crate of the lock file, of all systems.
+fn packages() -> Vec<Value> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(manifest);
     let output = command.output().expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    for package in packages {
-        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or("none"));
-        assert!(is_free(licence), "{name} has the licence {licence}");
-    }
-    println!("{} crates", packages.len());
-    assert!(packages.len() > 50);
+    metadata["packages"].as_array().expect("packages").clone()
 }
 
 /// Whether one of the choices that a licence expression gives consists of free licences alone.
