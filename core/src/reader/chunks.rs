@@ -312,7 +312,8 @@ mod tests {
     #[test]
     fn a_log_that_ends_early_is_an_error() {
         let log = log(SectorSize::B512);
-        for len in 0..log.len() {
+        // An interpreter is slow.
+        for len in (0..log.len()).step_by(if cfg!(miri) { 331 } else { 1 }) {
             assert!(push_all(&log[..len], &[64]).is_err(), "{len} bytes of the log are not the whole");
         }
         assert!(push_all(&log, &[64]).is_ok());
