@@ -10,7 +10,7 @@ use std_shims::collections::HashMap;
 use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::{Extent, SectorSize};
 use crate::history::{Discards, ExtentMap, Source};
-use crate::reader::{Entry, Position, ReadError, Reader, Walk};
+use crate::reader::{Entry, Position, ReadError, Reader, ResumePoint, Walk};
 
 /// The entries and marks of a log, in memory: 32 bytes for each entry.
 ///
@@ -89,6 +89,35 @@ impl Index {
             self.by_name.entry(text.into()).or_default().push(self.marks.len());
             self.marks.push(MarkRecord { entry: entry.index, text: start..self.texts.len() });
         }
+    }
+
+    /// Forgets the entries from number `point` on. O(1) for each mark among them.
+    pub fn truncate(&mut self, point: u64) {
+        let Some(gone) = self.entry(point) else {
+            return;
+        };
+        self.end = Position { index: point, offset_bytes: gone.offset_bytes };
+        self.entries.truncate(usize::try_from(point).unwrap_or(usize::MAX));
+        let nr_marks = self.marks.partition_point(|mark| mark.entry < point);
+        while self.marks.len() > nr_marks
+            && let Some(mark) = self.marks.pop()
+        {
+            let text = self.texts.split_off(mark.text.start);
+            // The name's last mark, since they go from the end.
+            if let Some(marks) = self.by_name.get_mut(text.as_slice())
+                && marks.pop().is_some()
+                && marks.is_empty()
+            {
+                self.by_name.remove(text.as_slice());
+            }
+        }
+    }
+
+    /// Where a logger that appends to these entries goes on.
+    #[must_use]
+    pub fn resume_point(&self) -> ResumePoint {
+        let last = self.end.index.checked_sub(1).and_then(|last| self.entry(last));
+        ResumePoint { position: self.end, unflushed: last.is_some_and(|last| !last.is_bare_flush()) }
     }
 
     /// The log's superblock.
@@ -310,6 +339,28 @@ mod tests {
         assert_eq!(at(2, 1), Some(Source::Log { offset_bytes: 2560 }));
         assert_eq!(at(6, 1), Some(Source::Zeros { entry_offset_bytes: 3584 }));
         assert_eq!(index.map_at(6, Discards::Ignore).get(0), Some(Source::Log { offset_bytes: 2048 }));
+    }
+
+    #[test]
+    fn a_truncated_index_is_that_of_a_shorter_log() {
+        for point in 0..=7 {
+            let (whole, mut cut) = (index(), index());
+            cut.truncate(point);
+            let mut expected = Index::new(whole.superblock());
+            for entry in whole.entries(0..point) {
+                expected.push(&entry, if entry.mark_text().is_some() { b"m" } else { b"" });
+            }
+            assert_eq!((cut.nr_entries(), cut.end_bytes()), (expected.nr_entries(), expected.end_bytes()));
+            assert_eq!(cut.entries(0..9).collect::<Vec<_>>(), expected.entries(0..9).collect::<Vec<_>>());
+            assert_eq!(cut.marks().collect::<Vec<_>>(), expected.marks().collect::<Vec<_>>());
+            assert_eq!(
+                cut.marks_named(b"m").collect::<Vec<_>>(),
+                expected.marks_named(b"m").collect::<Vec<_>>()
+            );
+            // Only a flush as the last entry leaves nothing to flush, or nothing at all.
+            assert_eq!(cut.resume_point().unflushed, !matches!(point, 0 | 5), "point {point}");
+            assert_eq!(cut.resume_point().position, cut.end);
+        }
     }
 
     #[test]

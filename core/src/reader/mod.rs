@@ -43,6 +43,12 @@ impl Entry {
         self.header.flags
     }
 
+    /// Whether it says that everything in front of it is durable, and nothing else.
+    #[must_use]
+    pub fn is_bare_flush(&self) -> bool {
+        self.flags().contains(Flags::FLUSH) && self.extent().is_empty()
+    }
+
     /// Where on the data device it belongs, in log sectors. Empty for a mark and for a bare flush, whose
     /// sector may still be set.
     #[must_use]
@@ -110,6 +116,13 @@ impl Walk {
     pub const fn new(superblock: Superblock, len_bytes: Option<u64>) -> Self {
         let position = Position { index: 0, offset_bytes: superblock.sector_size.bytes() };
         Self { superblock, len_bytes, position }
+    }
+
+    /// The walk that goes on at `position`, where a walk over the same log has been.
+    #[must_use]
+    pub const fn at(mut self, position: Position) -> Self {
+        self.position = position;
+        self
     }
 
     /// The log's superblock.

@@ -152,7 +152,7 @@ impl<R: Read + Seek> Reader<R> {
             self.walk = before;
             return Err(error);
         }
-        self.flushed = entry.flags().contains(Flags::FLUSH) && entry.extent().is_empty();
+        self.flushed = entry.is_bare_flush();
         Ok(entry)
     }
 
