@@ -1,0 +1,277 @@
+//! What a log says, entry by entry.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use logwrites_core::Extent;
+use logwrites_core::format::Flags;
+use logwrites_core::history::Discards;
+use logwrites_core::reader::Entry;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::disk_map::DiskMap;
+use crate::error::Error;
+use crate::number::{to_f64, to_u64};
+use crate::past::Past;
+
+/// The entries of a log, of one that was read or of one that grows.
+#[wasm_bindgen]
+#[derive(Clone, Debug)]
+pub struct History {
+    past: Rc<RefCell<Past>>,
+}
+
+/// What the log is.
+#[wasm_bindgen]
+impl History {
+    /// The unit of the log in bytes.
+    #[wasm_bindgen(getter, js_name = sectorSize)]
+    #[must_use]
+    pub fn sector_size(&self) -> u32 {
+        self.past.borrow().index().sector_size().bytes_u32()
+    }
+
+    /// How many entries there are.
+    #[wasm_bindgen(getter, js_name = nrEntries)]
+    #[must_use]
+    pub fn nr_entries(&self) -> f64 {
+        to_f64(self.past.borrow().index().nr_entries())
+    }
+
+    /// How many entries the superblock counted when the log was opened.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        self.past.borrow().index().superblock().nr_entries
+    }
+
+    /// The history of a log that begins as this one, with the entries in front of `point`.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if there is no such point; `UNSAFE_NUMBER`.
+    pub fn fork(&self, point: f64) -> Result<Self, Error> {
+        let point = self.check_point(point)?;
+        let mut past = self.past.borrow().clone();
+        past.truncate(point);
+        Ok(Self::new(Rc::new(RefCell::new(past))))
+    }
+
+    /// The first byte of the log behind the last entry.
+    #[wasm_bindgen(getter, js_name = endBytes)]
+    #[must_use]
+    pub fn end_bytes(&self) -> f64 {
+        to_f64(self.past.borrow().index().end_bytes())
+    }
+}
+
+/// Its entries.
+#[wasm_bindgen]
+impl History {
+    /// The entries from number `from` up to `to`: four numbers each, the offset of its header in the log, sector,
+    /// number of sectors, and flags.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    pub fn entries(&self, from: f64, to: f64) -> Result<Vec<u64>, Error> {
+        self.collect(from, to, |entry| {
+            let header = entry.header;
+            [entry.offset_bytes, header.sector, header.nr_sectors, header.flags.bits()]
+        })
+    }
+
+    /// The same as floating point numbers: the first sector, the number of sectors, the offset in the log.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    pub fn places(&self, from: f64, to: f64) -> Result<Vec<f64>, Error> {
+        self.collect(from, to, |entry| {
+            [entry.header.sector, entry.header.nr_sectors, entry.offset_bytes].map(to_f64)
+        })
+    }
+
+    /// What the entries are: the kind of each, and its flags in eight bits, the last one for all that have no name.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    pub fn kinds(&self, from: f64, to: f64) -> Result<Vec<u8>, Error> {
+        self.collect(from, to, |entry| [kind(entry), flag_bits(entry.flags())])
+    }
+
+    /// The number of the first entry from number `from` on that has all of `flags`, or -1.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    pub fn next(&self, from: f64, flags: u32) -> Result<f64, Error> {
+        let (from, flags) = (to_u64(from)?, Flags::from_bits_retain(u64::from(flags)));
+        let past = self.past.borrow();
+        let found = past.index().entries(from..u64::MAX).find(|entry| entry.flags().contains(flags));
+        Ok(found.map_or(-1.0, |entry| to_f64(entry.index)))
+    }
+
+    /// The numbers of the entries that are marks.
+    #[must_use]
+    pub fn marks(&self) -> Vec<f64> {
+        self.past.borrow().index().marks().map(|mark| to_f64(mark.entry)).collect()
+    }
+
+    /// The text of the `nth` mark of the log.
+    #[wasm_bindgen(js_name = markText)]
+    #[must_use]
+    pub fn mark_text(&self, nth: usize) -> Vec<u8> {
+        self.past.borrow().index().marks().nth(nth).map_or_else(Vec::new, |mark| mark.text.to_vec())
+    }
+
+    /// How many marks there are.
+    #[wasm_bindgen(getter, js_name = nrMarks)]
+    #[must_use]
+    pub fn nr_marks(&self) -> usize {
+        self.past.borrow().index().marks().len()
+    }
+}
+
+/// The disk that it leaves.
+#[wasm_bindgen]
+impl History {
+    /// Where the bytes of the disk are at a point, had the entries `without` been lost.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if there is no such point; `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = mapAt)]
+    pub fn map_at(&self, point: f64, without: &[f64]) -> Result<DiskMap, Error> {
+        let point = self.check_point(point)?;
+        let mut without = without.iter().map(|entry| to_u64(*entry)).collect::<Result<Vec<_>, _>>()?;
+        without.sort_unstable();
+        Ok(DiskMap::new(self.past.borrow_mut().map_at(point, &without)))
+    }
+
+    /// What the entries between two points have written.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if there is no such point; `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = mapBetween)]
+    pub fn map_between(&self, from: f64, to: f64) -> Result<DiskMap, Error> {
+        let (from, to) = (self.check_point(from)?, self.check_point(to)?);
+        Ok(DiskMap::new(self.past.borrow().index().map_of(from..to, Discards::Zero)))
+    }
+
+    /// The number of the entry that made the byte of the disk at `offset` what it is in `map`, or -1 if it is the base's.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = writerOf)]
+    pub fn writer_of(&self, map: &DiskMap, offset: f64) -> Result<f64, Error> {
+        let sector = to_u64(offset)? / map.map().sector_size().bytes();
+        let source = map.map().get(sector);
+        let writer = source.and_then(|source| self.past.borrow().index().writer_of(source));
+        Ok(writer.map_or(-1.0, to_f64))
+    }
+}
+
+impl History {
+    pub(crate) const fn new(past: Rc<RefCell<Past>>) -> Self {
+        Self { past }
+    }
+
+    pub(crate) const fn past(&self) -> &Rc<RefCell<Past>> {
+        &self.past
+    }
+
+    fn check_point(&self, point: f64) -> Result<u64, Error> {
+        let (number, limit) = (to_u64(point)?, self.past.borrow().index().nr_entries());
+        if number > limit { Err(Error::OutOfRange { what: "point", number, limit }) } else { Ok(number) }
+    }
+
+    fn collect<T, const N: usize>(
+        &self,
+        from: f64,
+        to: f64,
+        numbers: impl Fn(&Entry) -> [T; N],
+    ) -> Result<Vec<T>, Error> {
+        let range = to_u64(from)?..to_u64(to)?;
+        Ok(self.past.borrow().index().entries(range).flat_map(|entry| numbers(&entry)).collect())
+    }
+}
+
+/// A write, a FUA, a flush, a discard, a mark: 0 to 4, as `KINDS` has them in JavaScript.
+fn kind(entry: &Entry) -> u8 {
+    let flags = entry.flags();
+    if flags.contains(Flags::MARK) {
+        4
+    } else if flags.contains(Flags::DISCARD) {
+        3
+    } else if entry.extent() == Extent::between(entry.header.sector, entry.header.sector) {
+        2
+    } else {
+        u8::from(flags.contains(Flags::FUA))
+    }
+}
+
+fn flag_bits(flags: Flags) -> u8 {
+    let named = u8::try_from((flags & Flags::NAMED).bits()).unwrap_or(0);
+    if Flags::NAMED.contains(flags) { named } else { named | UNNAMED }
+}
+
+const UNNAMED: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logwrites_core::SectorSize;
+    use logwrites_core::format::{EntryHeader, Superblock};
+    use logwrites_core::history::Index;
+    use logwrites_core::reader::Walk;
+
+    fn history() -> History {
+        let superblock = Superblock { nr_entries: 6, sector_size: SectorSize::B512 };
+        let (mut walk, mut index) = (Walk::new(superblock, None), Index::new(superblock));
+        let base = EntryHeader::default();
+        for header in [
+            EntryHeader { sector: 8, nr_sectors: 2, ..base },
+            EntryHeader { sector: 8, nr_sectors: 1, flags: Flags::FUA | Flags::METADATA, ..base },
+            EntryHeader { flags: Flags::FLUSH | Flags::FUA, ..base },
+            EntryHeader { sector: 9, nr_sectors: 1, flags: Flags::DISCARD, ..base },
+            EntryHeader { flags: Flags::MARK, data_len: 3, ..base },
+            EntryHeader {
+                sector: 1,
+                nr_sectors: 1,
+                flags: Flags::FLUSH | Flags::from_bits_retain(1 << 40),
+                ..base
+            },
+        ] {
+            let text = if header.flags.contains(Flags::MARK) { &b"one"[..] } else { b"" };
+            index.push(&walk.step(&header.emit()).unwrap(), text);
+        }
+        History::new(Rc::new(RefCell::new(Past::new(index))))
+    }
+
+    #[test]
+    fn entries_are_told_by_kind_flags_and_place() {
+        let history = history();
+        let kinds = history.kinds(0.0, 99.0).unwrap();
+        assert_eq!(kinds, [0, 0, 1, 18, 2, 3, 3, 4, 4, 8, 0, 0x81]);
+        assert_eq!(history.entries(1.0, 2.0).unwrap(), [512 * 4, 8, 1, 18]);
+        assert_eq!(to_u64(history.places(5.0, 6.0).unwrap()[2]).unwrap(), 512 * 9);
+        assert!(history.entries(-1.0, 2.0).is_err());
+    }
+
+    #[test]
+    fn what_comes_next_is_found() {
+        let next = |from, flags| history().next(from, flags).map(to_u64);
+        assert_eq!(next(0.0, 1), Ok(Ok(2)));
+        assert_eq!(next(3.0, 1), Ok(Ok(5)));
+        assert!(next(6.0, 1).unwrap().is_err(), "-1");
+        assert_eq!((history().marks().len(), history().mark_text(0)), (1, b"one".to_vec()));
+    }
+
+    #[test]
+    fn the_writer_of_a_byte_is_known() {
+        let history = history();
+        let writer =
+            |point, offset| history.writer_of(&history.map_at(point, &[]).unwrap(), offset).map(to_u64);
+        assert_eq!(writer(2.0, 8.0 * 512.0 + 5.0), Ok(Ok(1)));
+        assert_eq!(writer(2.0, 9.0 * 512.0), Ok(Ok(0)));
+        assert_eq!(writer(4.0, 9.0 * 512.0), Ok(Ok(3)));
+        assert!(writer(4.0, 0.0).unwrap().is_err(), "the base's");
+        assert!(history.map_at(7.0, &[]).is_err(), "there are six");
+    }
+}

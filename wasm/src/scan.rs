@@ -1,0 +1,153 @@
+//! The walk over a log that is somewhere else, a window of its bytes at a time.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use logwrites_core::format::{HEADER_LEN, Superblock, SuperblockError};
+use logwrites_core::history::Index;
+use logwrites_core::reader::{Entry, Walk};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::error::Error;
+use crate::history::History;
+use crate::number::{to_f64, to_u64};
+use crate::past::Past;
+
+/// Reads the headers of a log out of windows of it. JavaScript reads the windows, from where [`next`](Self::next) says.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Scan {
+    walk: Walk,
+    past: Rc<RefCell<Past>>,
+    byte_length: u64,
+    needs: u64,
+    text: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Scan {
+    /// A walk over a log of `byte_length` bytes that begins with `head`.
+    ///
+    /// # Errors
+    /// `NOT_A_LOG`, `UNKNOWN_VERSION`, `BAD_SECTOR_SIZE`, `UNSAFE_NUMBER`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(head: &[u8], byte_length: f64) -> Result<Self, Error> {
+        let head = head.first_chunk().ok_or(SuperblockError::Magic { found: 0 })?;
+        let superblock = Superblock::parse(head)?;
+        let byte_length = to_u64(byte_length)?;
+        let past = Rc::new(RefCell::new(Past::new(Index::new(superblock))));
+        let walk = Walk::new(superblock, Some(byte_length));
+        let mut scan = Self { walk, past, byte_length, needs: 0, text: Vec::new() };
+        scan.need(HEADER_BYTES);
+        Ok(scan)
+    }
+
+    /// Walks over the entries whose headers lie in `window`, the bytes of the log from `offset` on.
+    ///
+    /// # Errors
+    /// `MALFORMED`; what was walked over stays.
+    pub fn push(&mut self, window: &Uint8Array, offset: f64) -> Result<(), Error> {
+        let window = Window { bytes: window, start: to_u64(offset)?, len: u64::from(window.length()) };
+        while !self.is_done() {
+            let mut head = [0; HEADER_LEN];
+            let at = self.walk.position().offset_bytes;
+            if !window.read(at, &mut head) {
+                if at.saturating_add(HEADER_BYTES) > self.byte_length {
+                    return Err(self.walk.truncated().into());
+                }
+                self.need(HEADER_BYTES);
+                return Ok(());
+            }
+            let mut ahead = self.walk;
+            let entry = ahead.step(&head)?;
+            if !self.read_text(&window, &entry)? {
+                return Ok(());
+            }
+            self.walk = ahead;
+            let text =
+                self.text.strip_suffix(&[0]).filter(|_| entry.mark_text().is_some()).unwrap_or_default();
+            self.past.borrow_mut().index_mut().push(&entry, text);
+        }
+        Ok(())
+    }
+
+    /// Whether every entry that the superblock counts was walked over.
+    #[wasm_bindgen(getter, js_name = isDone)]
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.walk.is_done()
+    }
+
+    /// From which byte of the log on the next window must be.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn next(&self) -> f64 {
+        to_f64(self.walk.position().offset_bytes)
+    }
+
+    /// How many bytes it must have at least.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn needs(&self) -> f64 {
+        to_f64(self.needs)
+    }
+
+    /// What was walked over.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::new(Rc::clone(&self.past))
+    }
+}
+
+impl Scan {
+    /// Asks for a window of so many bytes, and the byte behind a header, which is looked at too.
+    fn need(&mut self, len_bytes: u64) {
+        let rest = self.byte_length.saturating_sub(self.walk.position().offset_bytes);
+        self.needs = (len_bytes + 1).min(rest);
+    }
+
+    /// Reads and checks what stands behind the header; says whether the window had all of it.
+    fn read_text(&mut self, window: &Window<'_>, entry: &Entry) -> Result<bool, Error> {
+        let check = entry.text_check();
+        let len = usize::try_from(check.end - check.start).unwrap_or(usize::MAX);
+        if !window.has(check.start, check.end - check.start) {
+            self.need(check.end - entry.offset_bytes);
+            return Ok(false);
+        }
+        self.text.resize(len, 0);
+        window.read(check.start, &mut self.text);
+        Walk::check_text(entry, 0, &self.text)?;
+        Ok(true)
+    }
+}
+
+/// Some bytes of a log, in JavaScript's memory.
+struct Window<'a> {
+    bytes: &'a Uint8Array,
+    start: u64,
+    len: u64,
+}
+
+impl Window<'_> {
+    fn has(&self, offset_bytes: u64, len_bytes: u64) -> bool {
+        offset_bytes >= self.start
+            && offset_bytes.checked_add(len_bytes).is_some_and(|end| end - self.start <= self.len)
+    }
+
+    /// Fills `buffer` from byte `offset_bytes` of the log on, if the window has it.
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> bool {
+        let len_bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
+        if !self.has(offset_bytes, len_bytes) {
+            return false;
+        }
+        let at = |offset_bytes: u64| u32::try_from(offset_bytes - self.start).unwrap_or(u32::MAX);
+        if !buffer.is_empty() {
+            self.bytes.subarray(at(offset_bytes), at(offset_bytes + len_bytes)).copy_to(buffer);
+        }
+        true
+    }
+}
+
+const HEADER_BYTES: u64 = 32;
