@@ -104,11 +104,12 @@ export class Device {
     }
   }
 
-  flush() {
+  /** @param {boolean} isAwaited */
+  flush(isAwaited) {
     if (this.#hasFailed) return;
     const generation = this.#generation;
     this.barrier(() => {
-      if (generation === this.#generation) this.onflushed();
+      if (isAwaited && generation === this.#generation) this.onflushed();
     });
   }
 
@@ -244,18 +245,23 @@ export class Device {
    * @returns {Uint8Array | Promise<Uint8Array>}
    */
   read(offset, length) {
+    const memory = this.#memory ?? this.#mirror;
+    if (memory) return this.#withSuperblock(offset, memory.read(offset, length));
     const end = offset + length;
-    if (this.#memory || this.#mirror) return this.#withSuperblock(offset, (this.#memory ?? /** @type {MemorySink} */ (this.#mirror)).read(offset, length));
+    // Copied now: a batch that was written is used again.
+    const waiting = [...this.#pending()]
+      .filter(({ at, bytes }) => at < end && offset < at + bytes.length)
+      .map(({ at, bytes }) => ({ at: Math.max(at, offset), bytes: bytes.slice(Math.max(offset - at, 0), end - at) }));
     const written = Math.min(Math.max(this.#written - offset, 0), length);
-    const stored = written > 0 ? this.#sink.read?.(offset, written) : EMPTY;
-    if (written === length && offset >= this.#superblock.length) return stored ?? EMPTY;
-    const behind = new Uint8Array(length);
-    for (const { at, bytes } of this.#pending()) copyOverlap(behind, offset, bytes, at, end);
+    const stored = written > 0 ? (this.#sink.read?.(offset, written) ?? EMPTY) : EMPTY;
+    if (waiting.length === 0 && written === length && offset >= this.#superblock.length) return stored;
     const join = (/** @type {Uint8Array} */ stored) => {
-      behind.set(stored.subarray(0, written));
-      return this.#withSuperblock(offset, behind);
+      const bytes = new Uint8Array(length);
+      bytes.set(stored.subarray(0, written));
+      for (const { at, bytes: behind } of waiting) bytes.set(behind, at - offset);
+      return this.#withSuperblock(offset, bytes);
     };
-    return isPromise(stored) ? stored.then(join) : join(stored ?? EMPTY);
+    return isPromise(stored) ? stored.then(join) : join(stored);
   }
 
   /** What was recorded and is not in the sink yet. */

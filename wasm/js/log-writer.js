@@ -32,6 +32,9 @@ export class LogWriter extends History {
   /** Called once when the sink fails. @type {((error: LogError) => void) | undefined} */
   onfailure;
 
+  /** Resolves when the superblock of a log whose sink has failed was written, if that was possible. @internal */
+  _salvaged = Promise.resolve();
+
   /** @type {Recorder} */
   #recorder;
   #device;
@@ -339,7 +342,7 @@ export class LogWriter extends History {
     if (this.#failure) return;
     this.#failure = error;
     const superblock = this.#recorder.fail(readable);
-    this.#device.salvage(superblock, this.sectorSize);
+    this._salvaged = this.#device.salvage(superblock, this.sectorSize);
     this.onfailure?.(error);
   }
 

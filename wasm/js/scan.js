@@ -42,8 +42,8 @@ export async function scan(source, { onprogress, signal }) {
     signal?.throwIfAborted();
     onprogress?.({ nrEntries: history.nrEntries, offset: scan.next, byteLength });
     // Where payloads are long, most of a long window is read for nothing.
-    const isDense = history.nrEntries - before >= ENTRIES_WORTH_MORE;
-    windowBytes = isDense ? Math.min(windowBytes * 2, MAX_WINDOW_BYTES) : Math.max(windowBytes / 4, MIN_WINDOW_BYTES);
+    const isWorthIt = (history.nrEntries - before) * REQUEST_BYTES >= length;
+    windowBytes = isWorthIt ? Math.min(windowBytes * 2, MAX_WINDOW_BYTES) : Math.max(windowBytes / 4, MIN_WINDOW_BYTES);
   }
   return { history, damage };
 }
@@ -52,5 +52,6 @@ const HEAD_BYTES = 32;
 const FIRST_WINDOW_BYTES = 256 << 10;
 const MIN_WINDOW_BYTES = 4 << 10;
 const MAX_WINDOW_BYTES = 8 << 20;
-const ENTRIES_WORTH_MORE = 8;
+/** A request costs as much as so many bytes more in another one. */
+const REQUEST_BYTES = 64 << 10;
 const NOTHING = new Uint8Array(0);

@@ -32,9 +32,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn record(this: &Device, offset: f64, head: &[u8], sector_bytes: u32, body_bytes: f64, is_payload: bool);
 
-    /// Everything recorded so far is to become durable; then [`Recorder::flushed`] is to be called.
+    /// Everything recorded so far is to become durable, before anything recorded later reaches the log; then, if
+    /// `is_awaited`, [`Recorder::flushed`] is to be called.
     #[wasm_bindgen(method)]
-    fn flush(this: &Device);
+    fn flush(this: &Device, is_awaited: bool);
 
     /// The operation with this tag is done: 0 well, 1 since the log failed, 2 since a flush did.
     #[wasm_bindgen(method)]
@@ -45,6 +46,9 @@ extern "C" {
 ///
 /// A log write is complete as soon as the device has it in its memory, as one that a system has in its page cache;
 /// only a flush of the log takes time. So at most flushes and FUAs are in flight between two calls.
+///
+/// The flush that opens a log is not waited for: what it is to come before cannot overtake it in the device, and a
+/// payload that had to wait for it would have to be kept.
 #[wasm_bindgen]
 pub struct Recorder {
     overlay: Box<Overlay<SLOTS>>,
@@ -54,7 +58,9 @@ pub struct Recorder {
     walk: Walk,
     free: Vec<Tag>,
     flush_in_flight: Option<LogId>,
-    head: Vec<u8>,
+    is_open: bool,
+    /// The text of the mark that is being submitted.
+    text: Vec<u8>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -75,9 +81,7 @@ impl Recorder {
         let superblock = Superblock { nr_entries: 0, sector_size: config.sector_size };
         let past = Rc::new(RefCell::new(Past::new(Index::new(superblock))));
         let overlay = Box::new(Overlay::new(config)?);
-        let mut recorder = Self::with(overlay, device, past, Walk::new(superblock, None));
-        recorder.run();
-        Ok(recorder)
+        Ok(Self::open(overlay, device, past, Walk::new(superblock, None)))
     }
 
     /// Goes on with the log whose entries are `history`, cut at `point`. The history is the recorder's from now on.
@@ -99,9 +103,7 @@ impl Recorder {
         let overlay = Box::new(Overlay::resume(config, resume_point, map)?);
         let superblock = Superblock { nr_entries: u64::MAX, sector_size };
         let walk = Walk::new(superblock, None).at(resume_point.position);
-        let mut recorder = Self::with(overlay, device, past, walk);
-        recorder.run();
-        Ok(recorder)
+        Ok(Self::open(overlay, device, past, walk))
     }
 
     /// Logs a write. The device takes the payload from where JavaScript has put it. Gives the operation's tag, to be
@@ -150,8 +152,8 @@ impl Recorder {
     pub fn mark(&mut self, text: &[u8]) -> Result<u16, Error> {
         let op = Op::mark(MarkText::new(text, self.sector_size())?);
         let tag = self.take_tag(op)?;
-        self.head.clear();
-        self.head.extend_from_slice(text);
+        self.text.clear();
+        self.text.extend_from_slice(text);
         self.submit_as(tag, op)
     }
 
@@ -223,10 +225,18 @@ impl Recorder {
 }
 
 impl Recorder {
-    fn with(overlay: Box<Overlay<SLOTS>>, device: Device, past: Rc<RefCell<Past>>, walk: Walk) -> Self {
+    fn open(overlay: Box<Overlay<SLOTS>>, device: Device, past: Rc<RefCell<Past>>, walk: Walk) -> Self {
         let nr_slots = u16::try_from(SLOTS).unwrap_or(u16::MAX);
         let free = (0..nr_slots).map(Tag::new).collect();
-        Self { overlay, device, past, walk, free, flush_in_flight: None, head: Vec::with_capacity(512) }
+        let text = Vec::new();
+        let mut recorder =
+            Self { overlay, device, past, walk, free, flush_in_flight: None, is_open: false, text };
+        recorder.run();
+        while recorder.flush_in_flight.is_some() {
+            recorder.flushed(true);
+        }
+        recorder.is_open = true;
+        recorder
     }
 
     fn sector_size(&self) -> SectorSize {
@@ -270,7 +280,7 @@ impl Recorder {
                 }
                 Command::FlushLog { id } => {
                     self.flush_in_flight = Some(id);
-                    self.device.flush();
+                    self.device.flush(self.is_open);
                 }
                 Command::Done { tag, result } => self.device.done(index_of(tag), failure(result)),
                 Command::Release(tag) => self.free.push(tag),
@@ -292,11 +302,11 @@ impl Recorder {
         let entry = (write.offset_bytes() > 0).then(|| self.walk.step(header).ok()).flatten();
         match entry {
             Some(entry) if entry.flags().contains(Flags::MARK) => {
-                let text = std::mem::take(&mut self.head);
+                let text = std::mem::take(&mut self.text);
                 self.past.borrow_mut().index_mut().push(&entry, &text);
                 let head = [header, text.as_slice()].concat();
                 self.device.record(to_f64(write.offset_bytes()), &head, sector_bytes, 0.0, false);
-                self.head = text;
+                self.text = text;
             }
             _ => {
                 if let Some(entry) = entry {
