@@ -35,8 +35,7 @@ export class Disk {
    * @returns {Uint8Array | Promise<Uint8Array>} at once where base and log are in memory
    */
   readAt(offset, length) {
-    checkRange(offset, length, this.byteLength);
-    return readPieces(this.#map.pieces(offset, length), length, this.#base, this.#log);
+    return this.#read(offset, length, false);
   }
 
   /**
@@ -47,7 +46,7 @@ export class Disk {
    * @returns {Uint8Array}
    */
   readSync(offset, length) {
-    return atOnce(this.readAt(offset, length));
+    return atOnce(this.#read(offset, length, true));
   }
 
   /**
@@ -77,9 +76,14 @@ export class Disk {
     }
   }
 
-  /** @internal */
-  get map() {
-    return this.#map;
+  /**
+   * @param {number} offset
+   * @param {number} length
+   * @param {boolean} isUrgent
+   */
+  #read(offset, length, isUrgent) {
+    checkRange(offset, length, this.byteLength);
+    return readPieces(this.#map.pieces(offset, length), length, this.#base, this.#log, isUrgent);
   }
 }
 

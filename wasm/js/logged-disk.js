@@ -86,8 +86,7 @@ export class LoggedDisk {
    * @returns {Uint8Array | Promise<Uint8Array>} at once where base and log are in memory
    */
   readAt(offset, length) {
-    checkRange(offset, length, this.byteLength);
-    return readPieces(this.#log._pieces(offset, length), length, this.#base, this.#log._reader);
+    return this.#read(offset, length, false);
   }
 
   /**
@@ -98,7 +97,7 @@ export class LoggedDisk {
    * @returns {Uint8Array}
    */
   readSync(offset, length) {
-    return atOnce(this.readAt(offset, length));
+    return atOnce(this.#read(offset, length, true));
   }
 
   /**
@@ -286,6 +285,16 @@ export class LoggedDisk {
     this.#watch(log);
     this.#log = log;
     this.onfork?.(log, old);
+  }
+
+  /**
+   * @param {number} offset
+   * @param {number} length
+   * @param {boolean} isUrgent
+   */
+  #read(offset, length, isUrgent) {
+    checkRange(offset, length, this.byteLength);
+    return readPieces(this.#log._pieces(offset, length), length, this.#base, this.#log._reader, isUrgent);
   }
 
   get #baseId() {

@@ -3,7 +3,7 @@
 import { LogError } from "./error.js";
 import { isPromise } from "./device.js";
 
-/** @typedef {{ byteLength: number, read(offset: number, length: number): Uint8Array | Promise<Uint8Array> }} Readable */
+/** @typedef {{ byteLength: number, read(offset: number, length: number, isUrgent?: boolean): Uint8Array | Promise<Uint8Array> }} Readable */
 
 /**
  * Puts a range together.
@@ -12,11 +12,12 @@ import { isPromise } from "./device.js";
  * @param {number} length of all of them
  * @param {Readable | null} base zeros where there is none, and behind its end
  * @param {Readable} log
+ * @param {boolean} [isUrgent] whether it should be at once, where that is possible
  * @returns {Uint8Array | Promise<Uint8Array>} at once where base and log are
  */
-export function readPieces(pieces, length, base, log) {
-  if (pieces.length === 3 && pieces[1] === LOG) return log.read(pieces[2], length);
-  if (pieces.length === 3 && pieces[1] === BASE && base && pieces[2] + length <= base.byteLength) return base.read(pieces[2], length);
+export function readPieces(pieces, length, base, log, isUrgent = false) {
+  if (pieces.length === 3 && pieces[1] === LOG) return log.read(pieces[2], length, isUrgent);
+  if (pieces.length === 3 && pieces[1] === BASE && base && pieces[2] + length <= base.byteLength) return base.read(pieces[2], length, isUrgent);
   const bytes = new Uint8Array(length);
   /** @type {Promise<void>[]} */
   const late = [];
@@ -28,7 +29,7 @@ export function readPieces(pieces, length, base, log) {
     const from = place === LOG ? log : place === BASE ? base : null;
     const there = from === base && base ? Math.min(length, Math.max(base.byteLength - offset, 0)) : length;
     if (!from || there === 0) continue;
-    const piece = from.read(offset, there);
+    const piece = from.read(offset, there, isUrgent);
     if (isPromise(piece)) late.push(piece.then((piece) => bytes.set(piece, to)));
     else bytes.set(piece, to);
   }

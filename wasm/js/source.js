@@ -40,10 +40,11 @@ export class Source {
   /**
    * @param {number} offset
    * @param {number} length
+   * @param {boolean} [isUrgent] whether it should be at once, where that is possible
    * @returns {Uint8Array | Promise<Uint8Array>}
    */
-  read(offset, length) {
-    const bytes = this.#readSync ? this.#readSync(offset, length) : this.#readAt(offset, length);
+  read(offset, length, isUrgent = false) {
+    const bytes = isUrgent && this.#readSync ? this.#readSync(offset, length) : this.#readAt(offset, length);
     return bytes instanceof Uint8Array
       ? checked(bytes, offset, length)
       : Promise.resolve(bytes).then((bytes) => checked(bytes, offset, length), failed);
