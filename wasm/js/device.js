@@ -95,9 +95,11 @@ export class Device {
         this.#recordSuperblock(head, sectorBytes);
         return;
       }
-      this.#append(offset, head, head.length);
-      if (sectorBytes > head.length) this.#append(offset + head.length, null, sectorBytes - head.length);
-      if (bodyBytes > 0) this.#append(offset + sectorBytes, isPayload ? this.payload : null, bodyBytes);
+      if (!this.#appendAtOnce(offset, head, sectorBytes, bodyBytes, isPayload)) {
+        this.#append(offset, head, head.length);
+        this.#append(offset + head.length, null, sectorBytes - head.length);
+        this.#append(offset + sectorBytes, isPayload ? this.payload : null, bodyBytes);
+      }
       if (this.#memory) this.#written = offset + sectorBytes + bodyBytes;
     } catch (error) {
       this.#trouble = error;
@@ -296,6 +298,38 @@ export class Device {
     if (this.#memory) this.#memory.write(0, bytes);
     else this.#jobs.push({ offset: 0, bytes, run: null, then: null });
     this.#written = Math.max(this.#written, sectorBytes);
+  }
+
+  /**
+   * Adds a whole log write at the end of the log, if there is memory for it in one piece.
+   *
+   * @param {number} offset
+   * @param {Uint8Array} head
+   * @param {number} sectorBytes
+   * @param {number} bodyBytes
+   * @param {boolean} isPayload
+   * @returns {boolean}
+   */
+  #appendAtOnce(offset, head, sectorBytes, bodyBytes, isPayload) {
+    const length = sectorBytes + bodyBytes;
+    if (length > this.#rest(offset)) return false;
+    const region = this.#region(offset, length);
+    region.set(head);
+    region.fill(0, head.length, isPayload ? sectorBytes : length);
+    if (isPayload) region.set(this.payload, sectorBytes);
+    this.#mirror?.write(offset, region);
+    return true;
+  }
+
+  /**
+   * How much memory there is in one piece for the bytes of the log at `offset`.
+   *
+   * @param {number} offset
+   */
+  #rest(offset) {
+    if (this.#memory) return this.#memory.rest(offset);
+    const isNext = this.#batch && this.#batchOffset + this.#batchUsed === offset;
+    return isNext ? this.#batchBytes - this.#batchUsed : this.#batchBytes;
   }
 
   /**

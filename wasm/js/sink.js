@@ -52,6 +52,15 @@ export class MemorySink {
   }
 
   /**
+   * How much of the memory from `offset` on lies in one chunk.
+   *
+   * @param {number} offset
+   */
+  rest(offset) {
+    return CHUNK_BYTES - (offset % CHUNK_BYTES);
+  }
+
+  /**
    * @param {number} offset
    * @param {Uint8Array} bytes
    */

@@ -17,6 +17,8 @@
 
 mod disk_map;
 mod error;
+#[cfg(target_arch = "wasm32")]
+mod heap;
 mod history;
 mod number;
 mod past;
