@@ -1,4 +1,5 @@
 //! The driver for those who do one operation at a time, over devices that can only write and seek, and over failing ones.
+#![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 use logwrites_core::device::{NoData, Seeking};
 use logwrites_core::drive::{DriveError, Driver};
