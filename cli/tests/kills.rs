@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::logs::{Builder, DISCARD, Entry, FLUSH, FUA, MARK, entries, narrow, replayed, superblock, wide};
 use common::random::Random;
-use common::{Folder, SmallDisk, signal, wait_until};
+use common::{Folder, Loop, SmallDisk, signal, wait_until};
 
 #[test]
 fn a_killed_recording_leaves_a_prefix_of_its_script() {
@@ -252,6 +252,7 @@ fn an_interrupt_at_any_moment_closes_the_log() {
         assert!(replayed(&log, &base(), usize::MAX).0 == folder.read("disk"));
         let found = folder.run("recover log --json").code(0).json().remove(0);
         assert_eq!(found["salvage_entries"], 0, "nothing stands behind");
+        go_on(&folder, &format!("--ordering {ordering}"), round % 4 < 2);
     }
     println!("{interrupted} recordings were interrupted");
     assert!(interrupted > 20);
@@ -272,6 +273,7 @@ fn a_full_disk_leaves_a_prefix() {
             folder.write("log", folder.read("small/log"));
             check_left(&folder, &story.wanted(), 0);
             assert!(superblock(&folder.read("log")).1 > 0, "{args}");
+            go_on(&folder, &format!("--ordering {ordering} --superblock {policy}"), number % 2 == 0);
         }
     }
 }
@@ -289,7 +291,46 @@ fn a_full_log_leaves_a_prefix_and_the_disk() {
             // It was closed in good order: what does not fit was refused before the disk was touched.
             folder.run("verify log --base base --final disk").code(0).no_stderr();
             assert!(replayed(&folder.read("log"), &base(), usize::MAX).0 == folder.read("disk"), "{args}");
+            go_on(&folder, &format!("--ordering {ordering}"), has_all);
         }
+    }
+}
+
+/// A device that has no room left for what it has taken says so when it is flushed.
+#[test]
+fn a_log_device_whose_space_is_gone_keeps_what_it_promised() {
+    for (number, ordering) in ["completion", "durability"].into_iter().enumerate() {
+        let story = Story { has_all: number == 0, len: 24_000, first: 0 };
+        let folder = story_folder(&story);
+        // It holds the first stretch that is zeroed ahead of the log, and not the second.
+        let _small = SmallDisk::new(folder.path("small"), "40m");
+        let backing = folder.path("small/backing");
+        std::fs::File::create(&backing).and_then(|file| file.set_len(128 << 20)).expect("a sparse file");
+        let log = Loop::of(&backing, &[]);
+        let options = format!("--ordering {ordering} --superblock barrier");
+        let ran =
+            folder.run(&format!("record disk --log {} --script script {options}", log.device())).code(3);
+        assert!(ran.stderr.lines().count() == 1, "{ran:#?}");
+        // As another program finds it, and not as this one remembers it.
+        drop(log);
+        let log = Loop::of(&backing, &["--read-only"]);
+        let counted = {
+            let there = std::fs::read(log.device()).expect("the device");
+            let counted = superblock(&there).1;
+            let wanted = story.wanted();
+            let there_entries = entries(&there);
+            assert_eq!(wide(there_entries.len()), counted, "all that is counted is whole");
+            for (entry, wanted) in there_entries.iter().zip(&wanted) {
+                assert!(wanted.is(&there, entry), "{entry:?} is not {wanted:?}");
+            }
+            let end = there_entries.last().map_or(512, |entry| entry.bytes.end);
+            folder.write("log", &there[..end]);
+            counted
+        };
+        assert!(counted > 1000 && counted < 24_000, "{counted}");
+        folder.run(&format!("verify {}", log.device())).code(0).no_stderr();
+        folder.run(&format!("recover {} --json", log.device())).code(0).no_stderr();
+        go_on(&folder, &options, false);
     }
 }
 
