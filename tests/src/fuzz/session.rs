@@ -154,7 +154,8 @@ impl Plan {
     fn drive<const N: usize>(&self, logger: Logger<N>, mut model: Model, image: Vec<u8>) -> Left {
         let outcome = Cell::new(Outcome::Ok);
         let log = FailingLog::new(image, self.end);
-        let mut driver: Driver<_, _, _> = Driver::new(logger, Told { outcome: &outcome }, log);
+        // So large a batch has more pieces than one write.
+        let mut driver: Driver<_, _, _, 32> = Driver::new(logger, Told { outcome: &outcome }, log);
         let mut payloads = vec![Vec::new(); NR_STEPS_MAX];
         // A large sector makes a long log of few steps.
         let nr_steps = LOG_BYTES / usize::try_from(model.config.sector_size.bytes()).expect("at most 8 MiB");
@@ -519,3 +520,25 @@ const fn pattern() -> [u8; PAGE + PERIOD] {
 const END: &[u8] = b"dm-log-writes-end";
 
 const HAS_ROOM: &str = "the capacity is at least the least";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::encode::assert_counted;
+
+    /// A batch of many small writes has more pieces than a system takes at once.
+    #[test]
+    fn a_batch_of_many_pieces_is_written_in_turns() {
+        for is_durability in [false, true] {
+            let (is_barrier, is_single, interval, spare_sectors) = (false, false, 255, None);
+            let setup = Setup { size: 0, is_durability, is_barrier, is_single, interval, spare_sectors };
+            let write = |at| Step::Write { at: Sector::Near(at), nr_sectors: 1, flags: 0, is_failing: false };
+            let mut steps: Vec<Step> = (0..40).map(|at| write(2 * (at % 16))).collect();
+            steps.push(Step::Flush { is_failing: false });
+            let plan = Plan { setup, steps, end: End::Closed };
+            let left = plan.run(plan.sector_size());
+            assert!(left.is_whole && left.entries.len() >= 41);
+            assert_counted(&left, 512);
+        }
+    }
+}
