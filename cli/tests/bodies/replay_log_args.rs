@@ -4,12 +4,15 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Parser as _;
 use logwrites::args::{Args, Command};
-use logwrites::command::replay_log::options::{Check, Discards, Mode, Options, Request, Verbosity, parse};
+use logwrites::command::replay_log::options::{
+    Check, Discards, Mode, Options, Request, Skip, Start, Stop, Verbosity, When, parse,
+};
 use logwrites::error::Failure;
 use logwrites_core::format::Flags;
 
 /// Takes the lines of `bytes` as the words of a command line. As `replay-log` reads them they must ask for something
-/// that, said in other words, is the same, or be refused as the original does. Behind `logwrites replay-log --` they
+/// that, said in other words, is the same, or be refused as the original does. What else `bytes` choose to ask for must
+/// be understood as it is meant. Behind `logwrites replay-log --` they
 /// must arrive as they are, whatever they look like; as the words of `logwrites` itself, and of `replay-log` without
 /// the `--`, they must be understood or refused.
 ///
@@ -17,6 +20,9 @@ use logwrites_core::format::Flags;
 pub(crate) fn replay_log_args(bytes: &[u8]) {
     let words: Vec<OsString> = bytes.split(|byte| *byte == b'\n').take(MAX_WORDS).map(word).collect();
     assert_read(&words);
+    let asked = asked(bytes);
+    let said = said(&asked);
+    assert_eq!(parse(&said).ok(), Some(Request::Run(asked)), "{said:?}");
     if bytes.len().is_multiple_of(8) {
         assert_understood_or_refused(&words);
     }
@@ -36,6 +42,37 @@ fn assert_read(words: &[OsString]) {
             assert!(code == 1 && told.lines().count() <= 2, "{told}");
         }
         Err(other) => panic!("{words:?}: {other}"),
+    }
+}
+
+/// Something to ask for, as the bytes choose.
+fn asked(bytes: &[u8]) -> Options {
+    let mut rest = bytes.iter().copied();
+    let mut below = |bound: u8| rest.next().unwrap_or(0) % bound;
+    let mode = [Mode::Find, Mode::NumEntries, Mode::Replay][usize::from(below(3))];
+    let discards = [Discards::Pass, Discards::Zero, Discards::Drop][usize::from(below(3))];
+    let verbosity = [Verbosity::Quiet, Verbosity::Replayed, Verbosity::All][usize::from(below(3))];
+    let some = [Flags::FLUSH, Flags::FUA, Flags::DISCARD];
+    let mut flags = |nr: u8| some.into_iter().take(nr.into()).filter(|_| below(2) == 1).collect::<Flags>();
+    let (stop_flags, check_flags) = (flags(2), flags(3));
+    let mut number = || (0..=below(8)).fold(0, |number, _| number << 8 | u64::from(below(255)));
+    let (limit, entry, every) = (number(), number(), number());
+    let skip = Skip { start_sector: number(), end_sector: number() };
+    let text: Vec<u8> = rest.filter(|byte| *byte != b'\n').collect();
+    let mark = (!text.is_empty()).then(|| text.clone());
+    let is_checked = every != 0 || !check_flags.is_empty();
+    let when = When { every, flags: check_flags };
+    Options {
+        log: word(&text).into(),
+        mode,
+        replay: mark.as_deref().map(|name| word(name).into()),
+        start: Start { entry, mark: mark.clone() },
+        stop: Stop { mark, flags: stop_flags },
+        limit,
+        skip,
+        discards,
+        check: is_checked.then(|| Check { when, command: word(&text) }),
+        verbosity,
     }
 }
 
