@@ -3,7 +3,7 @@
 //! A binary with the name `replay-log`, such as a symbolic link to this one, is this verb alone. What the original
 //! writes for each entry as it comes is collected in an extent map and written once, in the order of the disk, up to
 //! the end or the next check; what can be seen of it is the same. Where the original is wrong this is not: see
-//! [`HELP`].
+//! the help text.
 
 mod getopt;
 mod help;
