@@ -132,7 +132,10 @@ export class LoggedDisk {
 
   /** Logs a flush. @returns {Promise<void>} resolves when everything in front of it is durable */
   flush() {
-    return this.#log.flush();
+    const done = this.#log.flush();
+    // A flush that is not in the log: what comes behind would claim less than the guest was told.
+    done.catch((error) => error instanceof LogError && error.code === "BUSY" && this.#fail(error));
+    return done;
   }
 
   /** Makes durable what is logged, and logs nothing. @returns {Promise<void>} */

@@ -177,6 +177,31 @@ test("a sink that gives promises holds whoever writes back", async () => {
   assert.equal(acknowledged, 100);
 });
 
+test("so many flushes wait for a sink, and one more is a failure that is told", async () => {
+  let release;
+  const gate = new Promise((resolve) => (release = resolve));
+  const memory = memorySink();
+  const sink = { write: (offset, bytes) => memory.write(offset, bytes), flush: () => gate };
+  const failures = [];
+  const disk = new LoggedDisk({ byteLength: 1 << 20, log: new LogWriter({ sink }), onfailure: (error) => failures.push(error.code) });
+  const flushes = [];
+  for (let index = 0; index < 600 && !disk.failure; index += 1) {
+    disk.write(0, KIB);
+    flushes.push(disk.flush());
+    await null;
+    await null;
+  }
+  assert.deepEqual(failures, ["BUSY"]);
+  assert.throws(() => disk.write(0, KIB), { code: "BUSY" });
+  assert.equal(flushes.length, 501);
+  release();
+  const ends = await Promise.allSettled(flushes);
+  assert.deepEqual(ends.map(({ status }) => status === "fulfilled"), ends.map((_, index) => index < 500));
+  await disk.log.close();
+  const reader = await LogReader.open(memory.blob());
+  assert.equal(reader.nrEntries, 1001, "500 writes and flushes, and the write in front of the one that was refused");
+});
+
 test("sinks that hold something are not written over", async (t) => {
   const path = folder(t)("log");
   const log = new LogWriter({ sink: fileSink(path) });
