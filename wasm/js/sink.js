@@ -158,8 +158,10 @@ function accessHandleSink(handle) {
     },
     write(offset, bytes) {
       const written = handle.write(/** @type {Uint8Array<ArrayBuffer>} */ (bytes), { at: offset });
-      // A file system that is full may take a part.
-      if (written < bytes.length) throw Object.assign(new Error(`${written} of ${bytes.length} bytes were taken`), { code: "ENOSPC", written });
+      if (written === bytes.length) return;
+      // A file system that is full may take a part. Chromium, over its quota, gives a negative number, and that unsigned.
+      const taken = written < bytes.length ? Math.max(written, 0) : 0;
+      throw Object.assign(new Error(`${taken} of ${bytes.length} bytes were taken`), { code: "ENOSPC", written: taken });
     },
     flush: () => handle.flush(),
     read(offset, length) {

@@ -202,6 +202,26 @@ test("so many flushes wait for a sink, and one more is a failure that is told", 
   assert.equal(reader.nrEntries, 1001, "500 writes and flushes, and the write in front of the one that was refused");
 });
 
+test("an access handle over its quota, which Chromium tells by a length that cannot be, is a full sink", async () => {
+  const [memory, room] = [memorySink(), 100_000];
+  const handle = {
+    read: (bytes, { at }) => (bytes.set(memory.read(at, bytes.length)), bytes.length),
+    write: (bytes, { at }) => (at + bytes.length > room ? 0xfffffff8 : (memory.write(at, bytes), bytes.length)),
+    flush() {},
+    getSize: () => memory.byteLength,
+    truncate: (byteLength) => memory.truncate(byteLength),
+    close() {},
+  };
+  const failures = [];
+  const log = new LogWriter({ sink: { ...(await opfsSink(handle)), byteLength: 0, batchBytes: 4096 }, onfailure: ({ code }) => failures.push(code) });
+  assert.throws(() => { for (;;) log.write(0, KIB); }, { code: "SINK_FULL" });
+  await log._salvaged;
+  assert.deepEqual(failures, ["SINK_FULL"]);
+  const reader = await LogReader.open(log.source());
+  assert.equal(reader.nrEntries, log.nrEntries);
+  assert.ok(reader.nrEntries > 50 && reader.nrEntries * 1536 < room);
+});
+
 test("sinks that hold something are not written over", async (t) => {
   const path = folder(t)("log");
   const log = new LogWriter({ sink: fileSink(path) });
