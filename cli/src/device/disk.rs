@@ -72,6 +72,12 @@ impl Disk {
         Self { file, path: path.to_owned(), is_block_device: false }
     }
 
+    /// The same open disk, for another thread.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let Self { path, is_block_device, .. } = self;
+        Ok(Self { file: self.file.try_clone()?, path: path.clone(), is_block_device: *is_block_device })
+    }
+
     pub(super) const fn file(&self) -> &File {
         &self.file
     }

@@ -4,6 +4,7 @@
 //! same with plain reads and writes elsewhere. Nothing outside this room opens, reads or writes a file of a person's.
 
 mod ahead;
+mod behind;
 mod disk;
 mod draft;
 mod log;
@@ -17,6 +18,7 @@ mod system;
 #[path = "portable.rs"]
 mod system;
 
+pub use behind::SyncBehind;
 pub use disk::{Access, Disk, DiskError};
 pub use draft::Draft;
 pub use log::LogFile;

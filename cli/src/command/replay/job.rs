@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use logwrites_core::SectorSize;
 use logwrites_core::history::{Index, Piece, Source};
 
-use crate::device::Disk;
+use super::batch::Batch;
+use crate::device::{Disk, SyncBehind};
 use crate::interrupt;
 use crate::output::json::ReplayJson;
 use crate::output::progress::Progress;
@@ -38,7 +39,9 @@ impl Job<'_> {
     /// Makes the pieces, in their order, and makes them durable.
     pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<ReplayJson> {
         let last_mark = index.last_mark(at).map(|mark| Printable(mark.text).to_string());
-        let mut done = ReplayJson { point: at, last_mark, log_bytes: 0, zero_bytes: 0, base_bytes: 0 };
+        let done = ReplayJson { point: at, last_mark, log_bytes: 0, zero_bytes: 0, base_bytes: 0 };
+        let (batch, behind) = (Batch::new(self.target), SyncBehind::new(self.target));
+        let mut work = Work { job: self, batch, behind, done };
         let len_of = |piece: &Piece| self.sector_size.bytes_of(piece.extent.nr_sectors());
         let mut progress = Progress::bytes("replaying", pieces.iter().map(len_of).sum());
         let mut position_bytes = 0;
@@ -46,76 +49,98 @@ impl Job<'_> {
             interrupt::check("; the disk is between two points: replay it again from a base")?;
             let len_bytes = len_of(piece);
             let offset_bytes = self.sector_size.bytes_of(piece.extent.sector());
-            self.write(piece, offset_bytes, len_bytes, &mut done).with_context(|| {
-                format!(
-                    "cannot write {len_bytes} bytes at byte {offset_bytes} of {}",
-                    self.target.path().display()
-                )
-            })?;
+            work.make(piece.source, offset_bytes, len_bytes)
+                .with_context(|| self.cannot_write(offset_bytes, len_bytes))?;
             position_bytes += len_bytes;
             progress.set(position_bytes);
         }
-        self.target.sync().with_context(|| format!("cannot sync {}", self.target.path().display()))?;
-        Ok(done)
+        work.finish()
     }
 
-    fn write(
-        &self,
-        piece: &Piece,
-        offset_bytes: u64,
-        len_bytes: u64,
-        done: &mut ReplayJson,
-    ) -> io::Result<()> {
-        match (piece.source, self.base) {
+    fn cannot_write(&self, offset_bytes: u64, len_bytes: u64) -> String {
+        format!("cannot write {len_bytes} bytes at byte {offset_bytes} of {}", self.target.path().display())
+    }
+}
+
+/// A job that is being done.
+struct Work<'a> {
+    job: &'a Job<'a>,
+    batch: Batch<'a>,
+    behind: SyncBehind<'a>,
+    done: ReplayJson,
+}
+
+impl Work<'_> {
+    /// Makes a piece that comes from `source`, or from the base.
+    fn make(&mut self, source: Option<Source>, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+        let Job { log, base, .. } = *self.job;
+        match (source, base) {
             (Some(Source::Log { offset_bytes: log_offset_bytes }), _) => {
-                done.log_bytes += self.copy(self.log, log_offset_bytes, offset_bytes, len_bytes)?;
-                Ok(())
+                self.done.log_bytes += self.copy(log, log_offset_bytes, offset_bytes, len_bytes)?;
             }
             (Some(Source::Zeros { .. }), _) => {
-                done.zero_bytes += len_bytes;
-                self.zero(offset_bytes, len_bytes)
+                self.zero(offset_bytes, len_bytes)?;
+                self.done.zero_bytes += len_bytes;
             }
             (None, Some(base)) => {
-                done.base_bytes += self.copy(base, offset_bytes, offset_bytes, len_bytes)?;
-                Ok(())
+                self.done.base_bytes += self.copy(base, offset_bytes, offset_bytes, len_bytes)?;
             }
-            (None, None) => Ok(()),
+            (None, None) => {}
         }
+        Ok(())
     }
 
     fn zero(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
-        match self.zeros {
-            Zeros::Hole => self.target.zero_range(offset_bytes, len_bytes, true),
-            Zeros::Zero => self.target.zero_range(offset_bytes, len_bytes, false),
-            Zeros::Discard => self.target.punch_hole(offset_bytes, len_bytes).map(|_| ()),
+        let Job { target, zeros, .. } = *self.job;
+        match zeros {
+            Zeros::Hole => target.zero_range(offset_bytes, len_bytes, true),
+            Zeros::Zero => target.zero_range(offset_bytes, len_bytes, false),
+            Zeros::Discard => target.punch_hole(offset_bytes, len_bytes).map(|_| ()),
         }
     }
 
     /// Copies a range, and gives how many bytes that were; holes of the source stay holes in a target that is blank.
     fn copy(
-        &self,
+        &mut self,
         source: &Disk,
         source_offset_bytes: u64,
         offset_bytes: u64,
         len_bytes: u64,
     ) -> io::Result<u64> {
-        if !self.is_blank || len_bytes < HOLE_BYTES {
-            self.target.copy_from(source, source_offset_bytes, offset_bytes, len_bytes)?;
-            return Ok(len_bytes);
+        let Job { target, is_blank, .. } = *self.job;
+        let mut copied_bytes = 0;
+        if len_bytes < SMALL_BYTES {
+            self.batch.copy(source, source_offset_bytes, offset_bytes, len_bytes)?;
+            copied_bytes = len_bytes;
+        } else if is_blank {
+            let end_bytes = source_offset_bytes + len_bytes;
+            let mut at_bytes = source_offset_bytes;
+            while at_bytes < end_bytes
+                && let Some(data) = source.next_data(at_bytes)?.filter(|data| data.start < end_bytes)
+            {
+                at_bytes = data.end.min(end_bytes);
+                let to_bytes = offset_bytes + (data.start - source_offset_bytes);
+                target.copy_from(source, data.start, to_bytes, at_bytes - data.start)?;
+                copied_bytes += at_bytes - data.start;
+            }
+        } else {
+            target.copy_from(source, source_offset_bytes, offset_bytes, len_bytes)?;
+            copied_bytes = len_bytes;
         }
-        let end_bytes = source_offset_bytes + len_bytes;
-        let (mut at_bytes, mut copied_bytes) = (source_offset_bytes, 0);
-        while at_bytes < end_bytes
-            && let Some(data) = source.next_data(at_bytes)?.filter(|data| data.start < end_bytes)
-        {
-            at_bytes = data.end.min(end_bytes);
-            let to_bytes = offset_bytes + (data.start - source_offset_bytes);
-            self.target.copy_from(source, data.start, to_bytes, at_bytes - data.start)?;
-            copied_bytes += at_bytes - data.start;
-        }
+        self.behind.wrote(copied_bytes);
         Ok(copied_bytes)
+    }
+
+    /// Makes all of it durable.
+    fn finish(mut self) -> anyhow::Result<ReplayJson> {
+        let path = self.job.target.path().display();
+        self.batch.flush().with_context(|| format!("cannot write the last bytes of {path}"))?;
+        self.behind.finish().with_context(|| format!("cannot sync {path}"))?;
+        Ok(self.done)
     }
 }
 
-/// Looking for a hole costs as much as copying so much, in bytes.
-const HOLE_BYTES: u64 = 64 << 10;
+/// Pieces below this size are copied through memory, and joined to larger writes. The kernel copies larger ones by itself,
+/// and may share their storage; for a small one that costs several times as much as the copy. Looking for a hole
+/// costs as much as copying so much, too.
+const SMALL_BYTES: u64 = 64 << 10;

@@ -3,6 +3,7 @@
 //! The extent map at the point says where every byte comes from, so that each is written once, in the order of the disk;
 //! what a later entry overwrote is never read.
 
+mod batch;
 mod job;
 
 use std::io::{self, Write};
