@@ -40,7 +40,7 @@ impl Job<'_> {
     pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<ReplayJson> {
         let last_mark = index.last_mark(at).map(|mark| Printable(mark.text).to_string());
         let done = ReplayJson { point: at, last_mark, log_bytes: 0, zero_bytes: 0, base_bytes: 0 };
-        let (batch, behind) = (Batch::new(self.target), SyncBehind::new(self.target));
+        let (batch, behind) = (Batch::new(self.target, self.is_blank), SyncBehind::new(self.target));
         let mut work = Work { job: self, batch, behind, done };
         let len_of = |piece: &Piece| self.sector_size.bytes_of(piece.extent.nr_sectors());
         let mut progress = Progress::bytes("replaying", pieces.iter().map(len_of).sum());
@@ -90,7 +90,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn zero(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+    fn zero(&mut self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+        self.batch.flush()?;
         let Job { target, zeros, .. } = *self.job;
         match zeros {
             Zeros::Hole => target.zero_range(offset_bytes, len_bytes, true),
@@ -108,11 +109,14 @@ impl Work<'_> {
         len_bytes: u64,
     ) -> io::Result<u64> {
         let Job { target, is_blank, .. } = *self.job;
-        let mut copied_bytes = 0;
         if len_bytes < SMALL_BYTES {
             self.batch.copy(source, source_offset_bytes, offset_bytes, len_bytes)?;
-            copied_bytes = len_bytes;
-        } else if is_blank {
+            self.behind.wrote(len_bytes);
+            return Ok(len_bytes);
+        }
+        self.batch.flush()?;
+        let mut copied_bytes = 0;
+        if is_blank {
             let end_bytes = source_offset_bytes + len_bytes;
             let mut at_bytes = source_offset_bytes;
             while at_bytes < end_bytes
