@@ -83,6 +83,8 @@ struct Writes<const N: usize> {
     /// What the data device has.
     at_device: Vec<Tag>,
     free: Vec<Tag>,
+    /// Writes that wait for a free tag.
+    nr_wanted: u32,
     random: Random,
 }
 
@@ -93,9 +95,14 @@ impl<const N: usize> Writes<N> {
             logger: Logger::new(config).expect("there is room without a limit"),
             at_device: Vec::with_capacity(N),
             free: (0..u16::MAX).take(N).map(Tag::new).collect(),
+            nr_wanted: 0,
             random: Random(0x9e37_79b9_7f4a_7c15),
         };
-        writes.drain(depth.into());
+        for _ in 0..depth {
+            let tag = writes.free.pop().expect("there are at least as many tags");
+            writes.submit(tag);
+        }
+        writes.drain();
         assert_eq!(writes.at_device.len(), usize::from(depth), "the depth is what was asked for");
         writes
     }
@@ -106,37 +113,38 @@ impl<const N: usize> Writes<N> {
         let at = usize::try_from(self.random.below(len)).unwrap_or(0);
         let tag = self.at_device.swap_remove(at);
         self.logger.complete(tag, Outcome::Ok).expect("the device had it");
-        self.drain(0);
+        self.drain();
     }
 
-    /// Carries out all commands, and submits as many writes as are done, and `wanted` more.
-    fn drain(&mut self, mut wanted: usize) {
-        loop {
-            while wanted > 0
-                && let Some(tag) = self.free.pop()
-            {
-                self.submit(tag);
-                wanted -= 1;
-            }
-            // By reference: moving a command out of the way would be the benchmark's own work.
-            match &self.logger.poll() {
-                Some(Command::Data { tag, op }) => {
+    /// Carries out all commands, and submits a write for each that is done, as soon as a tag is free.
+    fn drain(&mut self) {
+        // By reference: moving a command out of the way would be the benchmark's own work.
+        while let Some(command) = &self.logger.poll() {
+            match command {
+                Command::Data { tag, op } => {
                     black_box(op);
                     self.at_device.push(*tag);
                 }
-                Some(Command::Log { id, write }) => {
+                Command::Log { id, write } => {
                     black_box(write);
                     self.logger.log_complete(*id, Outcome::Ok).expect("the device had it");
                 }
-                Some(Command::FlushLog { id }) => {
+                Command::FlushLog { id } => {
                     self.logger.log_complete(*id, Outcome::Ok).expect("the device had it");
                 }
-                Some(Command::Done { result, .. }) => {
+                Command::Done { result, .. } => {
                     result.expect("both devices work");
-                    wanted += 1;
+                    match self.free.pop() {
+                        Some(tag) => self.submit(tag),
+                        None => self.nr_wanted += 1,
+                    }
                 }
-                Some(Command::Release(tag)) => self.free.push(*tag),
-                Some(Command::Finished) | None => return,
+                Command::Release(tag) if self.nr_wanted > 0 => {
+                    self.nr_wanted -= 1;
+                    self.submit(*tag);
+                }
+                Command::Release(tag) => self.free.push(*tag),
+                Command::Finished => unreachable!("it is never told to finish"),
             }
         }
     }
