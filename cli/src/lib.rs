@@ -7,6 +7,7 @@
 //! | [`args`] | what a person may type |
 //! | [`command`] | one file for each verb |
 //! | [`point`], [`script`], [`size`] | the text inputs, parsed |
+//! | [`serve`] | live disks: the servers |
 //! | [`log`] | a log as a command finds it |
 //! | [`device`] | all I/O of the operating system |
 //! | [`output`] | what people and machines see |
@@ -23,6 +24,7 @@ pub mod log;
 pub mod output;
 pub mod point;
 pub mod script;
+pub mod serve;
 pub mod size;
 
 use std::ffi::OsString;
