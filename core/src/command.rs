@@ -92,6 +92,15 @@ impl LogWrite {
         self.offset_bytes + self.len_bytes()
     }
 
+    /// Whose payload is among its bytes, if any: the payload is to be kept until the write has completed.
+    #[must_use]
+    pub const fn payload_tag(&self) -> Option<Tag> {
+        match self.record {
+            Record::Op { tag, op: Op::Write { .. } | Op::Mark { .. } } => Some(tag),
+            Record::Op { .. } | Record::OwnMark(_) | Record::Superblock { .. } => None,
+        }
+    }
+
     /// Its bytes, in order: the header, then what fills its sector, then the payload.
     #[must_use]
     pub fn segments(&self) -> Segments {

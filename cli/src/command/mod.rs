@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod find;
 mod info;
+mod log_place;
 mod ls;
 mod man;
 mod mark;

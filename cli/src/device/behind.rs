@@ -39,7 +39,7 @@ impl<'a> SyncBehind<'a> {
         }
         self.unsynced_bytes = 0;
         if self.worker.is_none() {
-            self.worker = Worker::start(self.disk).ok();
+            self.worker = Worker::start(self.disk);
         }
         if let Some(worker) = &self.worker {
             // If it is behind, the next sync makes up for this one.
@@ -62,12 +62,12 @@ impl<'a> SyncBehind<'a> {
 }
 
 impl Worker {
-    fn start(disk: &Disk) -> io::Result<Self> {
+    fn start(disk: &Disk) -> Option<Self> {
         let (requests, asked) = sync_channel(1);
-        let disk = disk.try_clone()?;
+        let disk = disk.try_clone().ok()?;
         let work = move || asked.iter().try_for_each(|()| disk.sync());
-        let thread = thread::Builder::new().name("sync behind".to_owned()).spawn(work)?;
-        Ok(Self { requests, thread })
+        let thread = thread::Builder::new().name("sync behind".to_owned()).spawn(work).ok()?;
+        Some(Self { requests, thread })
     }
 }
 

@@ -57,6 +57,15 @@ impl Disk {
         Ok(Self { file, path: path.to_owned(), is_block_device })
     }
 
+    /// A file that has no name any more, and goes when it is closed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn nameless() -> io::Result<Self> {
+        let path = PathBuf::from("a temporary file");
+        Ok(Self { file: tempfile::tempfile()?, path, is_block_device: false })
+    }
+
     /// Opens a disk that exists for writing, and locks other writers of this tool out for as long as it is open.
     ///
     /// # Errors
@@ -70,12 +79,6 @@ impl Disk {
     /// A regular file that is open for reading and writing, and is or will be `path`.
     pub(super) fn of_file(file: File, path: &Path) -> Self {
         Self { file, path: path.to_owned(), is_block_device: false }
-    }
-
-    /// The same open disk, for another thread.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        let Self { path, is_block_device, .. } = self;
-        Ok(Self { file: self.file.try_clone()?, path: path.clone(), is_block_device: *is_block_device })
     }
 
     pub(super) const fn file(&self) -> &File {
@@ -276,6 +279,29 @@ impl Disk {
             return Ok(None);
         }
         system::next_data(&self.file, offset_bytes, len_bytes)
+    }
+
+    /// Takes storage for a range, inside or behind the file, whose length stays. False if the file system cannot.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] if there is not as much; the system's.
+    pub fn allocate(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
+        system::allocate(&self.file, offset_bytes, len_bytes)
+    }
+
+    /// Asks the system to read a range ahead.
+    pub fn will_read(&self, offset_bytes: u64, len_bytes: u64) {
+        system::will_read(&self.file, offset_bytes, len_bytes);
+    }
+
+    /// The same file once more, with the same locks.
+    ///
+    /// # Errors
+    /// [`DiskError`] if there are too many files open.
+    pub fn try_clone(&self) -> Result<Self, DiskError> {
+        let file =
+            self.file.try_clone().map_err(|error| DiskError::new("open once more", &self.path, error))?;
+        Ok(Self { file, path: self.path.clone(), is_block_device: self.is_block_device })
     }
 
     /// Makes everything that was written durable.

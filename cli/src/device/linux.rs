@@ -138,6 +138,16 @@ pub(super) fn next_data(file: &File, offset_bytes: u64, len_bytes: u64) -> io::R
     Ok((start < len_bytes).then(|| start..end.min(len_bytes)))
 }
 
+/// False if the file system cannot.
+pub(super) fn allocate(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
+    supported(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset_bytes, len_bytes))
+}
+
+pub(super) fn will_read(file: &File, offset_bytes: u64, len_bytes: u64) {
+    // Only advice: what it answers does not matter.
+    let _ = rustix::fs::fadvise(file, offset_bytes, std::num::NonZeroU64::new(len_bytes), Advice::WillNeed);
+}
+
 pub(super) fn will_read_sequentially(file: &File) {
     // Only advice: what it answers does not matter.
     let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);

@@ -104,3 +104,9 @@ pub(super) fn next_data(_: &File, offset_bytes: u64, len_bytes: u64) -> io::Resu
 }
 
 pub(super) fn will_read_sequentially(_: &File) {}
+
+pub(super) fn allocate(_: &File, _: u64, _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+pub(super) fn will_read(_: &File, _: u64, _: u64) {}

@@ -10,14 +10,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
 use logwrites_core::device::NoData;
-use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, Logger, Ordering, SectorSize};
 
 use self::session::{SLOTS, Session};
-use super::append::OpenEnd;
+use super::len_of;
+use super::log_place::{LogOptions, LogPlace};
 use super::new_file::NewFile;
-use super::{len_of, same_file};
 use crate::args::{FormatArg, Record};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
@@ -27,8 +26,16 @@ use crate::script::{Limits, Script};
 
 pub(super) fn run(args: &Record) -> anyhow::Result<()> {
     let disk = Target::find(args)?;
-    let place = LogPlace::find(args, disk.disk.as_ref())?;
-    let sector_size = place.sector_size(args);
+    let options = LogOptions {
+        path: &args.log,
+        sector_size: args.sector_size,
+        log_size: args.log_size,
+        force: args.force,
+        append: args.append,
+        tail: args.tail,
+    };
+    let place = LogPlace::find(&options, disk.disk.as_ref())?;
+    let sector_size = place.sector_size(&options);
     disk.check_alignment(sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(disk.len_bytes, disk.path)?;
@@ -39,7 +46,7 @@ pub(super) fn run(args: &Record) -> anyhow::Result<()> {
         ordering: args.ordering.into(),
         superblock_policy: args.superblock.into(),
         superblock_interval: args.super_interval,
-        capacity_bytes: place.capacity_bytes(args)?,
+        capacity_bytes: place.capacity_bytes(&options)?,
     };
     let log_name = || args.log.display().to_string();
     let (recorded, result) = if args.base.is_some() {
@@ -133,97 +140,20 @@ impl<'a> Target<'a> {
             if self.is_written {
                 disk.lock().map_err(|error| DiskError::new("lock", disk.path(), error))?;
             }
-            let log = place.open(log, &disk)?;
+            let log = place.open(log, Some(&disk))?;
             return Ok((disk, log));
         }
         let new = NewFile::create(self.path, "")?;
         let sized = new.disk().set_len(self.len_bytes);
         sized.map_err(|error| DiskError::new("give a size to", self.path, error))?;
         let disk = new.keep()?;
-        match place.open(log, &disk) {
+        match place.open(log, Some(&disk)) {
             Ok(log) => Ok((disk, log)),
             Err(error) => {
                 disk.remove();
                 Err(error)
             }
         }
-    }
-}
-
-/// Where the log is to go.
-enum LogPlace {
-    /// To its end: `--append`.
-    Old(Box<OpenEnd>),
-    /// Into a new file, or over what is there and of no value.
-    New { there: Option<Disk> },
-}
-
-impl LogPlace {
-    /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
-    fn find(args: &Record, target: Option<&Disk>) -> anyhow::Result<Self> {
-        let path = args.log.as_path();
-        if !path.exists() && !args.append {
-            return Ok(Self::New { there: None });
-        }
-        let disk = Disk::open_locked(path)?;
-        if let Some(target) = target
-            && target.is_same(&disk)?
-        {
-            return Err(same_file(target.path(), path).into());
-        }
-        if args.append {
-            return Ok(Self::Old(Box::new(OpenEnd::find(disk, args.tail)?)));
-        }
-        let mut start = [0; 4096];
-        let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
-        let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
-        if !is_blank && !args.force {
-            let message =
-                format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
-            return Err(Failure::Usage(message).into());
-        }
-        Ok(Self::New { there: Some(disk) })
-    }
-
-    /// The unit of the log.
-    fn sector_size(&self, args: &Record) -> SectorSize {
-        match self {
-            Self::Old(end) => end.index().sector_size(),
-            Self::New { .. } => args.sector_size.unwrap_or_default(),
-        }
-    }
-
-    const fn disk(&self) -> Option<&Disk> {
-        match self {
-            Self::Old(end) => Some(end.disk()),
-            Self::New { there } => there.as_ref(),
-        }
-    }
-
-    /// How large the log may become.
-    fn capacity_bytes(&self, args: &Record) -> anyhow::Result<u64> {
-        let asked = args.log_size.map_or(MAX_OFFSET_BYTES, crate::size::Size::bytes);
-        match self.disk() {
-            Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
-            _ => Ok(asked),
-        }
-    }
-
-    fn open(self, path: &Path, target: &Disk) -> anyhow::Result<LogFile> {
-        let disk = match self {
-            Self::Old(end) => return end.open(),
-            Self::New { there: Some(disk) } => disk,
-            Self::New { there: None } => {
-                let disk = Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
-                    // It did not exist a moment ago, before the disk was created.
-                    io::ErrorKind::AlreadyExists => anyhow::Error::new(same_file(target.path(), path)),
-                    _ => error.into(),
-                })?;
-                disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
-                disk
-            }
-        };
-        Ok(LogFile::new(disk)?)
     }
 }
 

@@ -1,0 +1,105 @@
+//! Where the log of a recording goes: for `record` and `serve`.
+
+use std::io;
+use std::path::Path;
+
+use logwrites_core::SectorSize;
+use logwrites_core::geometry::MAX_OFFSET_BYTES;
+
+use super::append::OpenEnd;
+use super::{len_of, same_file};
+use crate::args::TailArg;
+use crate::device::{Access, Disk, DiskError, LogFile};
+use crate::error::Failure;
+use crate::size::Size;
+
+/// What a person says about the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogOptions<'a> {
+    pub(super) path: &'a Path,
+    pub(super) sector_size: Option<SectorSize>,
+    pub(super) log_size: Option<Size>,
+    pub(super) force: bool,
+    pub(super) append: bool,
+    pub(super) tail: Option<TailArg>,
+}
+
+/// Where the log is to go.
+pub(super) enum LogPlace {
+    /// To its end: `--append`.
+    Old(Box<OpenEnd>),
+    /// Into a new file, or over what is there and of no value.
+    New { there: Option<Disk> },
+}
+
+impl LogPlace {
+    /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
+    pub(super) fn find(options: &LogOptions<'_>, target: Option<&Disk>) -> anyhow::Result<Self> {
+        let path = options.path;
+        if !path.exists() && !options.append {
+            return Ok(Self::New { there: None });
+        }
+        let disk = Disk::open_locked(path)?;
+        if let Some(target) = target
+            && target.is_same(&disk)?
+        {
+            return Err(same_file(target.path(), path).into());
+        }
+        if options.append {
+            return Ok(Self::Old(Box::new(OpenEnd::find(disk, options.tail)?)));
+        }
+        let mut start = [0; 4096];
+        let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
+        let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
+        if !is_blank && !options.force {
+            let message =
+                format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
+            return Err(Failure::Usage(message).into());
+        }
+        Ok(Self::New { there: Some(disk) })
+    }
+
+    /// The unit of the log.
+    pub(super) fn sector_size(&self, options: &LogOptions<'_>) -> SectorSize {
+        match self {
+            Self::Old(end) => end.index().sector_size(),
+            Self::New { .. } => options.sector_size.unwrap_or_default(),
+        }
+    }
+
+    const fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Old(end) => Some(end.disk()),
+            Self::New { there } => there.as_ref(),
+        }
+    }
+
+    /// How large the log may become.
+    pub(super) fn capacity_bytes(&self, options: &LogOptions<'_>) -> anyhow::Result<u64> {
+        let asked = options.log_size.map_or(MAX_OFFSET_BYTES, Size::bytes);
+        match self.disk() {
+            Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
+            _ => Ok(asked),
+        }
+    }
+
+    pub(super) fn open(self, path: &Path, target: Option<&Disk>) -> anyhow::Result<LogFile> {
+        let disk = match self {
+            Self::Old(end) => return end.open(),
+            Self::New { there: Some(disk) } => disk,
+            Self::New { there: None } => {
+                let disk = Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
+                    // It did not exist a moment ago, before the disk was created.
+                    io::ErrorKind::AlreadyExists => match target {
+                        Some(target) => anyhow::Error::new(same_file(target.path(), path)),
+                        None => error.into(),
+                    },
+                    _ => error.into(),
+                })?;
+                disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+                disk
+            }
+        };
+        Ok(LogFile::new(disk)?)
+    }
+}

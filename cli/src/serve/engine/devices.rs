@@ -1,0 +1,243 @@
+//! What an engine reads and writes, from several threads at once. Offsets and lengths are in bytes.
+
+use std::io;
+use std::ops::Range;
+
+use logwrites_core::device::Piece;
+use logwrites_core::history::{ExtentMap, Source};
+use logwrites_core::{Outcome, SectorSize, WriteFlags};
+
+use crate::device::{Disk, LiveLog};
+
+/// A disk under the log: it is read, and written unless the log alone holds what changes.
+pub trait Data: Send + Sync {
+    /// Reads exactly as much as `buffer` holds.
+    ///
+    /// # Errors
+    /// The device's.
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The next range at or behind `offset_bytes` that may hold something else than zeros.
+    ///
+    /// # Errors
+    /// The device's.
+    fn next_data(&self, offset_bytes: u64) -> io::Result<Option<Range<u64>>>;
+
+    /// Says that a range will be read.
+    fn will_read(&self, _offset_bytes: u64, _len_bytes: u64) {}
+
+    /// As [`DataDevice::write`](logwrites_core::device::DataDevice::write).
+    ///
+    /// # Errors
+    /// The device's; any part may have been written.
+    fn write(&self, _offset_bytes: u64, _bytes: &[u8], _flags: WriteFlags) -> io::Result<()> {
+        Err(never_written())
+    }
+
+    /// As [`DataDevice::write_zeroes`](logwrites_core::device::DataDevice::write_zeroes).
+    ///
+    /// # Errors
+    /// The device's; any part may have been zeroed.
+    fn write_zeroes(&self, _offset_bytes: u64, _len_bytes: u64, _flags: WriteFlags) -> io::Result<()> {
+        Err(never_written())
+    }
+
+    /// As [`DataDevice::discard`](logwrites_core::device::DataDevice::discard).
+    ///
+    /// # Errors
+    /// The device's; any part may have been discarded.
+    fn discard(&self, _offset_bytes: u64, _len_bytes: u64) -> io::Result<Outcome> {
+        Err(never_written())
+    }
+
+    /// As [`DataDevice::flush`](logwrites_core::device::DataDevice::flush).
+    ///
+    /// # Errors
+    /// The device's; nothing can be called durable then.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where the entries go.
+pub trait Log: Send + Sync {
+    /// Reads exactly as much as `buffer` holds, of what a write that has returned has written.
+    ///
+    /// # Errors
+    /// The device's.
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// As [`LogDevice::write`](logwrites_core::device::LogDevice::write).
+    ///
+    /// # Errors
+    /// The device's; any part may have been written.
+    fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()>;
+
+    /// Makes every write that has returned durable.
+    ///
+    /// # Errors
+    /// The device's; nothing can be called durable then.
+    fn flush(&self) -> io::Result<()>;
+
+    /// Takes storage ahead of the log. False where that cannot be done.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] if there is none.
+    fn reserve(&self, _offset_bytes: u64, _len_bytes: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// After the last write: gives back what was reserved.
+    ///
+    /// # Errors
+    /// The device's.
+    fn release_reserve(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Data for Disk {
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_at(offset_bytes, buffer)
+    }
+
+    fn next_data(&self, offset_bytes: u64) -> io::Result<Option<Range<u64>>> {
+        self.next_data(offset_bytes)
+    }
+
+    fn will_read(&self, offset_bytes: u64, len_bytes: u64) {
+        self.will_read(offset_bytes, len_bytes);
+    }
+
+    fn write(&self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
+        self.write_at(offset_bytes, bytes)?;
+        if flags.contains(WriteFlags::FUA) { self.sync() } else { Ok(()) }
+    }
+
+    fn write_zeroes(&self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {
+        self.zero_range(offset_bytes, len_bytes, flags.contains(WriteFlags::UNMAP))?;
+        if flags.contains(WriteFlags::FUA) { self.sync() } else { Ok(()) }
+    }
+
+    fn discard(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<Outcome> {
+        let punched = self.punch_hole(offset_bytes, len_bytes)?;
+        Ok(if punched { Outcome::Ok } else { Outcome::Ignored })
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.sync()
+    }
+}
+
+impl Log for LiveLog {
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.disk().read_at(offset_bytes, buffer)
+    }
+
+    fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
+        self.write(offset_bytes, pieces)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.flush()
+    }
+
+    fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
+        self.reserve(offset_bytes, len_bytes)
+    }
+
+    fn release_reserve(&self) -> io::Result<()> {
+        self.release_reserve()
+    }
+}
+
+/// What is under an overlay, and stays as it is.
+#[derive(Debug)]
+pub enum Base {
+    /// An image.
+    Image(Disk),
+    /// Nothing but zeros.
+    Zeros,
+    /// The disk as it was at a point of another log.
+    Past {
+        /// Under that log.
+        base: Box<Self>,
+        /// That log.
+        log: Disk,
+        /// Where its bytes are at the point.
+        map: ExtentMap,
+    },
+}
+
+impl Data for Base {
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Image(disk) => disk.read_at(offset_bytes, buffer),
+            Self::Zeros => {
+                buffer.fill(0);
+                Ok(())
+            }
+            Self::Past { base, log, map } => {
+                let sector_size = map.sector_size();
+                let len_bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
+                let extent = sector_size.extent(offset_bytes, len_bytes).map_err(io::Error::other)?;
+                read_pieces(sector_size, map.pieces(extent), buffer, |source, offset_bytes, buffer| {
+                    match source {
+                        From::Log => log.read_at(offset_bytes, buffer),
+                        From::Base => base.read(offset_bytes, buffer),
+                    }
+                })
+            }
+        }
+    }
+
+    fn next_data(&self, offset_bytes: u64) -> io::Result<Option<Range<u64>>> {
+        match self {
+            Self::Image(disk) => disk.next_data(offset_bytes),
+            Self::Zeros => Ok(None),
+            // What the log says of it is finer than what a base is asked for.
+            Self::Past { .. } => Ok(Some(offset_bytes..u64::MAX)),
+        }
+    }
+
+    fn will_read(&self, offset_bytes: u64, len_bytes: u64) {
+        if let Self::Image(disk) = self {
+            disk.will_read(offset_bytes, len_bytes);
+        }
+    }
+}
+
+/// Which device bytes are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// The log.
+    Log,
+    /// What is under it.
+    Base,
+}
+
+/// Reads what `pieces` cover into `buffer`, which is as long.
+pub(super) fn read_pieces(
+    sector_size: SectorSize,
+    pieces: impl Iterator<Item = logwrites_core::history::Piece>,
+    buffer: &mut [u8],
+    mut read: impl FnMut(From, u64, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut rest = buffer;
+    for piece in pieces {
+        let len_bytes = sector_size.bytes_of(piece.extent.nr_sectors());
+        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX).min(rest.len());
+        let (now, behind) = rest.split_at_mut(len);
+        match piece.source {
+            Some(Source::Log { offset_bytes }) => read(From::Log, offset_bytes, now)?,
+            Some(Source::Zeros { .. }) => now.fill(0),
+            None => read(From::Base, sector_size.bytes_of(piece.extent.sector()), now)?,
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn never_written() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "what is under an overlay is never written")
+}

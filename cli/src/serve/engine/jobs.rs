@@ -1,0 +1,152 @@
+//! What an engine's threads do outside its lock.
+
+use std::io;
+
+use logwrites_core::command::Segments;
+use logwrites_core::device::Piece;
+use logwrites_core::{LogId, LogWrite, Op, Outcome, SectorSize, Segment, Tag};
+
+use super::devices::{Data, Log};
+use super::payload::Payload;
+
+/// Work that needs no lock.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Operations for the data device, none of which syncs.
+    Data(Vec<DataOp>),
+    /// A FUA write for the data device.
+    DurableData(DataOp),
+    /// One flush of the data device for all of these.
+    FlushData(Vec<Tag>),
+    /// Log writes, each with the payload that it may have.
+    Log(Vec<LogEntry>),
+    /// One flush of the log.
+    FlushLog(LogId),
+    /// Storage for the log, from one offset to another.
+    Reserve(u64, u64),
+}
+
+/// An operation for the data device.
+#[derive(Clone, Debug)]
+pub(super) struct DataOp {
+    pub(super) tag: Tag,
+    pub(super) op: Op,
+    pub(super) payload: Payload,
+}
+
+/// A write to the log device.
+#[derive(Clone, Debug)]
+pub(super) struct LogEntry {
+    pub(super) id: LogId,
+    pub(super) write: LogWrite,
+    pub(super) payload: Payload,
+}
+
+/// How a job went.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// Of the data device.
+    Data(Vec<(Tag, Outcome)>, Option<io::Error>),
+    /// Of the data device's flush.
+    FlushData(Vec<Tag>, io::Result<()>),
+    /// Of the log device, whose writes these were.
+    Log(Vec<(LogId, Outcome)>, Option<io::Error>),
+    /// Of the log device's flush.
+    FlushLog(LogId, io::Result<()>),
+    /// Up to where the log has storage; whether it can be told at all.
+    Reserve(u64, io::Result<bool>),
+}
+
+impl Job {
+    /// Whether it waits for a disk to make something durable.
+    pub(super) const fn is_sync(&self) -> bool {
+        matches!(self, Self::DurableData(_) | Self::FlushData(_) | Self::FlushLog(_))
+    }
+
+    pub(super) fn carry_out(self, sector_size: SectorSize, data: &impl Data, log: &impl Log) -> Report {
+        match self {
+            Self::Data(ops) => run_data(&ops, sector_size, data),
+            Self::DurableData(op) => run_data(&[op], sector_size, data),
+            Self::FlushData(tags) => Report::FlushData(tags, data.flush()),
+            Self::Log(entries) => write_log(&entries, log),
+            Self::FlushLog(id) => Report::FlushLog(id, log.flush()),
+            Self::Reserve(from_bytes, to_bytes) => {
+                Report::Reserve(to_bytes, log.reserve(from_bytes, to_bytes - from_bytes))
+            }
+        }
+    }
+}
+
+fn run_data(ops: &[DataOp], sector_size: SectorSize, data: &impl Data) -> Report {
+    let mut first_error = None;
+    let mut outcomes = Vec::with_capacity(ops.len());
+    for op in ops {
+        let outcome = match run_one(op, sector_size, data) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                first_error.get_or_insert(error);
+                Outcome::Failed
+            }
+        };
+        outcomes.push((op.tag, outcome));
+    }
+    Report::Data(outcomes, first_error)
+}
+
+fn run_one(
+    DataOp { op, payload, .. }: &DataOp,
+    sector_size: SectorSize,
+    data: &impl Data,
+) -> io::Result<Outcome> {
+    let range = op.extent().and_then(|extent| sector_size.byte_range(extent)).unwrap_or_default();
+    let (offset_bytes, len_bytes) = (range.start, range.end - range.start);
+    match *op {
+        Op::Write { flags, .. } => data.write(offset_bytes, payload.bytes(), flags)?,
+        Op::WriteZeroes { flags, .. } => data.write_zeroes(offset_bytes, len_bytes, flags)?,
+        Op::Discard { .. } => return data.discard(offset_bytes, len_bytes),
+        Op::Flush => data.flush()?,
+        Op::Mark { .. } => {}
+    }
+    Ok(Outcome::Ok)
+}
+
+/// Writes entries, each run of adjacent ones in one.
+fn write_log(entries: &[LogEntry], log: &impl Log) -> Report {
+    let mut first_error = None;
+    let mut outcomes = Vec::with_capacity(entries.len());
+    let is_adjacent = |a: &LogEntry, b: &LogEntry| a.write.end_bytes() == b.write.offset_bytes();
+    for run in entries.chunk_by(is_adjacent) {
+        let outcome = match write_run(run, log) {
+            Ok(()) => Outcome::Ok,
+            Err(error) => {
+                first_error.get_or_insert(error);
+                Outcome::Failed
+            }
+        };
+        outcomes.extend(run.iter().map(|entry| (entry.id, outcome)));
+    }
+    Report::Log(outcomes, first_error)
+}
+
+fn write_run(run: &[LogEntry], log: &impl Log) -> io::Result<()> {
+    let Some(first) = run.first() else {
+        return Ok(());
+    };
+    let segments: Vec<Segments> = run.iter().map(|entry| entry.write.segments()).collect();
+    let mut pieces = Vec::with_capacity(run.len() * 3);
+    for (segments, entry) in segments.iter().zip(run) {
+        for segment in segments {
+            pieces.push(match segment {
+                Segment::Header(bytes) => Piece::Bytes(bytes),
+                Segment::Text(text) => Piece::Bytes(text.as_bytes()),
+                Segment::Payload { len_bytes, .. } => {
+                    let len = usize::try_from(*len_bytes).unwrap_or(usize::MAX);
+                    let bytes = entry.payload.bytes().get(..len);
+                    Piece::Bytes(bytes.ok_or_else(|| io::Error::other("a payload is too short"))?)
+                }
+                Segment::Zeros { len_bytes } => Piece::Zeros { len_bytes: *len_bytes },
+            });
+        }
+    }
+    log.write(first.write.offset_bytes(), &pieces)
+}
