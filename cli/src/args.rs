@@ -55,8 +55,14 @@ pub enum Command {
     Verify(Verify),
     /// Look for entries behind what the superblock counts, or for a superblock that was lost
     Recover(Recover),
-    /// Put a mark at the end of a closed log
+    /// Put a mark at the end of a closed log, or into that of a running server
     Mark(Mark),
+    /// Offer a disk to others, and log every write of theirs; or a disk as it was
+    #[command(subcommand)]
+    Serve(Serve),
+    /// Say what a running server has done so far
+    #[cfg(unix)]
+    Status(Status),
     /// Make a new log of the part that matters
     Cut(Cut),
     /// Fold the first part of a log into a new base
@@ -252,10 +258,105 @@ pub struct Recover {
 #[derive(Debug, Parser)]
 #[command(after_help = MARK_EXAMPLES)]
 pub struct Mark {
-    /// The log; nobody may be writing to it
+    /// The log, which nobody may be writing to; or the control socket of a running server
     pub log: PathBuf,
     /// The text of the mark
     pub name: String,
+    /// Flush the disk first; what a closed log holds is flushed anyway
+    #[arg(long)]
+    pub flush: bool,
+}
+
+/// `logwrites serve`
+#[derive(Debug, Subcommand)]
+pub enum Serve {
+    /// Over the network block device protocol, to any NBD client: qemu, nbdcopy, nbdfuse, the kernel's nbd-client
+    Nbd(ServeNbd),
+}
+
+/// `logwrites serve nbd`
+#[derive(Debug, Parser)]
+#[command(
+    after_help = SERVE_EXAMPLES,
+    group = clap::ArgGroup::new("disk").required(true).args(["data", "base", "size"]),
+    group = clap::ArgGroup::new("address").args(["socket", "listen"])
+)]
+pub struct ServeNbd {
+    /// The log: a new file, or a block device; with --at the log whose past is served
+    #[arg(long)]
+    pub log: PathBuf,
+    /// Write to this image or block device, and to the log
+    #[arg(long, value_name = "IMAGE", conflicts_with = "at")]
+    pub data: Option<PathBuf>,
+    /// Write to the log alone, which then is the disk over this image; the image stays as it is
+    #[arg(long, value_name = "IMAGE")]
+    pub base: Option<PathBuf>,
+    /// The same over nothing but zeros, of this size
+    #[arg(long)]
+    pub size: Option<Size>,
+    /// Listen on this unix socket, which is for you alone
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Listen on this TCP port instead; anybody who reaches it can read and write the disk
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The name of the export
+    #[arg(long, default_value = "disk")]
+    pub name: String,
+    /// Serve the disk as it was at this point instead, with changes that are thrown away; may be given several times.
+    /// The exports are called NAME@POINT, for any point that a client asks for
+    #[arg(long, value_name = "POINT", conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
+    pub at: Vec<Point>,
+    /// With one --at: keep the changes, as a new log of their own
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub keep: Option<PathBuf>,
+    /// The unit of the log and of all requests in bytes, from 32 to 65536; 512 where it is missing, and an old log
+    /// keeps its own
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
+    pub sector_size: Option<SectorSize>,
+    /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
+    #[arg(long, value_enum, default_value_t)]
+    pub ordering: OrderingArg,
+    /// When the superblock counts an entry: with one flush of the log, or only after a flush of its own
+    #[arg(long, value_enum, default_value_t)]
+    pub superblock: SuperblockArg,
+    /// Write the superblock at least every so many entries
+    #[arg(long, value_name = "ENTRIES", default_value = "4096")]
+    pub super_interval: NonZeroU64,
+    /// The most that the log may take; clients are told that there is no space before the disk is touched
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<Size>,
+    /// Overwrite an existing log
+    #[arg(long)]
+    pub force: bool,
+    /// Go on with an existing log; the disk must be as the log left it
+    #[arg(long, conflicts_with = "force")]
+    pub append: bool,
+    /// With --append: what to do with entries behind those that the superblock counts
+    #[arg(long, value_enum, requires = "append")]
+    pub tail: Option<TailArg>,
+    /// Listen on this unix socket for `logwrites mark` and `logwrites status`
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with = "at")]
+    pub control: Option<PathBuf>,
+    /// How many clients may be connected at once
+    #[arg(long, value_name = "NUMBER", default_value = "1024")]
+    pub max_connections: NonZeroU64,
+    /// Say on standard error what happens: clients, marks, failures; twice: refused requests too
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// `logwrites status`
+#[cfg(unix)]
+#[derive(Debug, Parser)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub struct Status {
+    /// The control socket of a running server
+    pub control: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `logwrites cut`
@@ -642,7 +743,28 @@ Examples:
 
 const MARK_EXAMPLES: &str = "\
 Examples:
-  logwrites mark disk.log 'before the upgrade'";
+  logwrites mark disk.log 'before the upgrade'
+  logwrites mark control.sock 'before the upgrade' --flush";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  logwrites serve nbd --log run.log --base golden.img --socket disk.sock --control control.sock
+  logwrites serve nbd --log run.log --data disk.img --listen 127.0.0.1:10809
+  logwrites serve nbd --log run.log --size 1G --socket disk.sock
+  logwrites serve nbd --log run.log --base golden.img --at mark:installed --at flush:-1 --socket past.sock
+
+Clients:
+  qemu-system-x86_64 -drive file=nbd+unix:///?socket=disk.sock,format=raw,cache=writeback …
+  nbdcopy disk.img nbd+unix:///?socket=disk.sock
+  nbdinfo --list nbd+unix:///?socket=past.sock
+
+Ctrl-C or SIGTERM ends it in good order. After a kill, `logwrites recover` finds what is behind the superblock.";
+
+#[cfg(unix)]
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  logwrites status control.sock
+  logwrites status control.sock --json | jq .nr_entries";
 
 const CUT_EXAMPLES: &str = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `logwrites mark`: a mark at the end of a closed log.
+//! `logwrites mark`: a mark at the end of a closed log, or into that of a running server.
 
 use anyhow::Context as _;
 use logwrites_core::device::NoData;
@@ -16,6 +16,12 @@ use crate::error::Failure;
 pub(super) fn run(args: &Mark) -> anyhow::Result<()> {
     if args.name.is_empty() {
         return Err(Failure::Usage("a mark needs a name".to_owned()).into());
+    }
+    #[cfg(unix)]
+    if crate::serve::listen::is_socket(&args.log) {
+        use crate::serve::control::{Ask, ask};
+        ask(&args.log, &Ask::Mark { name: args.name.clone(), flush: args.flush })?;
+        return Ok(());
     }
     let end = OpenEnd::find(Disk::open_locked(&args.log)?, None)?;
     let sector_size = end.index().sector_size();

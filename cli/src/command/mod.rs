@@ -18,7 +18,10 @@ mod record;
 mod recover;
 mod replay;
 pub mod replay_log;
+mod serve;
 mod squash;
+#[cfg(unix)]
+mod status;
 mod verify;
 
 use std::path::Path;
@@ -48,6 +51,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Mark(args) => mark::run(args),
+        Command::Serve(args) => serve::run(args),
+        #[cfg(unix)]
+        Command::Status(args) => status::run(args),
         Command::Cut(args) => cut::run(args),
         Command::Squash(args) => squash::run(args),
         Command::Completions(args) => completions::run(*args),

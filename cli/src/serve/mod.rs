@@ -4,6 +4,18 @@
 //! |---|---|
 //! | [`engine`] | the disk: one state machine, driven by the threads of all clients |
 //! | [`nbd`] | the network block device protocol, without I/O |
+//! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
+//! | [`server`], [`connection`], [`outbox`] | clients, their requests, their replies |
+//! | [`listen`], [`stream`] | sockets |
+//! | [`control`](mod@control) | marks and questions from other programs |
 
+pub mod connection;
+#[cfg(unix)]
+pub mod control;
 pub mod engine;
+pub mod exports;
+pub mod listen;
 pub mod nbd;
+pub mod outbox;
+pub mod server;
+pub mod stream;

@@ -6,6 +6,8 @@
 pub(crate) mod golden;
 pub(crate) mod images;
 pub(crate) mod logs;
+#[cfg(unix)]
+pub(crate) mod nbd;
 pub(crate) mod qemu;
 pub(crate) mod random;
 
@@ -69,6 +71,11 @@ impl Folder {
     /// Runs the tool with arguments separated by blanks.
     pub(crate) fn run(&self, args: &str) -> Ran {
         Ran::of(&mut self.command(args))
+    }
+
+    /// Runs the tool with these arguments, which may have blanks.
+    pub(crate) fn run_of(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+        Ran::of(&mut self.command_of(args))
     }
 
     /// Runs the tool with arguments separated by blanks and something to read.

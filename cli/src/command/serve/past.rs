@@ -1,0 +1,97 @@
+//! A disk as it was at points of its log: each point an overlay of its own, over the base, the log and the map that
+//! says which, and under a log that is thrown away.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use logwrites_core::history::Discards;
+use logwrites_core::overlay::Overlay;
+use logwrites_core::{Config, SectorSize};
+
+use super::super::len_of;
+use super::check_sector_size;
+use crate::args::ServeNbd;
+use crate::device::{Access, Disk, DiskError, LiveLog, LogFile};
+use crate::error::Failure;
+use crate::log::{Default, Log};
+use crate::point::Point;
+use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
+use crate::serve::exports::ExportTable;
+
+pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
+    if args.keep.is_some() && args.at.len() > 1 {
+        return Err(Failure::Usage("--keep goes with one --at: its log has one disk".to_owned()).into());
+    }
+    let mut log = Log::open(&args.log)?;
+    let sector_size = log.index().sector_size();
+    check_sector_size(sector_size)?;
+    let base = match (&args.base, args.size) {
+        (Some(path), _) => Some(Disk::open(path, Access::Read)?),
+        (None, _) => None,
+    };
+    let len_bytes = match (&base, args.size) {
+        (Some(base), _) => len_of(base)?,
+        (None, Some(size)) => size.bytes(),
+        (None, None) => return Err(Failure::Usage("--base or --size is needed".to_owned()).into()),
+    };
+    let name = args.base.clone().unwrap_or_else(|| PathBuf::from("--size"));
+    for point in &args.at {
+        let resolved = log.resolve(Some(point), Default::End)?;
+        log.check_fits(resolved, len_bytes, &name)?;
+    }
+    if !sector_size.is_aligned(len_bytes) {
+        let message =
+            format!("{} has {len_bytes} bytes, which is no multiple of {sector_size}", name.display());
+        return Err(Failure::Malformed(message).into());
+    }
+    let points = args.at.iter().map(ToString::to_string).collect();
+    let past = Past { log: Mutex::new(log), base, len_bytes, name, sector_size, keep: args.keep.clone() };
+    let open = Box::new(move |point: &str| past.open(point));
+    let table = ExportTable::past(args.name.clone(), len_bytes, points, open);
+    if args.keep.is_some() {
+        // It is to be there even if no client comes, and to fail now if it cannot be made.
+        table.open_default().map_err(|error| anyhow::anyhow!("{}", error.0))?;
+    }
+    Ok(table)
+}
+
+/// A log and its base, of which points can be opened.
+struct Past {
+    log: Mutex<Log>,
+    base: Option<Disk>,
+    len_bytes: u64,
+    name: PathBuf,
+    sector_size: SectorSize,
+    keep: Option<PathBuf>,
+}
+
+impl Past {
+    fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
+        let point: Point = point.parse()?;
+        let (map, log) = {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let resolved = log.resolve(Some(&point), Default::End)?;
+            log.check_fits(resolved, self.len_bytes, &self.name)?;
+            (log.index().map_at(resolved, Discards::Zero), log.disk().try_clone()?)
+        };
+        let base = match &self.base {
+            Some(base) => Base::Image(base.try_clone()?),
+            None => Base::Zeros,
+        };
+        let base = Base::Past { base: Box::new(base), log, map };
+        let overlay = Overlay::<SLOTS>::new(Config::new(self.sector_size))?;
+        Ok(Arc::new(Engine::start(overlay, base, self.new_log()?)?))
+    }
+
+    /// Where the changes go.
+    fn new_log(&self) -> anyhow::Result<LiveLog> {
+        let Some(path) = &self.keep else {
+            let disk = Disk::nameless().context("cannot make a temporary file for the changes")?;
+            return Ok(LiveLog::scratch(LogFile::new(disk)?)?);
+        };
+        let disk = Disk::open(path, Access::CreateNew)?;
+        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+        Ok(LiveLog::new(LogFile::new(disk)?)?)
+    }
+}

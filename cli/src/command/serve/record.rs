@@ -1,0 +1,154 @@
+//! A disk in use: an image that is written and logged, or a log that is the disk.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use logwrites_core::overlay::Overlay;
+use logwrites_core::{Config, Logger, Ordering, SectorSize};
+
+use super::super::len_of;
+use super::super::log_place::{LogOptions, LogPlace};
+use super::check_sector_size;
+use crate::args::ServeNbd;
+use crate::device::{Access, Disk, DiskError, LiveLog};
+use crate::error::Failure;
+use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
+use crate::serve::exports::ExportTable;
+
+pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
+    let target = Target::find(args)?;
+    let options = LogOptions {
+        path: &args.log,
+        sector_size: args.sector_size,
+        log_size: args.log_size,
+        force: args.force,
+        append: args.append,
+        tail: args.tail,
+    };
+    let place = LogPlace::find(&options, target.disk())?;
+    target.lock()?;
+    let sector_size = place.sector_size(&options);
+    check_sector_size(sector_size)?;
+    target.check_alignment(sector_size)?;
+    if let LogPlace::Old(end) = &place {
+        end.check_fits(target.len_bytes(), target.name())?;
+    }
+    let config = Config {
+        sector_size,
+        ordering: args.ordering.into(),
+        superblock_policy: args.superblock.into(),
+        superblock_interval: args.super_interval,
+        capacity_bytes: place.capacity_bytes(&options)?,
+    };
+    if config.ordering == Ordering::Durability && !matches!(target, Target::Data(..)) {
+        let message = "--base and --size log in completion order only: the log is the disk, so nothing can be held back";
+        return Err(Failure::Usage(message.to_owned()).into());
+    }
+    let len_bytes = target.len_bytes();
+    let has_fast_zero = target.has_fast_zero();
+    let disk = start(target, place, config, args)?;
+    Ok(ExportTable::live(args.name.clone(), len_bytes, has_fast_zero, disk))
+}
+
+fn start(
+    target: Target,
+    place: LogPlace,
+    config: Config,
+    args: &ServeNbd,
+) -> anyhow::Result<Arc<dyn LiveDisk>> {
+    let log_name = || args.log.display().to_string();
+    let base = match target {
+        Target::Data(data, _) => {
+            let logger = match &place {
+                LogPlace::Old(end) => Logger::<SLOTS>::resume(config, end.point()).with_context(log_name)?,
+                LogPlace::New { .. } => Logger::<SLOTS>::new(config).with_context(log_name)?,
+            };
+            let log = LiveLog::new(place.open(&args.log, Some(&data))?)?;
+            return Ok(Arc::new(Engine::start(logger, data, log)?));
+        }
+        Target::Base(disk, _) => Base::Image(disk),
+        Target::Zeros(_) => Base::Zeros,
+    };
+    let overlay = match &place {
+        LogPlace::Old(end) => {
+            Overlay::<SLOTS>::resume(config, end.point(), end.map()).with_context(log_name)?
+        }
+        LogPlace::New { .. } => Overlay::<SLOTS>::new(config).with_context(log_name)?,
+    };
+    let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
+    let log = LiveLog::new(place.open(&args.log, under)?)?;
+    Ok(Arc::new(Engine::start(overlay, base, log)?))
+}
+
+/// What is under the log, and its size in bytes.
+enum Target {
+    Data(Disk, u64),
+    Base(Disk, u64),
+    Zeros(u64),
+}
+
+impl Target {
+    fn find(args: &ServeNbd) -> anyhow::Result<Self> {
+        match (&args.data, &args.base, args.size) {
+            (Some(data), _, _) => {
+                let disk = Disk::open(data, Access::Write)?;
+                let len_bytes = len_of(&disk)?;
+                Ok(Self::Data(disk, len_bytes))
+            }
+            (None, Some(base), _) => {
+                let disk = Disk::open(base, Access::Read)?;
+                let len_bytes = len_of(&disk)?;
+                Ok(Self::Base(disk, len_bytes))
+            }
+            (None, None, Some(size)) => Ok(Self::Zeros(size.bytes())),
+            (None, None, None) => Err(Failure::Usage("--data, --base or --size is needed".to_owned()).into()),
+        }
+    }
+
+    /// Locks other writers of this tool out of what is written.
+    fn lock(&self) -> Result<(), DiskError> {
+        match self {
+            Self::Data(disk, _) => disk.lock().map_err(|error| DiskError::new("lock", disk.path(), error)),
+            Self::Base(..) | Self::Zeros(_) => Ok(()),
+        }
+    }
+
+    const fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Data(disk, _) | Self::Base(disk, _) => Some(disk),
+            Self::Zeros(_) => None,
+        }
+    }
+
+    const fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Data(_, len_bytes) | Self::Base(_, len_bytes) | Self::Zeros(len_bytes) => *len_bytes,
+        }
+    }
+
+    fn name(&self) -> &std::path::Path {
+        self.disk().map_or(std::path::Path::new("--size"), Disk::path)
+    }
+
+    /// Zeros that the log alone holds are a hole of it; an image must be able to have holes.
+    fn has_fast_zero(&self) -> bool {
+        match self {
+            // Behind the end there is nothing to lose.
+            Self::Data(disk, len_bytes) => {
+                !disk.is_block_device() && disk.punch_hole(*len_bytes, 4096).is_ok_and(|punched| punched)
+            }
+            Self::Base(..) | Self::Zeros(_) => true,
+        }
+    }
+
+    fn check_alignment(&self, sector_size: SectorSize) -> Result<(), Failure> {
+        if sector_size.is_aligned(self.len_bytes()) {
+            return Ok(());
+        }
+        Err(Failure::Malformed(format!(
+            "{} has {} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
+            self.name().display(),
+            self.len_bytes(),
+        )))
+    }
+}

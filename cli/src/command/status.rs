@@ -1,0 +1,34 @@
+//! `logwrites status`: what a running server has done so far.
+
+use std::io::Write as _;
+
+use indicatif::{BinaryBytes, HumanCount};
+
+use crate::args::Status;
+use crate::output::{print_json, stdout, style};
+use crate::serve::control::{Answer, Ask, ask};
+
+pub(super) fn run(args: &Status) -> anyhow::Result<()> {
+    let Answer::Status(status) = ask(&args.control, &Ask::Status {})? else {
+        anyhow::bail!("{}: that is no answer to the question", args.control.display());
+    };
+    let mut out = stdout();
+    if args.json {
+        print_json(&mut out, &status)?;
+        return Ok(out.flush()?);
+    }
+    let entries = style::count(status.nr_entries, "entry", "entries");
+    let log = style::paint(style::HEADING, &status.log);
+    writeln!(out, "{log} holds {entries} in {}, epoch {}", BinaryBytes(status.log_bytes), status.epoch)?;
+    writeln!(
+        out,
+        "{} writes ({}), {} reads ({}), {} in flight, {}",
+        HumanCount(status.writes),
+        BinaryBytes(status.written_bytes),
+        HumanCount(status.reads),
+        BinaryBytes(status.read_bytes),
+        status.in_flight,
+        style::count(status.connections, "client", "clients"),
+    )?;
+    Ok(out.flush()?)
+}

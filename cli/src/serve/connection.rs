@@ -1,0 +1,371 @@
+//! One NBD connection: the handshake, then requests until the client leaves.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use logwrites_core::{Extent, Op};
+
+use super::engine::{Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
+use super::exports::ExportTable;
+use super::nbd::wire::{Allocation, REQUEST_LEN};
+use super::nbd::{
+    ALLOCATION_ID, Action, ErrorCode, Handshake, Request, Rules, Session, Step, Violation, reply,
+};
+use super::outbox::Outbox;
+use super::stream::{Stream, is_timeout};
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// The client has said so, or closed it between two requests.
+    #[error("the client left")]
+    Left,
+    /// It does not speak the protocol.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// It is gone, or too slow.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The buffers of all connections.
+#[derive(Debug)]
+pub struct Pools {
+    /// What is received: one for each connection, and one for each operation in flight at most.
+    chunks: Arc<Pool>,
+    /// Long payloads, of which there are so many bytes at most.
+    large: Arc<Pool>,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { chunks: Pool::new(usize::MAX), large: Pool::new(LARGE_BYTES) }
+    }
+}
+
+/// Serves a connection to its end.
+pub fn serve(stream: &Arc<Stream>, exports: &ExportTable, pools: &Pools) -> End {
+    match shake_hands(stream, exports) {
+        Ok(Some(session)) => transmit(stream, session, pools),
+        Ok(None) => End::Left,
+        // Who only wanted to know what there is may go at any time.
+        Err(End::Io(error)) if is_gone(&error) => End::Left,
+        Err(end) => end,
+    }
+}
+
+fn shake_hands(stream: &Stream, exports: &ExportTable) -> Result<Option<Session<Arc<dyn LiveDisk>>>, End> {
+    stream.set_timeouts(STALL)?;
+    let deadline = Instant::now() + HANDSHAKE;
+    let mut out = Vec::new();
+    let mut handshake = Handshake::new(&mut out);
+    let mut bytes = Vec::new();
+    loop {
+        stream.send_all(&mut [io::IoSlice::new(&out)])?;
+        out.clear();
+        bytes.resize(handshake.wanted_bytes(), 0);
+        stream.receive_all(&mut bytes, deadline)?;
+        let step = handshake.receive(&bytes, exports, &mut out)?;
+        if !matches!(step, Step::Continue) {
+            stream.send_all(&mut [io::IoSlice::new(&out)])?;
+        }
+        match step {
+            Step::Continue => {}
+            Step::Transmit(session) => return Ok(Some(session)),
+            Step::Close => return Ok(None),
+        }
+    }
+}
+
+fn transmit(stream: &Arc<Stream>, session: Session<Arc<dyn LiveDisk>>, pools: &Pools) -> End {
+    let outbox = Outbox::new(Arc::clone(stream));
+    let second = Arc::clone(&outbox);
+    let builder = std::thread::Builder::new().name("replies".to_owned()).stack_size(STACK_BYTES);
+    let second = match builder.spawn(move || second.send_until_closed()) {
+        Ok(second) => second,
+        Err(error) => return error.into(),
+    };
+    let mut transmission = Transmission {
+        stream,
+        disk: session.export,
+        rules: session.rules,
+        outbox,
+        pools,
+        replies: Vec::new(),
+        is_large: false,
+    };
+    let end = transmission.run();
+    transmission.disk.run();
+    transmission.outbox.push(&mut transmission.replies);
+    transmission.outbox.close();
+    // It ends by itself; if it has panicked that was told.
+    let _ = second.join();
+    end
+}
+
+struct Transmission<'a> {
+    stream: &'a Arc<Stream>,
+    disk: Arc<dyn LiveDisk>,
+    rules: Rules,
+    outbox: Arc<Outbox>,
+    pools: &'a Pools,
+    /// What this thread itself has answered and not yet handed over.
+    replies: Vec<u8>,
+    /// The last write had a buffer of its own, so that the next may too: its request is received without its payload.
+    is_large: bool,
+}
+
+impl Transmission<'_> {
+    fn run(&mut self) -> End {
+        let mut chunk = self.pools.chunks.take(CHUNK_BYTES);
+        let mut filled = 0;
+        loop {
+            match self.fill(&mut chunk, filled) {
+                Ok(0) if filled > 0 => return End::Io(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return End::Left,
+                Ok(len) => filled += len,
+                Err(error) if is_timeout(&error) && filled == 0 => continue,
+                Err(error) => return End::Io(error),
+            }
+            self.outbox.attend();
+            let shared = Arc::new(chunk);
+            let used = match self.take_requests(&shared, filled) {
+                Ok(used) => used,
+                Err(end) => return end,
+            };
+            self.disk.run();
+            self.outbox.push(&mut self.replies);
+            if !self.outbox.send_and_leave() {
+                return End::Left;
+            }
+            (chunk, filled) = self.keep_rest(shared, used, filled);
+        }
+    }
+
+    /// Receives what there is, or a request's head alone.
+    fn fill(&self, chunk: &mut Buffer, filled: usize) -> io::Result<usize> {
+        let end = if self.is_large && filled < REQUEST_LEN { REQUEST_LEN } else { CHUNK_BYTES };
+        self.stream.receive(chunk.bytes_mut().get_mut(filled..end).unwrap_or_default())
+    }
+
+    /// A chunk that begins with what was not used; the same one if no payload is in it any more.
+    fn keep_rest(&self, shared: Arc<Buffer>, used: usize, filled: usize) -> (Buffer, usize) {
+        let rest_len = filled.saturating_sub(used);
+        match Arc::try_unwrap(shared) {
+            Ok(mut chunk) => {
+                if rest_len > 0 {
+                    chunk.bytes_mut().copy_within(used..filled, 0);
+                }
+                (chunk, rest_len)
+            }
+            Err(shared) => {
+                let mut chunk = self.pools.chunks.take(CHUNK_BYTES);
+                if let (Some(to), Some(from)) =
+                    (chunk.bytes_mut().get_mut(..rest_len), shared.bytes().get(used..filled))
+                {
+                    to.copy_from_slice(from);
+                }
+                (chunk, rest_len)
+            }
+        }
+    }
+
+    /// Takes all whole requests; gives how many bytes these were.
+    fn take_requests(&mut self, chunk: &Arc<Buffer>, filled: usize) -> Result<usize, End> {
+        let received = chunk.bytes().get(..filled).unwrap_or_default();
+        let mut used = 0;
+        while let Some(head) = received.get(used..).and_then(<[u8]>::first_chunk::<REQUEST_LEN>) {
+            let request = Request::parse(head)?;
+            let payload_len = usize::try_from(request.payload_bytes()).unwrap_or(usize::MAX);
+            let start = used + REQUEST_LEN;
+            let payload = if payload_len == 0 {
+                used = start;
+                Payload::None
+            } else if payload_len > INLINE_BYTES {
+                let here = received.get(start..).unwrap_or_default();
+                let here = here.get(..payload_len).unwrap_or(here);
+                used = start + here.len();
+                self.is_large = true;
+                self.receive_large(here, payload_len)?
+            } else if start + payload_len <= filled {
+                used = start + payload_len;
+                self.is_large = false;
+                Payload::Part { buffer: Arc::clone(chunk), range: start..start + payload_len }
+            } else {
+                self.is_large = false;
+                break;
+            };
+            self.handle(&request, payload)?;
+        }
+        Ok(used)
+    }
+
+    /// Receives a long payload into a buffer of its own, of which a part is here already.
+    fn receive_large(&mut self, here: &[u8], len: usize) -> Result<Payload, End> {
+        let mut buffer = self.take_buffer(len)?;
+        let (start, rest) = buffer.bytes_mut().split_at_mut(here.len());
+        start.copy_from_slice(here);
+        let rest = rest.get_mut(..len - here.len()).unwrap_or_default();
+        if !rest.is_empty() {
+            self.stream.receive_all(rest, Instant::now() + STALL)?;
+        }
+        Ok(Payload::Part { buffer: Arc::new(buffer), range: 0..len })
+    }
+
+    /// A buffer; while it must be waited for, nothing of this connection's is left lying.
+    fn take_buffer(&mut self, len: usize) -> Result<Buffer, End> {
+        if let Some(buffer) = self.pools.large.try_take(len) {
+            return Ok(buffer);
+        }
+        self.settle()?;
+        Ok(self.pools.large.take(len))
+    }
+
+    /// Does what was submitted and sends what was answered.
+    fn settle(&mut self) -> Result<(), End> {
+        self.disk.run();
+        self.outbox.push(&mut self.replies);
+        if self.outbox.send() { Ok(()) } else { Err(End::Left) }
+    }
+
+    fn handle(&mut self, request: &Request, payload: Payload) -> Result<(), End> {
+        let cookie = request.cookie;
+        match self.rules.judge(request) {
+            Ok(Action::Submit(op)) => self.submit(op, payload, cookie),
+            Ok(Action::Read(extent)) => return self.read(extent, cookie),
+            Ok(Action::DiscardThenFlush(extent)) => {
+                let discarded = self.disk.call(Op::Discard { extent }, Payload::None);
+                let flushed = discarded.and_then(|()| self.disk.call(Op::Flush, Payload::None));
+                let result = flushed.map_err(|error| match error {
+                    CallError::Refused(refusal) => code_of(refusal),
+                    CallError::Failed(_) => ErrorCode::Io,
+                });
+                reply::push_simple(&mut self.replies, cookie, result);
+            }
+            Ok(Action::Cache(extent)) => {
+                self.disk.will_read(extent);
+                reply::push_simple(&mut self.replies, cookie, Ok(()));
+            }
+            Ok(Action::BlockStatus { extent, is_one_enough }) => {
+                self.block_status(extent, if is_one_enough { 1 } else { MAX_RUNS }, cookie);
+            }
+            Ok(Action::Disconnect) => return Err(End::Left),
+            Err(refused) => {
+                tracing::debug!(%request, error = ?refused.error, "refused");
+                reply::push_error(&mut self.replies, refused.is_chunk, cookie, refused.error);
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, op: Op, payload: Payload, cookie: u64) {
+        self.outbox.expect();
+        let waiter: Arc<dyn Waiter> = Arc::<Outbox>::clone(&self.outbox);
+        if let Err(refusal) = self.disk.submit(op, payload, waiter, cookie) {
+            self.outbox.forget();
+            reply::push_simple(&mut self.replies, cookie, Err(code_of(refusal)));
+        }
+    }
+
+    fn read(&mut self, extent: Extent, cookie: u64) -> Result<(), End> {
+        let sector_size = self.disk.sector_size();
+        let offset_bytes = sector_size.bytes_of(extent.sector());
+        let len_bytes = u32::try_from(sector_size.bytes_of(extent.nr_sectors())).unwrap_or(u32::MAX);
+        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+        let is_structured = self.rules.is_structured;
+        if len <= INLINE_BYTES {
+            let start = self.replies.len();
+            reply::push_read(&mut self.replies, is_structured, cookie, offset_bytes, len_bytes);
+            let data_start = self.replies.len();
+            self.replies.resize(data_start + len, 0);
+            let result = self.disk.read(extent, self.replies.get_mut(data_start..).unwrap_or_default());
+            if let Err(error) = result {
+                self.replies.truncate(start);
+                self.refuse_read(cookie, &error);
+            }
+            return if self.replies.len() > QUEUED_BYTES { self.settle() } else { Ok(()) };
+        }
+        let mut buffer = self.take_buffer(len)?;
+        match self.disk.read(extent, buffer.bytes_mut().get_mut(..len).unwrap_or_default()) {
+            Ok(()) => {
+                reply::push_read(&mut self.replies, is_structured, cookie, offset_bytes, len_bytes);
+                self.outbox.push_data(&mut self.replies, buffer, len);
+                // Sent at once, so that a client that does not read holds no more than this.
+                if len >= QUEUED_BYTES { self.settle() } else { Ok(()) }
+            }
+            Err(error) => {
+                self.refuse_read(cookie, &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse_read(&mut self, cookie: u64, error: &io::Error) {
+        tracing::error!(%error, "a read failed");
+        reply::push_error(&mut self.replies, self.rules.is_structured, cookie, ErrorCode::Io);
+    }
+
+    fn block_status(&mut self, extent: Extent, max: usize, cookie: u64) {
+        match self.disk.allocation(extent, max) {
+            Ok(runs) => {
+                let sector_bytes = self.disk.sector_size().bytes();
+                let extents: Vec<(u32, Allocation)> = runs
+                    .iter()
+                    .map(|(nr_sectors, is_zero)| {
+                        let allocation =
+                            if *is_zero { Allocation::HOLE | Allocation::ZERO } else { Allocation::empty() };
+                        // The request's length has 32 bits, and so has each part of it.
+                        (
+                            u32::try_from(nr_sectors.saturating_mul(sector_bytes)).unwrap_or(u32::MAX),
+                            allocation,
+                        )
+                    })
+                    .collect();
+                reply::push_block_status(&mut self.replies, cookie, ALLOCATION_ID, &extents);
+            }
+            Err(error) => self.refuse_read(cookie, &error),
+        }
+    }
+}
+
+/// Whether the client has closed the connection.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn code_of(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::NoSpace => ErrorCode::NoSpace,
+        Refusal::LogFailed => ErrorCode::Io,
+        Refusal::Closed => ErrorCode::Shutdown,
+        Refusal::Invalid(_) => ErrorCode::Invalid,
+    }
+}
+
+/// How much is received at a time, in bytes: many small writes at once.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// How much memory the long payloads of all connections may take, in bytes.
+const LARGE_BYTES: usize = 256 << 20;
+
+/// A payload that is longer gets a buffer of its own.
+const INLINE_BYTES: usize = 32 << 10;
+
+/// How much is answered before it is sent, in bytes.
+const QUEUED_BYTES: usize = 1 << 20;
+
+/// How many runs are told at once.
+const MAX_RUNS: usize = 4096;
+
+/// How long a client may stop in the middle of a request, or take no replies.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How long a client may take to choose an export.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// How much stack the threads of a connection have, in bytes: they recurse nowhere.
+pub(super) const STACK_BYTES: usize = 256 << 10;

@@ -1,0 +1,159 @@
+//! Where a server listens: a unix socket that is for its owner alone, a TCP port, or what systemd has opened.
+
+#[cfg(unix)]
+use std::fs;
+use std::net::{TcpListener, ToSocketAddrs as _};
+#[cfg(unix)]
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::stream::Listener;
+use crate::error::Failure;
+
+/// Listens on a TCP port, as in `127.0.0.1:10809`; port 0 is any free one.
+///
+/// # Errors
+/// If that is no address, or the port is in use.
+pub fn tcp(address: &str) -> anyhow::Result<Listener> {
+    let addresses = address.to_socket_addrs().map_err(|error| {
+        Failure::Usage(format!("'{address}' is no ADDR:PORT, such as 127.0.0.1:10809: {error}"))
+    })?;
+    let addresses: Vec<_> = addresses.collect();
+    let listener =
+        TcpListener::bind(&addresses[..]).with_context(|| format!("cannot listen on {address}"))?;
+    Ok(Listener::Tcp(listener))
+}
+
+/// A unix socket's name, which goes with this.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct SocketPath {
+    path: PathBuf,
+}
+
+#[cfg(unix)]
+impl SocketPath {
+    /// Listens on a new unix socket with the mode 0600. One that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// If somebody listens there, or there is something else.
+    pub fn bind(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
+        clear(path)?;
+        // Nobody else can connect even before the mode is set: other threads make no files now.
+        let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        rustix::process::umask(old);
+        let listener = bound.with_context(|| format!("cannot listen on {}", path.display()))?;
+        let this = Self { path: path.to_owned() };
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot set the mode of {}", path.display()))?;
+        Ok((this, listener))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        // Somebody may have removed it already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a socket that a server has left behind.
+#[cfg(unix)]
+fn clear(path: &Path) -> anyhow::Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(Failure::Usage(format!("{} exists and is no socket", path.display())).into());
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
+        }
+        _ => Err(Failure::Usage(format!("another server listens on {}", path.display())).into()),
+    }
+}
+
+/// Whether there is a socket of that name.
+#[cfg(unix)]
+#[must_use]
+pub fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// The socket that systemd has opened for this process, if it has.
+///
+/// # Errors
+/// If there are several, or it is of no kind that is known.
+#[cfg(unix)]
+pub fn from_systemd() -> anyhow::Result<Option<Listener>> {
+    use std::os::fd::{FromRawFd as _, OwnedFd};
+
+    let variable = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    if variable("LISTEN_PID") != Some(std::process::id()) {
+        return Ok(None);
+    }
+    match variable("LISTEN_FDS") {
+        None | Some(0) => return Ok(None),
+        Some(1) => {}
+        Some(number) => {
+            return Err(Failure::Usage(format!("systemd has opened {number} sockets, not one")).into());
+        }
+    }
+    // SAFETY: systemd promises by these two variables that descriptor 3 is open and this process's own, and nothing
+    // else here uses it.
+    let socket = unsafe { OwnedFd::from_raw_fd(3) };
+    let address = rustix::net::getsockname(&socket).context("what systemd has opened is no socket")?;
+    Ok(Some(match address.address_family() {
+        rustix::net::AddressFamily::UNIX => Listener::Unix(UnixListener::from(socket)),
+        rustix::net::AddressFamily::INET | rustix::net::AddressFamily::INET6 => {
+            Listener::Tcp(TcpListener::from(socket))
+        }
+        family => {
+            let message = format!("systemd has opened a socket of the unknown family {family:?}");
+            return Err(Failure::Usage(message).into());
+        }
+    }))
+}
+
+/// Lets the process have as many files open as the system allows: each connection is one.
+#[cfg(unix)]
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_its_owners_and_a_stale_one_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let (name, listener) = SocketPath::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(SocketPath::bind(&path).unwrap_err().to_string().contains("another server"));
+        // As a kill leaves it.
+        std::mem::forget(name);
+        drop(listener);
+        assert!(path.exists());
+        let (name, _listener) = SocketPath::bind(&path).unwrap();
+        drop(name);
+        assert!(!path.exists());
+        fs::write(&path, "a person's").unwrap();
+        assert!(SocketPath::bind(&path).unwrap_err().to_string().contains("no socket"));
+    }
+}

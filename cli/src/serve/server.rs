@@ -1,0 +1,153 @@
+//! The server: takes connections, each with threads of its own, and ends them all in good order.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::connection::{self, End, Pools, STACK_BYTES};
+use super::exports::ExportTable;
+use super::stream::{Listener, Stream};
+
+/// A server of NBD exports.
+#[derive(Debug)]
+pub struct Server {
+    exports: ExportTable,
+    pools: Pools,
+    connections: Mutex<Connections>,
+    /// A connection has ended.
+    ended: Condvar,
+    max_connections: usize,
+    is_stopping: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    open: HashMap<u64, Arc<Stream>>,
+    nr_accepted: u64,
+}
+
+impl Server {
+    /// A server that takes so many connections at once.
+    #[must_use]
+    pub fn new(exports: ExportTable, max_connections: usize) -> Arc<Self> {
+        Arc::new(Self {
+            exports,
+            pools: Pools::default(),
+            connections: Mutex::default(),
+            ended: Condvar::new(),
+            max_connections,
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// What it offers.
+    #[must_use]
+    pub const fn exports(&self) -> &ExportTable {
+        &self.exports
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn nr_connections(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Takes connections of this listener from now on, in a thread of its own.
+    ///
+    /// # Errors
+    /// The system's, if it has no more threads.
+    pub fn listen(self: &Arc<Self>, listener: Listener) -> io::Result<()> {
+        let server = Arc::clone(self);
+        std::thread::Builder::new().name("accept".to_owned()).spawn(move || server.accept(&listener))?;
+        Ok(())
+    }
+
+    /// Takes no more requests; those that have arrived are carried out and answered. Returns when every connection has
+    /// ended, or was ended because its client takes no replies.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + LAST_REPLIES;
+        let mut connections = self.lock();
+        for stream in connections.open.values() {
+            stream.shutdown(Shutdown::Read);
+        }
+        while !connections.open.is_empty() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
+            connections =
+                self.ended.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        for stream in connections.open.values() {
+            stream.shutdown(Shutdown::Both);
+        }
+        while !connections.open.is_empty() {
+            connections = self.ended.wait(connections).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn accept(self: &Arc<Self>, listener: &Listener) {
+        while !self.is_stopping.load(Ordering::Relaxed) {
+            let taken = listener.accept().and_then(|stream| self.take(stream));
+            if let Err(error) = taken {
+                // Too many files or threads, mostly: that passes.
+                tracing::warn!(%error, "a connection could not be taken");
+                std::thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: Stream) -> io::Result<()> {
+        let stream = Arc::new(stream);
+        let mut connections = self.lock();
+        if connections.open.len() >= self.max_connections || self.is_stopping.load(Ordering::Relaxed) {
+            tracing::warn!(max = self.max_connections, "a connection too many was refused");
+            return Ok(());
+        }
+        connections.nr_accepted += 1;
+        let number = connections.nr_accepted;
+        connections.open.insert(number, Arc::clone(&stream));
+        drop(connections);
+        let server = Arc::clone(self);
+        let builder = std::thread::Builder::new().name(format!("client {number}")).stack_size(STACK_BYTES);
+        let spawned = builder.spawn(move || {
+            // Also when the thread panics.
+            let _left = Leaving { server: &server, number };
+            tracing::info!(number, "a client has come");
+            match connection::serve(&stream, &server.exports, &server.pools) {
+                End::Left => tracing::info!(number, "a client has left"),
+                end => tracing::warn!(number, error = %end, "a client was lost"),
+            }
+        });
+        if spawned.is_err() {
+            self.lock().open.remove(&number);
+        }
+        spawned.map(|_| ())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Leaving<'a> {
+    server: &'a Server,
+    number: u64,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let stream = self.server.lock().open.remove(&self.number);
+        if let Some(stream) = stream {
+            stream.shutdown(Shutdown::Both);
+        }
+        self.server.ended.notify_all();
+    }
+}
+
+/// How long clients have for their last replies.
+const LAST_REPLIES: Duration = Duration::from_secs(5);
+
+/// How long to wait after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,195 @@
+//! Sockets of either kind: unix sockets where there are any, and TCP.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+/// A connection. It is read by one thread and written by another through shared references.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Lets a read and a write each wait for so long at most.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => {
+                // Replies are sent as soon as there are some.
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+        }
+    }
+
+    /// Ends one or both directions, for every thread that uses it. One that has ended already stays so.
+    pub fn shutdown(&self, how: Shutdown) {
+        let result = match self {
+            Self::Tcp(stream) => stream.shutdown(how),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(how),
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection had ended already");
+        }
+    }
+
+    /// Reads some bytes; none at the end.
+    ///
+    /// # Errors
+    /// The system's; [`is_timeout`] tells if nothing came in time.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = match self {
+                Self::Tcp(stream) => (&*stream).read(buffer),
+                #[cfg(unix)]
+                Self::Unix(stream) => (&*stream).read(buffer),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Fills the buffer before the deadline.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the peer ends before, [`io::ErrorKind::TimedOut`] if it is too slow.
+    pub fn receive_all(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.receive(buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => buffer = buffer.get_mut(len..).unwrap_or_default(),
+                Err(error) if is_timeout(&error) => {}
+                Err(error) => return Err(error),
+            }
+            if !buffer.is_empty() && Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer stopped in the middle"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all of `slices`, which are used up on the way.
+    ///
+    /// # Errors
+    /// The system's; any part may have been sent.
+    pub fn send_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let now = slices.get(..slices.len().min(MAX_SLICES)).unwrap_or_default();
+            let result = match self {
+                Self::Tcp(stream) => (&*stream).write_vectored(now),
+                #[cfg(unix)]
+                Self::Unix(stream) => (&*stream).write_vectored(now),
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => IoSlice::advance_slices(&mut slices, len),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing came, or could be sent, in time.
+#[must_use]
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A unix socket.
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().map(std::path::Path::to_path_buf);
+                Ok(Address::Unix(path.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), derive(Copy))]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    #[cfg(unix)]
+    Unix(std::path::PathBuf),
+}
+
+impl Address {
+    /// Whether other machines can reach it.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+        }
+    }
+}
+
+/// The part of an NBD URI that names no export.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "nbd://{address}"),
+            #[cfg(unix)]
+            Self::Unix(path) => write!(f, "nbd+unix:///?socket={}", path.display()),
+        }
+    }
+}
+
+/// Systems take at least 1024.
+const MAX_SLICES: usize = 512;

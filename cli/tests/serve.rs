@@ -1,0 +1,448 @@
+//! `logwrites serve nbd`: how it starts, what it refuses, how it ends, marks, the past; and clients that mean no good.
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use common::logs::{DISCARD, FLUSH, FUA, MARK, entries, replayed, superblock};
+use common::nbd::{
+    Client, EINVAL, ENOSPC, FLUSH as FLUSH_COMMAND, READ, Served, TRIM, WRITE, WRITE_ZEROES, client, request,
+};
+use common::{Folder, SmallDisk, wait_until};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn what_is_written_is_logged_and_read_in_either_mode() {
+    for mode in
+        ["--size 8M", "--base base", "--data disk", "--data disk --ordering durability --superblock barrier"]
+    {
+        let folder = images(8);
+        let served = Served::start(&folder, &format!("--log log {mode}"));
+        let mut client = connect(&folder);
+        assert_eq!(client.len_bytes, 8 * MIB);
+        let mut disk = if mode.starts_with("--size") { vec![0; 8 << 20] } else { folder.read("base") };
+        assert_eq!(client.write(4096, &vec![7; 65536]).unwrap(), 0);
+        disk[4096..4096 + 65536].fill(7);
+        assert_eq!(client.call(WRITE, 1, MIB, 512, &[8; 512]).unwrap(), 0);
+        disk[1 << 20..(1 << 20) + 512].fill(8);
+        assert_eq!(client.call(TRIM, 0, 8192, 8192, b"").unwrap(), 0);
+        disk[8192..16384].fill(0);
+        assert_eq!(client.call(WRITE_ZEROES, 2, 2 * MIB, 1 << 20, b"").unwrap(), 0);
+        disk[2 << 20..3 << 20].fill(0);
+        assert_eq!(client.call(TRIM, 1, 6 * MIB, 1024, b"").unwrap(), 0);
+        disk[6 << 20..(6 << 20) + 1024].fill(0);
+        assert_eq!(client.flush().unwrap(), 0);
+        assert!(client.read(0, 8 << 20).unwrap() == disk, "{mode}");
+        served.stop().code(0).no_stderr();
+
+        let log = folder.read("log");
+        let flags: Vec<u64> = entries(&log).iter().map(|entry| entry.flags).collect();
+        for flag in [0, FUA, DISCARD, FLUSH] {
+            assert!(flags.contains(&flag), "{mode}: {flags:?}");
+        }
+        let base = if mode.starts_with("--size") { vec![0; 8 << 20] } else { folder.read("base") };
+        assert!(replayed(&log, &base, usize::MAX).0 == disk, "{mode}");
+        if mode.starts_with("--data") {
+            assert!(folder.read("disk") == disk, "{mode}");
+            folder.run("verify log --base base --final disk").code(0).no_stderr();
+        } else {
+            assert!(folder.read("base") == images(8).read("base"), "the base stays as it is");
+        }
+        assert!(!folder.has("disk.sock"));
+    }
+}
+
+#[test]
+fn a_log_is_gone_on_with() {
+    let folder = images(4);
+    for round in 0..3u8 {
+        let append = if round == 0 { "" } else { "--append" };
+        let served = Served::start(&folder, &format!("--log log --base base {append}"));
+        let mut client = connect(&folder);
+        for earlier in 0..round {
+            assert!(client.read(u64::from(earlier) * 4096, 4096).unwrap() == [earlier + 1; 4096]);
+        }
+        assert_eq!(client.write(u64::from(round) * 4096, &[round + 1; 4096]).unwrap(), 0);
+        served.stop().code(0).no_stderr();
+    }
+    folder.run("serve nbd --log log --base base --socket disk.sock").refuses(&["log is not empty"]);
+    let (disk, _) = replayed(&folder.read("log"), &folder.read("base"), usize::MAX);
+    assert!(disk[..4096] == [1; 4096] && disk[8192..12288] == [3; 4096]);
+}
+
+#[test]
+fn what_is_asked_amiss_is_answered_and_harms_nothing() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --data disk --sector-size 4096");
+    let mut client = connect(&folder);
+    let end = 4 * MIB;
+    for (command, offset, len, error) in [
+        (WRITE, 1, 4096, EINVAL),
+        (WRITE, 0, 512, EINVAL),
+        (WRITE, end - 4096, 8192, ENOSPC),
+        (WRITE, u64::MAX - 4095, 4096, ENOSPC),
+        (WRITE_ZEROES, end, 4096, ENOSPC),
+        (TRIM, end, 4096, EINVAL),
+        (READ, end, 4096, EINVAL),
+        (READ, 0, 33 << 20, EINVAL),
+        (99, 0, 4096, EINVAL),
+    ] {
+        let payload = if command == WRITE { vec![1; len] } else { Vec::new() };
+        assert_eq!(
+            client.call(command, 0, offset, len, &payload).unwrap(),
+            error,
+            "{command} {offset}+{len}"
+        );
+    }
+    assert_eq!(client.write(0, b"").unwrap(), 0, "nothing is written with success");
+    assert_eq!(client.write(0, &[5; 4096]).unwrap(), 0);
+    served.stop().code(0).no_stderr();
+    assert_eq!(entries(&folder.read("log")).len(), 2, "a write, and the flush at the end");
+}
+
+#[test]
+fn garbage_ends_its_own_connection_and_nothing_else() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base");
+    let mut good = connect(&folder);
+    // In the handshake.
+    for garbage in [&[0xff; 64][..], &[0; 64], b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"] {
+        let mut stream = UnixStream::connect(folder.path("disk.sock")).unwrap();
+        stream.write_all(garbage).unwrap();
+        assert_ended(&mut stream);
+    }
+    // In the transmission: no request; a write that is too long; a request that stops in the middle.
+    let oversized = request(WRITE, 0, 1, 0, (32 << 20) + 512);
+    let half = request(WRITE, 0, 1, 0, 4096);
+    let half = [&half[..], &[9; 100]].concat();
+    let large_half = [&request(WRITE, 0, 1, 0, 1 << 20)[..], &[9; 5000]].concat();
+    for garbage in [&[0xee; 500][..], &oversized, &half[..20], &half, &large_half] {
+        let mut bad = connect(&folder);
+        // What came in front of it is done.
+        assert_eq!(bad.write(8192, &[3; 512]).unwrap(), 0);
+        bad.stream.write_all(garbage).unwrap();
+        bad.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_ended(&mut bad.stream);
+        assert_eq!(good.write(4096, &[4; 512]).unwrap(), 0);
+    }
+    // Gone without waiting for the answers.
+    for _ in 0..20 {
+        let mut rude = connect(&folder);
+        for number in 0..64 {
+            rude.send(WRITE, 0, number * 512, 512, &[6; 512]).unwrap();
+            rude.send(READ, 0, 0, 1 << 20, b"").unwrap();
+        }
+    }
+    assert!(good.read(4096, 512).unwrap() == [4; 512]);
+    served.stop().code(0);
+    folder.run("verify log").code(0).no_stderr();
+    let (disk, _) = replayed(&folder.read("log"), &folder.read("base"), usize::MAX);
+    assert!(disk[..512] == [6; 512] || disk[..512] == [1; 512]);
+}
+
+#[test]
+fn a_thousand_clients_are_served_and_more_are_refused() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base --max-connections 1000");
+    let mut clients: Vec<Client> = (0..1000).map(|_| connect(&folder)).collect();
+    assert!(Client::connect(&folder.path("disk.sock"), "").is_err(), "one too many");
+    for (number, client) in clients.iter_mut().enumerate() {
+        let number = u8::try_from(number % 251).unwrap();
+        let cookie = client.send(WRITE, 0, u64::from(number) * 512, 512, &[number; 512]).unwrap();
+        assert_eq!(cookie, 1);
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().unwrap(), (1, 0));
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.child().id())).unwrap();
+    let rss_kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
+        .unwrap();
+    println!("1000 connections: {rss_kib} KiB");
+    assert!(rss_kib < 256 << 10, "{rss_kib} KiB");
+    drop(clients);
+    wait_until("there is room again", || Client::connect(&folder.path("disk.sock"), "").is_ok());
+    served.stop().code(0);
+}
+
+#[test]
+fn the_end_finishes_what_has_arrived() {
+    let folder = images(8);
+    for signal in ["TERM", "INT"] {
+        let mut served = Served::start(&folder, "--log log --base base --force");
+        let mut client = connect(&folder);
+        for number in 0..200 {
+            client.send(WRITE, 0, number * 4096, 4096, &[9; 4096]).unwrap();
+        }
+        assert_eq!(client.reply().unwrap().1, 0);
+        common::signal(served.child(), signal);
+        let done = 1 + (1..200).take_while(|_| client.reply().is_ok_and(|(_, error)| error == 0)).count();
+        served.end().code(0).no_stderr();
+        let log = folder.read("log");
+        let all = entries(&log);
+        assert_eq!(all.last().map(|entry| entry.flags), Some(FLUSH));
+        assert!(all.len() > done, "{done} were acknowledged, {} are there", all.len() - 1);
+        let found = folder.run("recover log --json").code(0).json().remove(0);
+        assert_eq!(found["salvage_entries"], 0, "all are counted");
+    }
+}
+
+#[test]
+fn a_full_log_is_told_before_the_disk_is_touched() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --data disk --log-size 64k");
+    let mut client = connect(&folder);
+    let mut done = 0;
+    let error = loop {
+        let error = client.write(done * 4096, &[0xaa; 4096]).unwrap();
+        if error != 0 {
+            break error;
+        }
+        done += 1;
+    };
+    assert_eq!(error, ENOSPC);
+    assert_eq!(done, 13, "each takes nine sectors of the 128");
+    assert_eq!(client.flush().unwrap(), 0, "there is always room for a flush");
+    assert!(client.read(done * 4096, 4096).unwrap() == folder.read("base")[..4096], "it was not touched");
+    served.stop().code(0);
+    folder.run("verify log --base base --final disk").code(0).no_stderr();
+}
+
+#[test]
+fn a_full_file_system_is_told_before_the_disk_is_touched() {
+    let folder = images(4);
+    let _small = SmallDisk::new(folder.path("small"), "1M");
+    let served = Served::start(&folder, "--log small/log --data disk");
+    let mut client = connect(&folder);
+    let mut done = 0;
+    while client.write(done * 4096, &[0xaa; 4096]).unwrap() == 0 {
+        done += 1;
+    }
+    assert!(done > 200, "{done}");
+    assert_eq!(client.write(0, &[0xbb; 4096]).unwrap(), ENOSPC, "not EIO: nothing has failed");
+    assert_eq!(client.flush().unwrap(), 0);
+    served.stop().code(0);
+    folder.write("log", folder.read("small/log"));
+    folder.run("verify log --base base --final disk").code(0).no_stderr();
+}
+
+#[test]
+fn one_log_has_one_server_and_so_has_one_socket() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --data disk");
+    let mode = std::fs::metadata(folder.path("disk.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    folder.run("serve nbd --log other --size 1M --socket disk.sock").refuses(&["another server listens"]);
+    for args in ["--log log --size 1M --append", "--log log --size 1M --force", "--log other --data disk"] {
+        let ran = folder.run(&format!("serve nbd {args} --socket other.sock"));
+        ran.code(3).says(&["another process is writing to it"]);
+    }
+    folder.run("mark log name").code(3).says(&["another process is writing to it"]);
+    assert_eq!(connect(&folder).write(0, &[1; 512]).unwrap(), 0, "it still serves");
+    served.kill();
+    assert!(folder.has("disk.sock"), "a kill leaves it");
+    folder.write("file", "a person's");
+    folder.run("serve nbd --log other --size 1M --socket file").refuses(&["no socket"]);
+    let served = Served::start(&folder, "--log log --data disk --append --tail keep");
+    served.stop().code(0).no_stderr();
+}
+
+#[test]
+fn tcp_says_who_can_reach_it() {
+    let folder = images(4);
+    let served = Served::start_at(&folder, "--log log --base base --listen 127.0.0.1:0");
+    let address = served.greeting.trim().strip_prefix("serving nbd://").unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    let mut greeting = [0; 18];
+    stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(greeting[..8], *b"NBDMAGIC");
+    served.stop().code(0).no_stderr();
+    let served = Served::start_at(&folder, "--log other --base base --listen 0.0.0.0:0");
+    served.stop().code(0).says(&["anybody who reaches", "can read and write the disk"]);
+}
+
+#[test]
+fn marks_and_questions_reach_a_running_log() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base --control control.sock");
+    let mode = std::fs::metadata(folder.path("control.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut client = connect(&folder);
+    for number in 0..5u8 {
+        assert_eq!(client.write(u64::from(number) * 512, &[number + 1; 512]).unwrap(), 0);
+        folder.run_of(["mark", "control.sock", &format!("step {number}"), "--flush"]).code(0).no_stderr();
+    }
+    folder.run("mark control.sock last").code(0).no_stderr();
+    let status = folder.run("status control.sock --json").code(0).json().remove(0);
+    assert_eq!((&status["writes"], &status["connections"]), (&5.into(), &1.into()), "{status}");
+    assert_eq!(status["nr_entries"], 16);
+    let text = folder.run("status control.sock").code(0).stdout;
+    assert!(text.contains("log holds 16 entries") && text.contains("5 writes"), "{text}");
+    folder.run_of(["mark", "control.sock", &"x".repeat(480)]).code(1).says(&["control.sock", "480 bytes"]);
+    // Garbage is answered too.
+    let mut stream = UnixStream::connect(folder.path("control.sock")).unwrap();
+    stream.write_all(b"nonsense\n").unwrap();
+    let mut answer = [0; 9];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"{\"error\":");
+    served.stop().code(0).no_stderr();
+    assert!(!folder.has("control.sock"));
+    let log = folder.read("log");
+    let all = entries(&log);
+    let flags: Vec<u64> = all.iter().map(|entry| entry.flags).collect();
+    assert_eq!(flags, [[0, FLUSH, MARK].repeat(5), vec![MARK, FLUSH]].concat());
+    for number in 0..5u8 {
+        let point = format!("mark:step {number}");
+        let output = format!("step{number}");
+        folder.run_of(["replay", "log", "--base", "base", "--output", &output, "--at", &point]).code(0);
+        let disk = folder.read(&output);
+        let place = usize::from(number) * 512;
+        assert!(disk[place..place + 512] == [number + 1; 512] && disk[place + 512] == 9);
+    }
+    folder.run("status log").code(3).says(&["cannot reach the server"]);
+}
+
+#[test]
+fn the_past_can_be_changed_and_stays_as_it_was() {
+    let folder = images(4);
+    let script = "write -P 1 0 4k\nmark one\nwrite -P 2 4k 4k\nflush\nmark two\nwrite -P 3 0 8k\nflush\n";
+    folder.write("disk2", folder.read("base"));
+    folder.record("disk2 --log log", script);
+    let before = (folder.read("log"), folder.read("base"));
+    let served = Served::start(&folder, "--log log --base base --at mark:one --at mark:two --at 0");
+    let list = client(&folder, "libnbd-bin", "nbdinfo", &["--list", "--json", common::nbd::URI]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let names: Vec<&str> = list["exports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|export| export["export-name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["disk@mark:one", "disk@mark:two", "disk@0"]);
+    let at = |name: &str| Client::connect(&folder.path("disk.sock"), name).unwrap();
+    for (name, first, second) in [
+        ("", 1, 9),
+        ("disk@mark:one", 1, 9),
+        ("disk@mark:two", 1, 2),
+        ("disk@0", 9, 9),
+        ("disk@end", 3, 3),
+        ("disk@mark:two~1", 1, 2),
+    ] {
+        let mut client = at(name);
+        let disk = client.read(0, 3 * 4096).unwrap();
+        assert!(disk[..4096] == [first; 4096] && disk[4096..8192] == [second; 4096], "{name}");
+        assert!(disk[8192..] == [9; 4096]);
+    }
+    // Changes are seen by all clients of the same point and by no other.
+    assert_eq!(at("disk@mark:two").write(4096, &[77; 4096]).unwrap(), 0);
+    assert!(at("disk@mark:two").read(4096, 4096).unwrap() == [77; 4096]);
+    assert!(at("disk@end").read(4096, 4096).unwrap() == [3; 4096]);
+    for name in ["disk@mark:none", "other", "disk@nonsense", "disk@99"] {
+        assert!(Client::connect(&folder.path("disk.sock"), name).is_err(), "{name}");
+    }
+    served.stop().code(0).no_stderr();
+    assert!((folder.read("log"), folder.read("base")) == before, "nothing of it has changed");
+}
+
+#[test]
+fn changes_of_the_past_are_kept_if_that_is_wanted() {
+    let folder = images(4);
+    folder.write("disk2", folder.read("base"));
+    folder.record("disk2 --log log", "write -P 1 0 4k\nmark one\nwrite -P 2 0 4k\nflush\n");
+    let served = Served::start(&folder, "--log log --base base --at mark:one --keep branch");
+    assert_eq!(connect(&folder).write(4096, &[5; 4096]).unwrap(), 0);
+    let ran = served.stop().code(0).no_stderr();
+    assert!(ran.stdout.contains("branch holds 2 entries"), "{ran:?}");
+    // The log of the branch goes on from the disk at the point.
+    folder.run("replay log --base base --output then --at mark:one").code(0);
+    folder.run("replay branch --base then --output branched").code(0);
+    let disk = folder.read("branched");
+    assert!(disk[..4096] == [1; 4096] && disk[4096..8192] == [5; 4096] && disk[8192] == 9);
+    for (args, words) in [
+        ("--at 0 --at 1 --keep more", "--keep goes with one --at"),
+        ("--at mark:none", "no mark 'none'"),
+        ("--at 0 --append", "cannot be used with"),
+    ] {
+        folder.run(&format!("serve nbd --log log --base base --socket s {args}")).refuses(&[words]);
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_up_nobody() {
+    let folder = images(64);
+    let served = Served::start(&folder, "--log log --base base");
+    let mut slow = connect(&folder);
+    // Far more than a socket holds, and not read.
+    for _ in 0..40 {
+        slow.send(READ, 0, 0, 16 << 20, b"").unwrap();
+    }
+    let mut good = connect(&folder);
+    let start = Instant::now();
+    for number in 0..200 {
+        assert_eq!(good.write(number * 4096, &[1; 4096]).unwrap(), 0);
+    }
+    assert_eq!(good.call(FLUSH_COMMAND, 0, 0, 0, b"").unwrap(), 0);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop(slow);
+    served.stop().code(0);
+}
+
+#[test]
+fn what_a_server_cannot_do_is_said() {
+    let folder = images(4);
+    folder.write("odd", [0; 700]);
+    for (args, words) in [
+        ("--log log --size 1M", "--socket PATH or --listen ADDR:PORT is needed"),
+        ("--log log --socket s", "required"),
+        ("--log log --size 1M --data disk --socket s", "cannot be used with"),
+        ("--log log --data odd --socket s", "no multiple of the sector size"),
+        ("--log log --size 1M --sector-size 128k --socket s", "at most 65536 bytes"),
+        ("--log log --size 1M --ordering durability --socket s", "completion order only"),
+        ("--log disk --data disk --socket s", "same file"),
+        ("--log log --size 1M --listen nowhere", "no ADDR:PORT"),
+    ] {
+        let ran = folder.run(&format!("serve nbd {args}"));
+        assert!(matches!(ran.code, Some(2 | 3)), "{ran:#?}");
+        ran.says(&[words]);
+        assert!(!folder.has("log"), "{args}");
+    }
+    let (sector_size, nr_entries) = {
+        let served = Served::start(&folder, "--log log --size 1M --sector-size 4096");
+        served.stop().code(0);
+        superblock(&folder.read("log"))
+    };
+    assert_eq!((sector_size, nr_entries), (4096, 0));
+}
+
+/// A folder with a base of nines and a disk that is the same.
+fn images(mib: usize) -> Folder {
+    let folder = Folder::new();
+    folder.write("base", vec![9; mib << 20]);
+    folder.write("disk", vec![9; mib << 20]);
+    folder
+}
+
+#[track_caller]
+fn connect(folder: &Folder) -> Client {
+    Client::connect(&folder.path("disk.sock"), "").expect("the server takes a client")
+}
+
+/// The server says nothing more, or at least ends the connection.
+#[track_caller]
+fn assert_ended(stream: &mut UnixStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) => assert!(
+            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+            "the connection goes on: {error}"
+        ),
+    }
+}

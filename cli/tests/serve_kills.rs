@@ -1,0 +1,184 @@
+//! `logwrites serve nbd`, killed in the middle of a load: what was acknowledged is there.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use common::Folder;
+use common::logs::{replayed, superblock};
+use common::nbd::{Client, FLUSH, Served, WRITE};
+use common::random::Random;
+
+/// Each client writes to blocks of its own, a number and its own name all over each, and knows for each block what was
+/// sent, what was acknowledged, and what a flush has covered.
+#[test]
+fn what_was_acknowledged_survives_sixty_kills() {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let start = Instant::now();
+    let (mut nr_acked, mut nr_flushed, mut in_tail) = (0, 0, 0);
+    for round in 0..NR_KILLS {
+        let mut random = Random::new(seed + round);
+        let folder = Folder::new();
+        folder.write("base", vec![0; DISK]);
+        folder.write("disk", vec![0; DISK]);
+        let mode = ["--base base", "--data disk", "--base base --superblock barrier", "--size 4M"]
+            [common::logs::narrow(round % 4)];
+        let served = Served::start(&folder, &format!("--log log {mode}"));
+        let socket = folder.path("disk.sock");
+        let is_over = AtomicBool::new(false);
+        let clients: Vec<Story> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..NR_CLIENTS)
+                .map(|number| {
+                    let (socket, is_over) = (&socket, &is_over);
+                    let seed = random.next();
+                    scope.spawn(move || Story::new(number).tell(socket, seed, is_over))
+                })
+                .collect();
+            std::thread::sleep(Duration::from_micros(5_000 + random.below(120_000)));
+            served.kill();
+            is_over.store(true, Ordering::Relaxed);
+            threads.into_iter().map(|thread| thread.join().expect("a client")).collect()
+        });
+
+        let (_, counted) = superblock(&folder.read("log"));
+        folder.run("verify log").code(0);
+        // What a flush has acknowledged is counted; the rest that was acknowledged can be recovered.
+        let disk = replayed(&folder.read("log"), &vec![0; DISK], usize::MAX).0;
+        for story in &clients {
+            story.check(&disk, |block| block.flushed, "was flushed");
+            nr_flushed += u64::from(story.blocks.iter().any(|block| block.flushed > 0));
+        }
+        folder.run("recover log --write").code(0);
+        let (_, recovered) = superblock(&folder.read("log"));
+        in_tail += recovered - counted;
+        let disk = replayed(&folder.read("log"), &vec![0; DISK], usize::MAX).0;
+        for story in &clients {
+            story.check(&disk, |block| block.acked, "was acknowledged");
+            nr_acked += story.nr_acked;
+        }
+        if mode.contains("--data") {
+            let data = folder.read("disk");
+            for story in &clients {
+                story.check(&data, |block| block.acked, "was acknowledged, on the disk");
+            }
+        } else {
+            // Served again, it is the same disk.
+            let served = Served::start(&folder, &format!("--log log {mode} --append"));
+            let mut client = Client::connect(&socket, "").expect("a client");
+            assert!(client.read(0, DISK).expect("a read") == disk);
+            drop(client);
+            served.stop().code(0).no_stderr();
+        }
+    }
+    println!(
+        "{NR_KILLS} kills, {nr_acked} writes acknowledged, {nr_flushed} stories with flushes, {in_tail} entries \
+         recovered, {:.1?}",
+        start.elapsed()
+    );
+    assert!(nr_acked > 1000 && nr_flushed > 20 && in_tail > 0);
+}
+
+/// What a client has done.
+struct Story {
+    number: usize,
+    blocks: Vec<Block>,
+    nr_acked: u64,
+}
+
+/// Which writes to a block were sent, acknowledged, and then covered by a flush: the number of the last one.
+#[derive(Clone, Copy, Default)]
+struct Block {
+    sent: u64,
+    acked: u64,
+    flushed: u64,
+}
+
+impl Story {
+    fn new(number: usize) -> Self {
+        Self { number, blocks: vec![Block::default(); NR_BLOCKS], nr_acked: 0 }
+    }
+
+    /// Writes until the server is gone.
+    fn tell(mut self, socket: &Path, seed: u64, is_over: &AtomicBool) -> Self {
+        let Ok(mut client) = Client::connect(socket, "") else { return self };
+        let mut random = Random::new(seed);
+        let mut number = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            // Several in flight, each to another block; then perhaps a flush.
+            let mut sent = Vec::new();
+            for _ in 0..=random.below(12) {
+                let block = common::logs::narrow(random.below(common::logs::wide(NR_BLOCKS)));
+                if sent.iter().any(|(_, other, _)| *other == block) {
+                    continue;
+                }
+                number += 1;
+                self.blocks[block].sent = number;
+                let bytes = self.content(block, number);
+                let flags = u8::from(random.once_in(10));
+                let Ok(cookie) = client.send(WRITE, flags, self.offset(block), BLOCK, &bytes) else {
+                    return self;
+                };
+                sent.push((cookie, block, number));
+            }
+            for _ in 0..sent.len() {
+                let Ok((cookie, error)) = client.reply() else { return self };
+                assert_eq!(error, 0);
+                let (_, block, number) =
+                    sent.iter().find(|(other, ..)| *other == cookie).expect("a cookie of ours");
+                self.blocks[*block].acked = *number;
+                self.nr_acked += 1;
+            }
+            if random.once_in(3) {
+                if !client.call(FLUSH, 0, 0, 0, b"").is_ok_and(|error| error == 0) {
+                    return self;
+                }
+                for block in &mut self.blocks {
+                    block.flushed = block.acked;
+                }
+            }
+        }
+        self
+    }
+
+    /// Each block holds one whole write: at least the one that `least` says, at most the last one that was sent.
+    #[track_caller]
+    fn check(&self, disk: &[u8], least: impl Fn(&Block) -> u64, what: &str) {
+        for (index, block) in self.blocks.iter().enumerate() {
+            let offset = common::logs::narrow(self.offset(index));
+            let bytes = &disk[offset..offset + BLOCK];
+            let found =
+                (least(block)..=block.sent).rev().find(|number| bytes == self.content(index, *number));
+            assert!(
+                found.is_some(),
+                "client {}, block {index}: write {} {what}, {} was sent; the block has {:?}…",
+                self.number,
+                least(block),
+                block.sent,
+                &bytes[..16]
+            );
+        }
+    }
+
+    fn offset(&self, block: usize) -> u64 {
+        common::logs::wide((self.number * NR_BLOCKS + block) * BLOCK)
+    }
+
+    /// What write `number` puts into a block; write 0 is what was there before.
+    fn content(&self, block: usize, number: u64) -> Vec<u8> {
+        if number == 0 {
+            return vec![0; BLOCK];
+        }
+        let text = format!("client {} block {block} write {number}; ", self.number);
+        text.bytes().cycle().take(BLOCK).collect()
+    }
+}
+
+const NR_KILLS: u64 = 60;
+const NR_CLIENTS: usize = 3;
+const NR_BLOCKS: usize = 64;
+const BLOCK: usize = 4096;
+const DISK: usize = 4 << 20;
