@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets for the text inputs, run by property tests and over the fuzzer's seeds.
+//! The bodies of the fuzz targets for the tool's own inputs, run by property tests and over the fuzzer's seeds.
 
 mod bodies;
 
@@ -9,6 +9,11 @@ proptest! {
     #[test]
     fn any_bytes_are_a_script_or_none(bytes in vec(any::<u8>(), 0..400)) {
         bodies::script(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_a_client_or_none(bytes in vec(any::<u8>(), 0..400)) {
+        bodies::nbd(&bytes);
     }
 
     #[test]
@@ -50,7 +55,8 @@ fn the_fuzzers_seeds_hold() {
 type Body = fn(&[u8]);
 
 /// Each target with seeds here, and its body.
-const BODIES: [(&str, Body); 2] = [("replay_log_args", bodies::replay_log_args), ("script", bodies::script)];
+const BODIES: [(&str, Body); 3] =
+    [("nbd", bodies::nbd), ("replay_log_args", bodies::replay_log_args), ("script", bodies::script)];
 
 const COMMANDS: &str =
     "((w|write|writev|d|r|f|mark|#)( -[zufnqCP]| 0x[0-9a-f]{1,4}| [0-9]{1,3}[kM]?){0,4}\n){0,6}";
