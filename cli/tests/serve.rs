@@ -267,6 +267,30 @@ fn tcp_says_who_can_reach_it() {
     served.stop().code(0).says(&["anybody who reaches", "can read and write the disk"]);
 }
 
+/// Python stands in for systemd: it opens the socket, and says so as systemd does.
+#[test]
+fn a_socket_that_systemd_has_opened_is_served() {
+    let folder = images(4);
+    let script = "import os, socket, sys\n\
+        s = socket.socket(socket.AF_UNIX)\n\
+        s.bind('disk.sock')\n\
+        s.listen()\n\
+        os.dup2(s.fileno(), 3)\n\
+        os.set_inheritable(3, True)\n\
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n\
+        os.execv(sys.argv[1], sys.argv[1:])\n";
+    let mut command = std::process::Command::new("/usr/bin/python3");
+    command.current_dir(folder.path("")).args(["-c", script, env!("CARGO_BIN_EXE_logwrites")]);
+    command.args(["serve", "nbd", "--log", "log", "--base", "base"]);
+    let mut child = command.spawn().expect("this test needs python3: apt-get install python3");
+    wait_until("it serves", || Client::connect(&folder.path("disk.sock"), "").is_ok());
+    assert_eq!(connect(&folder).write(0, &[1; 512]).unwrap(), 0);
+    common::signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(entries(&folder.read("log")).len(), 2);
+    assert!(folder.has("disk.sock"), "it is systemd's");
+}
+
 #[test]
 fn marks_and_questions_reach_a_running_log() {
     let folder = images(4);

@@ -116,10 +116,19 @@ impl Control {
     /// The system's, if it has no more threads.
     pub fn listen(self, listener: UnixListener) -> io::Result<()> {
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            let open = Arc::new(());
             for stream in listener.incoming() {
-                let control = self.clone();
+                // Each has one more reference.
+                if Arc::strong_count(&open) > MAX_CLIENTS {
+                    tracing::warn!(max = MAX_CLIENTS, "a question too many was refused");
+                    continue;
+                }
+                let (control, open) = (self.clone(), Arc::clone(&open));
                 let spawned = stream.and_then(|stream| {
-                    std::thread::Builder::new().name("asked".to_owned()).spawn(move || control.serve(&stream))
+                    std::thread::Builder::new().name("asked".to_owned()).spawn(move || {
+                        control.serve(&stream);
+                        drop(open);
+                    })
                 });
                 if let Err(error) = spawned {
                     tracing::warn!(%error, "a question could not be taken");
@@ -211,6 +220,9 @@ impl std::fmt::Debug for Control {
 
 /// The longest question, in bytes: a mark has at most a sector.
 const MAX_LINE_BYTES: u64 = 1 << 20;
+
+/// How many may ask at once.
+const MAX_CLIENTS: usize = 64;
 
 /// How long a client may take for its question.
 const PATIENCE: Duration = Duration::from_secs(30);
