@@ -1,0 +1,92 @@
+/** A log that the page has open, and what belongs to it. */
+
+import { Columns } from "./columns.js";
+
+/** @typedef {import("../logwrites.js").History} History */
+/** @typedef {import("../logwrites.js").Disk} Disk */
+/** @typedef {import("../logwrites.js").Mark} Mark */
+/** @typedef {import("../logwrites.js").SourceLike} SourceLike */
+
+/**
+ * @typedef {object} SessionParts
+ * @property {string} name for people
+ * @property {History} log
+ * @property {SourceLike | null} [base] zeros, if there is none
+ * @property {string} [baseName]
+ * @property {number} [byteLength] of the disk, if it is known
+ * @property {() => Promise<Blob>} blob the log as it is now
+ * @property {boolean} [isLive] whether the log may grow
+ * @property {string} [damage] what is wrong behind the last entry
+ */
+
+export class Session {
+  columns = new Columns();
+  /** @type {Mark[]} */
+  marks = [];
+  /** The names of the marks, by their entries. @type {Map<number, string>} */
+  markNames = new Map();
+  /** Where the person looks. */
+  point = 0;
+  /** Entries that the disk has lost. @type {Set<number>} */
+  lost = new Set();
+  /** The sector that is shown. */
+  sector = 0;
+  #byteLength;
+
+  /** @param {SessionParts} parts */
+  constructor({ name, log, base = null, baseName = "", byteLength, blob, isLive = false, damage }) {
+    this.name = name;
+    this.log = log;
+    this.base = base;
+    this.baseName = baseName;
+    this.blob = blob;
+    this.isLive = isLive;
+    this.damage = damage;
+    this.#byteLength = byteLength;
+  }
+
+  /** The size of the disk, in bytes: what is known, or else as far as base and entries reach. */
+  get byteLength() {
+    if (this.#byteLength !== undefined) return this.#byteLength;
+    return Math.max(baseBytes(this.base), this.columns.endSector * this.log.sectorSize);
+  }
+
+  get nrSectors() {
+    return Math.ceil(this.byteLength / this.log.sectorSize);
+  }
+
+  /**
+   * The disk at a point.
+   *
+   * @param {number} [point]
+   * @param {Iterable<number>} [without] entries that the disk has lost
+   * @returns {Disk}
+   */
+  disk(point = this.point, without = this.lost) {
+    return this.log.diskAt(point, this.base, { byteLength: this.byteLength, without });
+  }
+
+  /**
+   * Takes in what the log has more.
+   *
+   * @param {number} [limit] how many entries to take at most
+   * @returns {boolean} whether there was anything
+   */
+  follow(limit) {
+    const wasAtEnd = this.point === this.columns.length;
+    if (!this.columns.follow(this.log, limit)) return false;
+    if (this.log.nrMarks !== this.marks.length) {
+      this.marks = this.log.marks();
+      this.markNames = new Map(this.marks.map(({ entry, name }) => [entry, name]));
+    }
+    if (this.isLive && wasAtEnd) this.point = this.columns.length;
+    this.point = Math.min(this.point, this.columns.length);
+    return true;
+  }
+}
+
+/** @param {SourceLike | null} base */
+function baseBytes(base) {
+  if (base === null) return 0;
+  return base instanceof Blob ? base.size : base.byteLength;
+}
