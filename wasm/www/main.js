@@ -78,6 +78,8 @@ function listenToInput(id) {
 }
 
 function mountViewer() {
+  // First, since nothing that is hidden has a size.
+  model.subscribe(() => document.body.classList.toggle("has-log", model.session !== null));
   const timeline = new Timeline(/** @type {HTMLCanvasElement} */ (byId("timeline")), byId("tip"), model);
   new Summary(model);
   new PointBar(model);
@@ -90,7 +92,6 @@ function mountViewer() {
   byId("zoom-fit").addEventListener("click", () => timeline.fit());
   byId("save-image").addEventListener("click", () => model.session && downloadImage(model.session));
   byId("save-log").addEventListener("click", () => model.session && downloadLog(model.session));
-  model.subscribe(() => document.body.classList.toggle("has-log", model.session !== null));
   for (const id of ["file", "file-first", "file-base"]) listenToInput(id);
   listenForDrops(open);
 }

@@ -50,7 +50,8 @@ export class Columns {
    * @param {number} to the first sector that is not meant
    */
   touches(entry, from, to) {
-    return CHANGES[this.kind[entry]] && this.sector[entry] < to && from < this.sector[entry] + this.nrSectors[entry];
+    const sector = this.sector[entry];
+    return sector < to && from < sector + this.nrSectors[entry] && CHANGES[this.kind[entry]];
   }
 
   /** @param {number} entry */

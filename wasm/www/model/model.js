@@ -37,7 +37,8 @@ export class Model {
     this.session = session;
     this.filter = new Filter();
     if (session.isLive) this.#watch(session);
-    this.#touch("session", "entries", "point", "lost", "sector", "filter", "base");
+    this.#touch("session", "entries", "lost", "sector", "filter", "base");
+    this.goTo(session.point);
   }
 
   /** @param {number} point */

@@ -11,12 +11,19 @@ export class PointBar {
   #model;
   #slider = /** @type {HTMLInputElement} */ (byId("slider"));
   #number = /** @type {HTMLInputElement} */ (byId("point"));
+  /** Whether somebody types a number, which must stay then, although the log may grow. */
+  #isEdited = false;
 
   /** @param {Model} model */
   constructor(model) {
     this.#model = model;
     this.#slider.addEventListener("input", () => model.goTo(Number(this.#slider.value)));
-    this.#number.addEventListener("change", () => model.goTo(Number(this.#number.value)));
+    this.#number.addEventListener("input", () => (this.#isEdited = true));
+    this.#number.addEventListener("blur", () => (this.#isEdited = false));
+    this.#number.addEventListener("change", () => {
+      this.#isEdited = false;
+      model.goTo(Number(this.#number.value));
+    });
     for (const [id, pointOf] of Object.entries(STEPS)) {
       byId(id).addEventListener("click", () => model.session && model.goTo(pointOf(model.session)));
     }
@@ -31,7 +38,7 @@ export class PointBar {
     this.#slider.max = this.#number.max = `${columns.length}`;
     this.#slider.value = `${point}`;
     this.#slider.ariaValueText = `point ${point} of ${columns.length}`;
-    if (document.activeElement !== this.#number || !changed.has("entries")) this.#number.value = `${point}`;
+    if (!this.#isEdited) this.#number.value = `${point}`;
     byId("point-of").textContent = `of ${count(columns.length)}`;
   }
 }

@@ -84,4 +84,4 @@ export class Raster {
 }
 
 /** How opaque a pixel is that stands for so many entries. */
-const ALPHAS = Uint8Array.from({ length: 64 }, (_, nr) => (nr === 0 ? 0 : Math.min(255, 150 + 18 * Math.log2(nr))));
+const ALPHAS = Uint8Array.from({ length: 64 }, (_, nr) => (nr === 0 ? 0 : Math.min(255, 190 + 12 * Math.log2(nr))));

@@ -39,7 +39,7 @@ function factsOf(session) {
   const of = Object.fromEntries(kinds);
   return [
     ["entries", count(columns.length)],
-    ["writes", of.fua ? `${count(of.write + of.fua)}, ${count(of.fua)} FUA` : count(of.write)],
+    ["writes", of.fua ? `${count(of.write + of.fua)} (${count(of.fua)} FUA)` : count(of.write)],
     ["flushes", count(of.flush)],
     ["discards", count(of.discard)],
     ["marks", count(of.mark)],

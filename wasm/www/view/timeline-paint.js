@@ -28,7 +28,7 @@ export class TimelinePainter {
   /** Reads the colours of the page, which depend on dark and light. */
   readColours() {
     const style = getComputedStyle(this.#canvas);
-    for (const name of ["ink", "muted", "line", "surface", "accent", ...KINDS]) this.#colours[name] = style.getPropertyValue(`--${name}`).trim();
+    for (const name of ["ink", "muted", "line", "surface", "accent", "bad", ...KINDS]) this.#colours[name] = style.getPropertyValue(`--${name}`).trim();
   }
 
   /**
@@ -103,7 +103,7 @@ export class TimelinePainter {
     const context = this.#context;
     const xScale = this.#raster.width / (scale.x1 - scale.x0);
     const yScale = this.#raster.height / (scale.y1 - scale.y0);
-    context.strokeStyle = this.#colours.accent;
+    context.strokeStyle = this.#colours.bad;
     context.fillStyle = this.#colours.surface;
     context.lineWidth = ratio * 1.5;
     for (const entry of lost) {
