@@ -8,6 +8,10 @@ export class Rows {
   /** How many rows there are. */
   #nrRows = 0;
   #isDrawn = false;
+  /** The box's height, that of all rows, and how far it is scrolled, in pixels: to ask the box makes the browser lay out the page. */
+  #boxPx = 0;
+  #spacePx = 0;
+  #scrolledPx = 0;
   #box;
   #space;
   #draw;
@@ -23,9 +27,15 @@ export class Rows {
     this.#space.className = "rows-space";
     this.#space.setAttribute("role", "presentation");
     box.append(this.#space);
-    box.addEventListener("scroll", () => this.redraw());
+    box.addEventListener("scroll", () => {
+      this.#scrolledPx = box.scrollTop;
+      this.redraw();
+    });
     box.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    new ResizeObserver(() => this.#resize()).observe(box);
+    new ResizeObserver(() => {
+      this.#boxPx = box.clientHeight;
+      this.redraw();
+    }).observe(box);
   }
 
   get nrRows() {
@@ -34,12 +44,16 @@ export class Rows {
 
   set nrRows(nrRows) {
     this.#nrRows = nrRows;
-    this.#resize();
+    this.#spacePx = Math.min(nrRows * ROW_PX, MAX_PX);
+    this.#space.style.height = `${this.#spacePx}px`;
+    this.#boxPx = this.#box.clientHeight;
+    this.#scrolledPx = this.#box.scrollTop;
+    this.redraw();
   }
 
   /** How many whole rows are in sight. */
   get pageRows() {
-    return Math.max(Math.floor(this.#box.clientHeight / ROW_PX), 1);
+    return Math.max(Math.floor(this.#boxPx / ROW_PX), 1);
   }
 
   /** Draws the rows in sight, before the next frame. */
@@ -50,8 +64,8 @@ export class Rows {
       this.#isDrawn = false;
       const at = this.#at();
       const first = Math.floor(at);
-      const last = Math.min(first + Math.ceil(this.#box.clientHeight / ROW_PX) + 1, this.#nrRows);
-      this.#draw(first, last, this.#box.scrollTop - (at - first) * ROW_PX);
+      const last = Math.min(first + Math.ceil(this.#boxPx / ROW_PX) + 1, this.#nrRows);
+      this.#draw(first, last, this.#scrolledPx - (at - first) * ROW_PX);
     });
   }
 
@@ -61,7 +75,7 @@ export class Rows {
    * @param {number} row
    */
   reveal(row) {
-    const [first, page] = [this.#at(), this.#box.clientHeight / ROW_PX];
+    const [first, page] = [this.#at(), this.#boxPx / ROW_PX];
     if (row >= first && row + 1 <= first + page) return;
     const near = row < first ? row : row + 1 - page;
     this.#scrollTo(Math.abs(near - first) < page ? near : row - page / 2);
@@ -69,23 +83,20 @@ export class Rows {
 
   /** The row at the top, with the part of it that is out of sight. */
   #at() {
-    return Math.min(this.#box.scrollTop * this.#rowsPerPx, Math.max(this.#nrRows - this.#box.clientHeight / ROW_PX, 0));
+    return Math.min(this.#scrolledPx * this.#rowsPerPx, Math.max(this.#nrRows - this.#boxPx / ROW_PX, 0));
   }
 
   /** @param {number} row */
   #scrollTo(row) {
-    this.#box.scrollTop = row / this.#rowsPerPx;
+    const hiddenPx = Math.max(this.#spacePx - this.#boxPx, 0);
+    this.#scrolledPx = hiddenPx > 0 ? Math.min(Math.max(row / this.#rowsPerPx, 0), hiddenPx) : 0;
+    this.#box.scrollTop = this.#scrolledPx;
     this.redraw();
   }
 
   get #rowsPerPx() {
-    const hidden = this.#space.offsetHeight - this.#box.clientHeight;
-    return hidden > 0 ? (this.#nrRows - this.#box.clientHeight / ROW_PX) / hidden : 0;
-  }
-
-  #resize() {
-    this.#space.style.height = `${Math.min(this.#nrRows * ROW_PX, MAX_PX)}px`;
-    this.redraw();
+    const hiddenPx = this.#spacePx - this.#boxPx;
+    return hiddenPx > 0 ? (this.#nrRows - this.#boxPx / ROW_PX) / hiddenPx : 0;
   }
 
   /** @param {WheelEvent} event */
