@@ -17,7 +17,7 @@ const ARGUMENTS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
 ];
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
 
 for (const [path, command] of [[SITE, "wasm/www/build"], [LOGWRITES, "cargo build -p logwrites"], [CHROMIUM, "apt-get install chromium"]]) {
   if (!existsSync(path)) throw new Error(`${path} is missing: ${command}`);

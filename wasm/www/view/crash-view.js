@@ -1,4 +1,4 @@
-/** Crash here: which writes the disk loses, and booting the guest from what is left. */
+/** Crash here: which writes the disk loses, the last one first, and booting the guest from what is left. */
 
 import { epochStart, isLosable } from "../model/epoch.js";
 import { byId, element } from "./dom.js";
@@ -34,14 +34,14 @@ export class CrashView {
     for (let entry = point - 1; entry >= start; entry -= 1) {
       if (!isLosable(columns, start, point, entry)) continue;
       nr += 1;
-      if (losable.length < MAX_TOGGLES) losable.unshift(entry);
+      if (losable.length < MAX_TOGGLES) losable.push(entry);
     }
     this.#text.textContent = nr === 0
       ? "Everything in front of this point is durable: a crash loses nothing."
       : `${plural(nr, "write")} since the last flush: a crash may lose any of them.${lost.size ? ` Lost now: ${count(lost.size)}.` : ""}`;
     const hasFocus = this.#toggles.contains(document.activeElement) ? document.activeElement?.getAttribute("data-entry") : null;
     const more = nr > losable.length ? [element("span", { class: "muted" }, `… ${count(nr - losable.length)} earlier ones: in the list`)] : [];
-    this.#toggles.replaceChildren(...more, ...losable.map((entry) => this.#toggle(session, entry)));
+    this.#toggles.replaceChildren(...losable.map((entry) => this.#toggle(session, entry)), ...more);
     if (hasFocus) /** @type {HTMLElement | null} */ (this.#toggles.querySelector(`[data-entry="${hasFocus}"]`))?.focus();
   }
 

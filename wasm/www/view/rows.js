@@ -70,14 +70,15 @@ export class Rows {
   }
 
   /**
-   * Scrolls as little as it takes to bring a row into sight; to the middle if it is far away.
+   * Scrolls as little as it takes to bring a row and some neighbours into sight; to the middle if it is far away.
    *
    * @param {number} row
    */
   reveal(row) {
     const [first, page] = [this.#at(), this.#boxPx / ROW_PX];
     if (row >= first && row + 1 <= first + page) return;
-    const near = row < first ? row : row + 1 - page;
+    const margin = Math.min(MARGIN_ROWS, page / 4);
+    const near = row < first ? row - margin : row + 1 - page + margin;
     this.#scrollTo(Math.abs(near - first) < page ? near : row - page / 2);
   }
 
@@ -110,5 +111,7 @@ export class Rows {
 
 /** As the style sheet has it: --row. */
 export const ROW_PX = 26;
+/** So many neighbours are shown beyond a row that was out of sight. */
+const MARGIN_ROWS = 3;
 /** Less than any browser's limit. */
 const MAX_PX = 10_000_000;

@@ -10,6 +10,11 @@ import { KINDS } from "../model/columns.js";
 /** The heights of the lanes, in CSS pixels. */
 export const MARKS_PX = 20;
 export const FLUSHES_PX = 10;
+/** Marks that are nearer to each other get no lines through the picture. */
+const MARK_ROOM_PX = 40;
+/** About a letter's width. */
+const LETTER_PX = 6.4;
+const MAX_LETTERS = 32;
 
 export class TimelinePainter {
   #canvas;
@@ -136,10 +141,16 @@ export class TimelinePainter {
   #paintLabels({ log }, scale) {
     const context = this.#context;
     context.font = "11px system-ui, sans-serif";
-    context.fillStyle = this.#colours.muted;
     const bottom = this.#canvas.clientHeight - FLUSHES_PX;
-    context.fillText(size(Math.round(scale.y0) * log.sectorSize), 4, MARKS_PX + 12);
-    context.fillText(size(Math.round(scale.y1) * log.sectorSize), 4, bottom - 4);
+    for (const [sector, y] of [[scale.y0, MARKS_PX + 12], [scale.y1, bottom - 4]]) {
+      const text = size(Math.round(sector) * log.sectorSize);
+      context.globalAlpha = 0.85;
+      context.fillStyle = this.#colours.surface;
+      context.fillRect(2, y - 10, context.measureText(text).width + 4, 13);
+      context.globalAlpha = 1;
+      context.fillStyle = this.#colours.muted;
+      context.fillText(text, 4, y);
+    }
   }
 
   /**
@@ -151,27 +162,26 @@ export class TimelinePainter {
   #paintMarks({ marks, point }, scale) {
     const context = this.#context;
     const { clientWidth, clientHeight } = this.#canvas;
-    let free = -Infinity;
+    const first = firstFrom(marks, scale.x0);
+    const last = firstFrom(marks, scale.x1);
+    const hasRoom = (last - first) * MARK_ROOM_PX < clientWidth;
     let lastX = -1;
-    for (let nth = firstFrom(marks, scale.x0); nth < marks.length && marks[nth].entry < scale.x1; nth += 1) {
+    for (let nth = first; nth < last; nth += 1) {
       const { entry, name } = marks[nth];
       const x = Math.floor(this.#xOf(entry, scale));
       if (x === lastX) continue;
       lastX = x;
-      context.fillStyle = this.#colours.mark;
       context.globalAlpha = entry < point ? 1 : 0.5;
-      context.fillRect(x, 3, 1, clientHeight - 3 - FLUSHES_PX);
+      context.fillStyle = this.#colours.mark;
+      context.fillRect(x, 3, 1, hasRoom ? clientHeight - 3 - FLUSHES_PX : MARKS_PX - 5);
       context.beginPath();
       context.moveTo(x, 3);
       context.lineTo(x + 8, 7);
       context.lineTo(x, 11);
       context.fill();
-      const text = name.length > 24 ? `${name.slice(0, 23)}…` : name;
-      const width = context.measureText(text).width;
-      if (x < free || x + 11 + width > clientWidth) continue;
+      const end = nth + 1 < last ? this.#xOf(marks[nth + 1].entry, scale) : clientWidth;
       context.fillStyle = this.#colours.ink;
-      context.fillText(text, x + 11, 12);
-      free = x + 11 + width + 6;
+      context.fillText(shortened(name, (end - x - 16) / LETTER_PX), x + 11, 12);
     }
     context.globalAlpha = 1;
   }
@@ -211,6 +221,18 @@ function firstFrom(marks, entry) {
     else high = middle;
   }
   return low;
+}
+
+/**
+ * As much of a name as fits; nothing, where that would be next to nothing.
+ *
+ * @param {string} name
+ * @param {number} nrLetters
+ */
+function shortened(name, nrLetters) {
+  const most = Math.min(Math.floor(nrLetters), MAX_LETTERS);
+  if (name.length <= most) return name;
+  return most < 4 ? "" : `${name.slice(0, most - 1)}…`;
 }
 
 /**
