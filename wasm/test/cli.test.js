@@ -1,22 +1,14 @@
 /** The command line tool and the package: the same log from the same script, and each reads what the other writes. */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 
 import { LoggedDisk, LogReader, LogWriter } from "logwrites";
 import { fileSink, fileSource } from "logwrites/node";
-import { collect, folder, random, SEED } from "./support.js";
+import { collect, folder, logwrites, random, SEED } from "./support.js";
 
-const LOGWRITES = process.env.LOGWRITES ?? fileURLToPath(new URL("../../target/debug/logwrites", import.meta.url));
 const KINDS = ["write", "write", "write", "zero", "fua", "discard", "flush", "mark"];
-
-function logwrites(...args) {
-  assert.ok(existsSync(LOGWRITES), `${LOGWRITES} is missing: cargo build -p logwrites`);
-  return execFileSync(LOGWRITES, args, { encoding: "utf8" });
-}
 
 /** A script in the tool's language, and the same as calls. */
 function script(rng, sectorSize, nrSectors, nrOps) {

@@ -1,9 +1,12 @@
 /** What the tests share: a seeded generator, bases and sinks of every kind. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { accessHandle, fromUrl, init, LoggedDisk, LogWriter, memorySink, opfsSink } from "logwrites";
 import { fileSink, fileSource } from "logwrites/node";
@@ -39,6 +42,14 @@ export function folder(t) {
   t.after(() => rmSync(path, { recursive: true, force: true }));
   return (name) => join(path, name);
 }
+
+/** Runs the command line tool, and gives what it prints. `LOGWRITES` is where it stands. */
+export function logwrites(...args) {
+  assert.ok(existsSync(LOGWRITES), `${LOGWRITES} is missing: cargo build -p logwrites`);
+  return execFileSync(LOGWRITES, args, { encoding: "utf8" });
+}
+
+const LOGWRITES = process.env.LOGWRITES ?? fileURLToPath(new URL("../../target/debug/logwrites", import.meta.url));
 
 /** Bases of every kind over the same bytes. Each is made by a function of the bytes and the test. */
 export const BASES = {

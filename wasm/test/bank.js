@@ -1,0 +1,117 @@
+/** The bundled guest in the tests: its images, what its recovery comes to, and booting it. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { ataTap, LoggedDisk, LogWriter, markFromSerial } from "logwrites";
+import { folder } from "./support.js";
+
+export const NR_ACCOUNTS = 8;
+export const TOTAL = 8000;
+export const JOURNAL = 64;
+
+/** The sector of an account. */
+export const accountSector = (account) => 128 * (account + 1);
+
+/**
+ * The image, set to make `nrTransfers` and to stop then, without waiting between them.
+ *
+ * @param {{ flushes: boolean, nrTransfers: number }} options
+ */
+export function bankImage(t, { flushes, nrTransfers }) {
+  const out = folder(t);
+  execFileSync(fileURLToPath(new URL("../guest/build", import.meta.url)), [out(".")]);
+  const image = new Uint8Array(readFileSync(out(`bank-${flushes ? "with" : "without"}-flushes.img`)));
+  assert.equal(image[FLUSHES], flushes ? 1 : 0);
+  image[NR_TRANSFERS] = nrTransfers;
+  image[TICKS] = 0;
+  return image;
+}
+
+/**
+ * What the bank's boot comes to on this disk, without running it.
+ *
+ * @returns {Promise<{ redone: number | null, total: number }>} the transfer in the journal, and all the money
+ */
+export async function recovered(disk) {
+  const balances = [];
+  for (let account = 0; account < NR_ACCOUNTS; account += 1) {
+    balances.push((await sector(disk, accountSector(account))).getUint32(BALANCE, true));
+  }
+  const journal = await sector(disk, JOURNAL);
+  const [magic, number, payer, payee, payerBalance, payeeBalance, sum] = Array.from({ length: 7 }, (_, i) => journal.getUint32(i * 4, true));
+  const isRecord = magic === MAGIC && sum === checksum([magic, number, payer, payee, payerBalance, payeeBalance]);
+  if (isRecord) {
+    balances[payer] = payerBalance;
+    balances[payee] = payeeBalance;
+  }
+  return { redone: isRecord ? number : null, total: balances.reduce((a, b) => a + b) };
+}
+
+/**
+ * Boots a disk in v86 until the guest says that it is done or stays closed.
+ *
+ * @returns {Promise<{ printed: string, disk: LoggedDisk }>}
+ */
+export async function boot(base, { until = /That was all\.|stays closed\.|gives an error\./ } = {}) {
+  const { V86 } = await import("v86");
+  const disk = new LoggedDisk({ base, log: new LogWriter() });
+  const emulator = new V86({
+    bios: { buffer: bios() },
+    memory_size: 16 << 20,
+    hda: disk.forV86(),
+    wasm_fn: ataTap({ wasm: WASM, disks: { hda: disk } }).wasm_fn,
+    disable_speaker: true,
+    autostart: true,
+  });
+  markFromSerial(emulator, disk);
+  let printed = "";
+  let timer;
+  try {
+    await new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`the guest is not done after ${TIMEOUT_MS} ms; it printed: ${printed}`)), TIMEOUT_MS);
+      emulator.add_listener("serial0-output-byte", (byte) => {
+        printed += String.fromCharCode(byte);
+        if (byte === NEWLINE && until.test(printed)) resolve();
+      });
+    });
+  } finally {
+    clearTimeout(timer);
+    await emulator.destroy();
+  }
+  return { printed, disk };
+}
+
+/** What the guest prints of its balance, given all the money there is. */
+export function verdict(total) {
+  return `balance ${total} of ${TOTAL}: ${total === TOTAL ? "adds up" : total < TOTAL ? "MONEY LOST" : "MONEY MADE"}`;
+}
+
+async function sector(disk, number) {
+  const bytes = await disk.readAt(number * 512, 512);
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function checksum(words) {
+  return words.reduce((sum, word) => (((sum << 5) | (sum >>> 27)) + word) >>> 0, 0);
+}
+
+function bios() {
+  assert.ok(existsSync(BIOS), `${BIOS} is missing: apt-get install seabios`);
+  return new Uint8Array(readFileSync(BIOS)).buffer;
+}
+
+const BIOS = "/usr/share/seabios/bios.bin";
+const WASM = new URL("../node_modules/v86/build/v86.wasm", import.meta.url);
+const TIMEOUT_MS = 60_000;
+const NEWLINE = 10;
+
+/** What may be set in the image: see bank.asm. */
+const FLUSHES = 500;
+const NR_TRANSFERS = 501;
+const TICKS = 502;
+/** Where the balance stands in an account's sector. */
+const BALANCE = 16;
+const MAGIC = 0x4c4e524a; // "JRNL"
