@@ -88,6 +88,7 @@ test("with flushes it adds up after each crash, with each write lost", async (t)
   const page = await open(t);
   await button(page, "Start").click();
   await waitFor(verdict(running(page)), "✓ 8000 of 8000: adds up");
+  await waitFor(running(page).getByRole("group", { name: "Screen" }), "balance 8000 of 8000: adds up");
   await page.getByRole("textbox", { name: "Name of the mark" }).fill("by hand");
   await button(page, "Mark").click();
   await runTransfers(page, 3);

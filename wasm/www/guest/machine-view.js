@@ -31,7 +31,7 @@ export class MachineView {
   #state = element("span", { class: "guest-state", role: "status" });
   #size = element("span", { class: "muted" });
   #verdict = element("p", { class: "guest-verdict", role: "status" });
-  #screen = element("div", { class: "guest-screen", role: "img", "aria-label": "Screen of the guest; its text is on the serial line below" });
+  #screen = element("div", { class: "guest-screen", role: "group", "aria-label": "Screen" });
   #hint = element("p", { class: "muted guest-hint" }, "Click the screen, or go there with Tab, to type to the guest. Shift+Esc gives the keyboard back.");
   #serial = element("pre", { class: "guest-serial", tabindex: "0", role: "log", "aria-label": "Serial line", "aria-live": "off" });
 
@@ -45,7 +45,7 @@ export class MachineView {
     this.element = element(
       "section",
       { class: "card guest-machine", "aria-label": name, hidden: true },
-      element("div", { class: "bar" }, this.#title, this.#state, element("span", { class: "space" }), ...actions),
+      element("div", { class: "bar" }, this.#title, this.#state, element("span", { class: "space" }), element("span", { class: "guest-actions" }, ...actions)),
       this.#verdict,
       this.#screen,
       this.#hint,

@@ -54,7 +54,7 @@ export class Machine {
         }),
       memory_size: memoryMiB << 20,
       vga_memory_size: VGA_BYTES,
-      screen: { container: screen, use_graphical_text: true },
+      screen: { container: screen },
       disable_mouse: true,
       disable_speaker: true,
       autostart: true,
