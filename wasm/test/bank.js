@@ -1,11 +1,10 @@
-/** The bundled guest in the tests: its images, what its recovery comes to, and booting it. */
+/** The bundled guest in the tests: its images, and what its recovery comes to. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-import { ataTap, LoggedDisk, LogWriter, markFromSerial } from "logwrites";
 import { folder } from "./support.js";
 
 export const NR_ACCOUNTS = 8;
@@ -50,40 +49,6 @@ export async function recovered(disk) {
   return { redone: isRecord ? number : null, total: balances.reduce((a, b) => a + b) };
 }
 
-/**
- * Boots a disk in v86 until the guest says that it is done or stays closed.
- *
- * @returns {Promise<{ printed: string, disk: LoggedDisk }>}
- */
-export async function boot(base, { until = /That was all\.|stays closed\.|gives an error\./ } = {}) {
-  const { V86 } = await import("v86");
-  const disk = new LoggedDisk({ base, log: new LogWriter() });
-  const emulator = new V86({
-    bios: { buffer: bios() },
-    memory_size: 16 << 20,
-    hda: disk.forV86(),
-    wasm_fn: ataTap({ wasm: WASM, disks: { hda: disk } }).wasm_fn,
-    disable_speaker: true,
-    autostart: true,
-  });
-  markFromSerial(emulator, disk);
-  let printed = "";
-  let timer;
-  try {
-    await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`the guest is not done after ${TIMEOUT_MS} ms; it printed: ${printed}`)), TIMEOUT_MS);
-      emulator.add_listener("serial0-output-byte", (byte) => {
-        printed += String.fromCharCode(byte);
-        if (byte === NEWLINE && until.test(printed)) resolve();
-      });
-    });
-  } finally {
-    clearTimeout(timer);
-    await emulator.destroy();
-  }
-  return { printed, disk };
-}
-
 /** What the guest prints of its balance, given all the money there is. */
 export function verdict(total) {
   return `balance ${total} of ${TOTAL}: ${total === TOTAL ? "adds up" : total < TOTAL ? "MONEY LOST" : "MONEY MADE"}`;
@@ -97,16 +62,6 @@ async function sector(disk, number) {
 function checksum(words) {
   return words.reduce((sum, word) => (((sum << 5) | (sum >>> 27)) + word) >>> 0, 0);
 }
-
-function bios() {
-  assert.ok(existsSync(BIOS), `${BIOS} is missing: apt-get install seabios`);
-  return new Uint8Array(readFileSync(BIOS)).buffer;
-}
-
-const BIOS = "/usr/share/seabios/bios.bin";
-const WASM = new URL("../node_modules/v86/build/v86.wasm", import.meta.url);
-const TIMEOUT_MS = 60_000;
-const NEWLINE = 10;
 
 /** What may be set in the image: see bank.asm. */
 const FLUSHES = 500;

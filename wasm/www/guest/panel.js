@@ -38,7 +38,7 @@ export function mountGuest(place, { onLog }) {
 
 /** The bank needs less than 1 MiB; this is the least that the BIOS likes. */
 const BANK_MIB = 16;
-const ABOUT_BANK = "Eight accounts and a journal on a disk. It counts its money when it boots.";
+const ABOUT_BANK = "Eight accounts and a journal on a disk. It counts its money at each boot: run it, crash it, and let it lose a write.";
 const MEMORY_MIB = [16, 64, 128, 256, 512];
 
 class Panel {
