@@ -169,8 +169,8 @@ test("a disk image of one's own, which has the keyboard while its screen has the
   await page.getByLabel("Choose a disk image").setInputFiles({ name: "echo.img", mimeType: "application/octet-stream", buffer: image });
   await button(page, "Start").click();
   await waitFor(running(page).locator("h3"), "echo.img");
+  await waitFor(running(page).getByRole("group", { name: "Screen" }), "Booting from Hard Disk");
   assert.equal(await page.evaluate(() => told.disk.byteLength), 1024);
-  await page.waitForTimeout(2000); // so that it has booted
 
   const serial = running(page).locator(".guest-serial");
   await page.getByRole("textbox", { name: "Name of the mark" }).fill("typed for the page");
