@@ -32,7 +32,8 @@ test("what changed is marked, and counted", async (t) => {
   await goTo(page, 10); // entry 9 wrote 512 bytes of 0x55 at 4 KiB
   assert.equal(await page.inputValue("#sector"), "8");
   assert.equal(await page.textContent("#sector-status"), "written by entry 9 · 512 bytes changed since point 9");
-  assert.equal(await page.locator("#hexdump .codes mark").count(), 32);
+  const marked = await page.locator("#hexdump .codes mark").allTextContents();
+  assert.equal(marked.join(" ").split(/\s+/).length, 512);
   await goTo(page, 12); // entry 11 wrote the same again
   assert.equal(await page.textContent("#sector-status"), "written by entry 11 · no change since point 11");
   await page.selectOption("#since", "mark");

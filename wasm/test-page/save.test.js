@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { choose, demoLog, folder, goTo, logwrites, NR_DEMO, openPage, settle } from "./support.js";
+import { choose, demoLog, download, folder, goTo, logwrites, NR_DEMO, openPage, settle } from "./support.js";
 
 for (const withBase of [true, false]) {
   test(`a saved image is the tool's, ${withBase ? "over a base" : "without a base"}`, async (t) => {
@@ -73,8 +73,3 @@ test("with the browser's dialogue, the image is streamed into the file", async (
   await settle(page);
   assert.ok(await page.isHidden("#error"));
 });
-
-async function download(page, button) {
-  const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
-  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
-}

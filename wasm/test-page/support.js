@@ -1,49 +1,24 @@
-/** What the tests of the page share: the site on a server of its own, Chromium, and logs to look at. */
+/** What the tests of the page share: the page in Chromium, and logs to look at. */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
+import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
+import { launch, need, serveSite } from "./chromium.js";
 
-const SITE = fileURLToPath(new URL("../site", import.meta.url));
 const LOGWRITES = process.env.LOGWRITES ?? fileURLToPath(new URL("../../target/debug/logwrites", import.meta.url));
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const ARGUMENTS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
-
-for (const [path, command] of [[SITE, "wasm/www/build"], [LOGWRITES, "cargo build -p logwrites"], [CHROMIUM, "apt-get install chromium"]]) {
-  if (!existsSync(path)) throw new Error(`${path} is missing: ${command}`);
-}
+need(LOGWRITES, "cargo build -p logwrites");
 
 /** A browser and a server for all tests of a file. */
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
-const server = createServer(serve);
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const ORIGIN = `http://127.0.0.1:${server.address().port}`;
+const [browser, site] = await Promise.all([launch(), serveSite()]);
+const ORIGIN = site.origin;
 after(async () => {
   await browser.close();
-  server.closeAllConnections();
-  server.close();
+  site.close();
 });
-
-function serve(request, response) {
-  const name = normalize(new URL(request.url, ORIGIN).pathname).replace(/\/$/, "/index.html");
-  const path = join(SITE, name);
-  if (!existsSync(path) || !statSync(path).isFile()) {
-    response.writeHead(404).end();
-    return;
-  }
-  response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "application/octet-stream" });
-  response.end(request.method === "HEAD" ? undefined : readFileSync(path));
-}
 
 /**
  * The page, loaded. What goes wrong in it fails the test, and so does a request to anywhere else.
@@ -150,4 +125,10 @@ export function listed(page) {
 /** Some frames: what was changed is shown then. */
 export async function settle(page) {
   await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve)))));
+}
+
+/** What a button saves, and under which name. */
+export async function download(page, button) {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
 }
