@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { choose, demoLog, folder, goTo, NR_DEMO, openPage, settle } from "./support.js";
+import { demoLog, folder, NR_DEMO, openPage } from "./support.js";
+import { choose, goTo, settle } from "./viewer.js";
 
 test("everything works with the keyboard", async (t) => {
   const { log, base } = demoLog(folder(t));

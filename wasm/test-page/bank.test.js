@@ -5,9 +5,10 @@ import { test } from "node:test";
 
 import { LogReader } from "logwrites";
 
-import { recovered, TOTAL, verdict as printed } from "../test/bank.js";
-import { button, crashed, crashHere, crashSaid, forgetScreen, running, savedLog, startBank, untilTransfer, verdict, waitFor, WAIT_MS } from "./guest.js";
-import { goTo, openPage, settle } from "./support.js";
+import { TOTAL, totalsWithout, verdict as printed } from "../test/bank.js";
+import { button, crashed, crashHere, crashSaid, forgetScreen, running, savedLog, startBank, untilTransfer, verdict, waitFor } from "./guest.js";
+import { openPage } from "./support.js";
+import { clickTimeline, goTo, settle } from "./viewer.js";
 
 const ADDS_UP = `✓ ${printed(TOTAL).slice("balance ".length)}`;
 /** As the page has it of what the guest prints. */
@@ -101,28 +102,9 @@ for (const [name, options] of [["", {}], [", on a phone in the dark", { viewport
     await forgetScreen(page);
     await press("Enter");
     assert.equal(await crashSaid(page), saidOf(total));
+    await page.waitForFunction(isInSight, await verdict(crashed(page)).elementHandle());
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0, "it scrolls sideways");
   });
-}
-
-/** What all the money comes to after a crash at a point that loses one write of the unflushed epoch, for each of them. */
-async function totalsWithout(reader, base, point) {
-  const totals = [];
-  for (let entry = point - 1; entry >= 0 && reader.entry(entry).kind !== "flush"; entry -= 1) {
-    if (reader.entry(entry).kind !== "write") continue;
-    totals.push({ entry, total: (await recovered(reader.diskAt(point, base, { without: [entry] }))).total });
-  }
-  return totals;
-}
-
-/** Clicks the last entry in front of a point. */
-async function clickTimeline(page, point) {
-  await button(page, "all").click();
-  await settle(page);
-  const { width, height } = await page.locator("#timeline").boundingBox();
-  const all = Number(await page.getAttribute("#timeline", "aria-valuemax"));
-  await page.click("#timeline", { position: { x: (width * (point - 0.5)) / Math.max(all, 16), y: height / 2 } });
-  await settle(page);
 }
 
 async function loseExactly(page, entries) {
@@ -146,4 +128,9 @@ async function tabTo(page, isMeant) {
     seen.push(focus.id || focus.text || focus.role);
   }
   assert.fail(`Tab does not come there, but to ${seen}`);
+}
+
+function isInSight(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
 }

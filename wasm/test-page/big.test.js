@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { patternOf, sectorOf, writeBigLog } from "./big-log.js";
-import { folder, logwrites, openPage, settle } from "./support.js";
+import { folder, logwrites, openPage } from "./support.js";
+import { settle } from "./viewer.js";
 
 const NR_ENTRIES = 1_000_000;
 /** The aims. A machine that is busy may take ten times as long without anything being wrong. */

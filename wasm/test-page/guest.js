@@ -1,6 +1,6 @@
 /** The guest's panel, handled as a person does it. */
 
-import { download } from "./support.js";
+import { download } from "./viewer.js";
 
 /** Booting takes a second, and many times that on a machine that is busy. */
 export const WAIT_MS = 60_000;

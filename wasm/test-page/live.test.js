@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { choose, demoLog, folder, goTo, listed, openPage, settle } from "./support.js";
+import { demoLog, folder, openPage } from "./support.js";
+import { choose, goTo, listed, settle } from "./viewer.js";
 
 /** It takes the place of the guest's panel: real disks and logs, and the test is the machine. */
 const GUEST = `

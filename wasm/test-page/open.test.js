@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { choose, demoLog, folder, goTo, listed, logwrites, NR_DEMO, openPage, settle } from "./support.js";
+import { demoLog, folder, logwrites, NR_DEMO, openPage } from "./support.js";
+import { choose, goTo, listed, settle } from "./viewer.js";
 
 test("a log and its base are opened together, in any order", async (t) => {
   const { log, base } = demoLog(folder(t));

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { button, running, screen, startBank, untilTransfer, waitFor } from "./guest.js";
-import { listed, openPage, settle } from "./support.js";
+import { openPage } from "./support.js";
+import { listed, settle } from "./viewer.js";
 
 test("it starts again, stops, and goes on from a pause", async (t) => {
   const page = await openPage(t);
@@ -70,9 +71,9 @@ test("a disk image of one's own, which has the keyboard while its screen has the
   assert.deepEqual(await listed(page), ["0 mark typed for the page"]);
 });
 
-test("the licences are there", async (t) => {
+test("the licences are there, and the bank's source", async (t) => {
   const page = await openPage(t);
-  for (const [name, text] of [["v86", "Redistribution and use"], ["SeaBIOS", "GNU LESSER GENERAL PUBLIC LICENSE"]]) {
+  for (const [name, text] of [["v86", "Redistribution and use"], ["SeaBIOS", "GNU LESSER GENERAL PUBLIC LICENSE"], ["The bank's source", "FLUSH CACHE"]]) {
     const href = await page.getByRole("link", { name }).getAttribute("href");
     const response = await page.request.get(new URL(href, page.url()).href);
     assert.ok((await response.text()).includes(text), name);

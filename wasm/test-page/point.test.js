@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { choose, demoLog, dumped, folder, goTo, listed, logwrites, NR_DEMO, openPage, settle } from "./support.js";
+import { demoLog, folder, logwrites, NR_DEMO, openPage } from "./support.js";
+import { choose, dumped, goTo, listed, settle } from "./viewer.js";
 
 test("every sector at every point is that of the disk that the tool makes", async (t) => {
   const path = folder(t);
@@ -104,7 +105,7 @@ test("writes of the unflushed epoch can be lost, and come back", async (t) => {
   await goTo(page, 7); // the epoch from entry 3 on: a write, a FUA, which is durable, a discard
   assert.deepEqual(await page.locator("#crash-toggles button").allTextContents(), ["#6 1024+256", "#4 128+1"]);
   await goTo(page, 12);
-  assert.match(await page.textContent("#crash-text"), /^3 writes since the last flush/);
+  assert.match(await page.textContent("#crash-text"), /^3 writes that no flush covers/);
   await page.locator("#entry-11 .lose").click();
   await page.locator("#crash-toggles [data-entry='9']").click();
   await settle(page);
@@ -117,4 +118,24 @@ test("writes of the unflushed epoch can be lost, and come back", async (t) => {
   await goTo(page, 12);
   assert.equal(await page.locator("#crash-toggles [aria-pressed=true]").count(), 0, "a flush has made them durable");
   assert.equal((await listed(page)).length, NR_DEMO);
+});
+
+test("chance chooses what is lost, and all comes back", async (t) => {
+  const { log, base } = demoLog(folder(t));
+  const page = await openPage(t);
+  await choose(page, log, base);
+  assert.ok(await page.isHidden("#lose-by-chance"), "nothing can be lost");
+  await goTo(page, 12);
+  const lost = async () => (await settle(page), page.locator("#crash-toggles [aria-pressed=true]").count());
+  assert.ok(await page.isDisabled("#keep-all"));
+  const seen = new Set();
+  // All of four outcomes for three writes within 100 tries, but for one in 10^5.
+  for (let nth = 0; nth < 100 && seen.size < 4; nth += 1) {
+    await page.click("#lose-by-chance");
+    seen.add(await lost());
+  }
+  assert.deepEqual([...seen].sort(), [0, 1, 2, 3]);
+  while ((await lost()) === 0) await page.click("#lose-by-chance");
+  await page.click("#keep-all");
+  assert.equal(await lost(), 0);
 });

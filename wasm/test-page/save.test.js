@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { choose, demoLog, download, folder, goTo, logwrites, NR_DEMO, openPage, settle } from "./support.js";
+import { demoLog, folder, logwrites, NR_DEMO, openPage } from "./support.js";
+import { choose, download, goTo, settle } from "./viewer.js";
 
 for (const withBase of [true, false]) {
   test(`a saved image is the tool's, ${withBase ? "over a base" : "without a base"}`, async (t) => {

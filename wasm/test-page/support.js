@@ -1,7 +1,7 @@
 /** What the tests of the page share: the page in Chromium, and logs to look at. */
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
@@ -93,42 +93,3 @@ const DEMO = [
   "flush",
 ];
 export const NR_DEMO = DEMO.length;
-
-/** Opens files as a person does who chooses them. */
-export async function choose(page, ...paths) {
-  await page.setInputFiles((await page.locator("body.has-log").count()) ? "#file" : "#file-first", paths);
-  await page.waitForSelector("body.has-log");
-  await page.waitForSelector("#progress", { state: "hidden" });
-  await settle(page);
-}
-
-/** Goes to a point by its number. */
-export async function goTo(page, point) {
-  await page.fill("#point", `${point}`);
-  await page.press("#point", "Enter");
-  await settle(page);
-}
-
-/** The bytes of the hexdump. */
-export async function dumped(page) {
-  const codes = await page.locator("#hexdump .codes").allTextContents();
-  return Buffer.from(codes.join(" ").replaceAll(/\s+/g, ""), "hex");
-}
-
-/** The entries in sight, as the list has them. */
-export function listed(page) {
-  return page.locator("#entries .row:visible").evaluateAll((rows) =>
-    rows.sort((a, b) => Number(a.ariaRowIndex) - Number(b.ariaRowIndex)).map((row) => [...row.children].slice(0, 4).map((cell) => cell.textContent).join(" ").trim()),
-  );
-}
-
-/** Some frames: what was changed is shown then. */
-export async function settle(page) {
-  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve)))));
-}
-
-/** What a button saves, and under which name. */
-export async function download(page, button) {
-  const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
-  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
-}

@@ -49,6 +49,16 @@ export async function recovered(disk) {
   return { redone: isRecord ? number : null, total: balances.reduce((a, b) => a + b) };
 }
 
+/** What all the money comes to after a crash at a point that loses one write of the unflushed epoch, for each of them. */
+export async function totalsWithout(reader, base, point) {
+  const totals = [];
+  for (let entry = point - 1; entry >= 0 && reader.entry(entry).kind !== "flush"; entry -= 1) {
+    if (reader.entry(entry).kind !== "write") continue;
+    totals.push({ entry, total: (await recovered(reader.diskAt(point, base, { without: [entry] }))).total });
+  }
+  return totals;
+}
+
 /** What the guest prints of its balance, given all the money there is. */
 export function verdict(total) {
   return `balance ${total} of ${TOTAL}: ${total === TOTAL ? "adds up" : total < TOTAL ? "MONEY LOST" : "MONEY MADE"}`;

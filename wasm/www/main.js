@@ -56,7 +56,6 @@ async function crash(session) {
   const { point, lost, name } = session;
   const without = lost.size ? `, without ${[...lost].sort((a, b) => a - b).join(", ")}` : "";
   await progress.run("Booting the guest", async () => guest?.boot(session.disk(), `${name} at ${point}${without}`));
-  byId("guest").scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
 /** @param {string} name */

@@ -5,7 +5,7 @@
 
 import { init } from "../logwrites.js";
 import { element } from "../view/dom.js";
-import { bankImage, LICENCES } from "./assets.js";
+import { BANK_SOURCE, bankImage, LICENCES } from "./assets.js";
 import { MachineView } from "./machine-view.js";
 
 /** @typedef {import("../logwrites.js").Disk} Disk */
@@ -87,7 +87,7 @@ class Panel {
       element("div", { class: "bar" }, this.#start, this.#pause, this.#stop, marks),
       this.#error,
     );
-    this.element = element("div", { class: "guest-panel" }, setup, this.#crashed.element, this.#run.element, licences());
+    this.element = element("div", { class: "guest-panel" }, setup, this.#crashed.element, this.#run.element, about());
 
     disk.addEventListener("change", () => this.#update());
     this.#input.addEventListener("change", () => this.#choose(this.#input.files?.[0] ?? null));
@@ -123,6 +123,7 @@ class Panel {
     return this.#attempt(async () => {
       if (this.#run.isRunning) await this.#run.pause();
       await this.#crashed.start({ title: `From the crash: ${label}`, base: disk, ...this.#machineOptions });
+      this.#crashed.element.scrollIntoView({ block: "nearest", behavior: "smooth" });
     });
   }
 
@@ -204,9 +205,18 @@ function inputOf(label) {
   return /** @type {HTMLInputElement} */ (label.querySelector("input"));
 }
 
-function licences() {
-  const links = LICENCES.flatMap(({ name, href }, i) => [i > 0 ? ", " : "", element("a", { href, target: "_blank", rel: "noopener" }, name)]);
-  return element("p", { class: "muted guest-licences" }, "The emulator and its BIOS, and their licences: ", ...links);
+/** Where the sources and licences are of what runs here. */
+function about() {
+  const licences = LICENCES.flatMap(({ name, href }, i) => [i > 0 ? ", " : "", link(href, name)]);
+  return element("p", { class: "muted guest-about" }, link(BANK_SOURCE, "The bank's source"), ". The emulator and its BIOS, and their licences: ", ...licences, ".");
+}
+
+/**
+ * @param {string} href
+ * @param {string} text
+ */
+function link(href, text) {
+  return element("a", { href, target: "_blank", rel: "noopener" }, text);
 }
 
 /** The style stands beside this file, so that the page needs to know only this one. */

@@ -31,6 +31,37 @@ export function isLosable(columns, start, point, entry) {
 }
 
 /**
+ * How many entries a crash at a point may lose, and the numbers of the last of them, the very last one first.
+ *
+ * @param {Columns} columns
+ * @param {number} point
+ * @param {number} [limit] how many numbers to give at most
+ */
+export function losableEntries(columns, point, limit = Infinity) {
+  const start = epochStart(columns, point);
+  const entries = [];
+  let nr = 0;
+  for (let entry = point - 1; entry >= start; entry -= 1) {
+    if (!isLosable(columns, start, point, entry)) continue;
+    if (nr < limit) entries.push(entry);
+    nr += 1;
+  }
+  return { nr, entries };
+}
+
+/**
+ * The number of the last entry in front of a point that changes the disk, or -1.
+ *
+ * @param {Columns} columns
+ * @param {number} point
+ */
+export function lastChange(columns, point) {
+  let entry = point - 1;
+  while (entry >= 0 && !columns.changesDisk(entry)) entry -= 1;
+  return entry;
+}
+
+/**
  * The number of the last flush in front of a point, or -1.
  *
  * @param {Columns} columns

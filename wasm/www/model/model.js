@@ -1,6 +1,6 @@
 /** What the page shows. Views subscribe, and are told once a frame what has changed. */
 
-import { epochStart, isLosable } from "./epoch.js";
+import { epochStart, isLosable, lastChange, losableEntries } from "./epoch.js";
 import { Filter } from "./filter.js";
 
 /** @typedef {import("./session.js").Session} Session */
@@ -13,7 +13,7 @@ export class Model {
   /** Every log that was opened. @type {Session[]} */
   sessions = [];
   filter = new Filter();
-  /** Whether the sector shown is the one that the entry at the point wrote. */
+  /** Whether the sector shown is the one that was written last in front of the point. */
   followsWrites = true;
 
   /** @type {Listener[]} */
@@ -53,8 +53,8 @@ export class Model {
       session.lost = kept;
       this.#touch("lost");
     }
-    const entry = session.point - 1;
-    if (this.followsWrites && entry >= 0 && columns.changesDisk(entry)) this.#showSector(columns.sector[entry]);
+    const write = lastChange(columns, session.point);
+    if (this.followsWrites && write >= 0) this.#showSector(columns.sector[write]);
     this.#touch("point");
   }
 
@@ -75,6 +75,20 @@ export class Model {
     const { columns, point } = session;
     if (!isLosable(columns, epochStart(columns, point), point, entry)) return;
     if (!session.lost.delete(entry)) session.lost.add(entry);
+    this.#touch("lost");
+  }
+
+  /** Lets the disk lose what chance says, of what it may lose. */
+  loseByChance() {
+    const { session } = this;
+    if (!session) return;
+    session.lost = new Set(losableEntries(session.columns, session.point).entries.filter(() => Math.random() < 0.5));
+    this.#touch("lost");
+  }
+
+  /** Lets the disk lose nothing. */
+  keepAll() {
+    this.session?.lost.clear();
     this.#touch("lost");
   }
 

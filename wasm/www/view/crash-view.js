@@ -1,6 +1,6 @@
 /** Crash here: which writes the disk loses, the last one first, and booting the guest from what is left. */
 
-import { epochStart, isLosable } from "../model/epoch.js";
+import { losableEntries } from "../model/epoch.js";
 import { byId, element } from "./dom.js";
 import { count, extent, plural } from "./format.js";
 
@@ -11,6 +11,8 @@ export class CrashView {
   #model;
   #text = byId("crash-text");
   #toggles = byId("crash-toggles");
+  #choice = byId("crash-choice");
+  #keep = /** @type {HTMLButtonElement} */ (byId("keep-all"));
 
   /**
    * @param {Model} model
@@ -19,6 +21,8 @@ export class CrashView {
   constructor(model, oncrash) {
     this.#model = model;
     byId("crash").addEventListener("click", () => model.session && oncrash(model.session));
+    byId("lose-by-chance").addEventListener("click", () => model.loseByChance());
+    this.#keep.addEventListener("click", () => model.keepAll());
     model.subscribe((changed) => {
       if (["entries", "point", "lost"].some((part) => changed.has(/** @type {any} */ (part)))) this.#update();
     });
@@ -28,20 +32,15 @@ export class CrashView {
     const { session } = this.#model;
     if (!session) return;
     const { columns, point, lost } = session;
-    const start = epochStart(columns, point);
-    const losable = [];
-    let nr = 0;
-    for (let entry = point - 1; entry >= start; entry -= 1) {
-      if (!isLosable(columns, start, point, entry)) continue;
-      nr += 1;
-      if (losable.length < MAX_TOGGLES) losable.push(entry);
-    }
+    const { nr, entries } = losableEntries(columns, point, MAX_TOGGLES);
     this.#text.textContent = nr === 0
       ? "Everything in front of this point is durable: a crash loses nothing."
-      : `${plural(nr, "write")} since the last flush: a crash may lose any of them.${lost.size ? ` Lost now: ${count(lost.size)}.` : ""}`;
+      : `${plural(nr, "write")} that no flush covers: a crash may lose any of them.${lost.size ? ` Lost now: ${count(lost.size)}.` : ""}`;
+    this.#choice.hidden = nr === 0;
+    this.#keep.disabled = lost.size === 0;
     const hasFocus = this.#toggles.contains(document.activeElement) ? document.activeElement?.getAttribute("data-entry") : null;
-    const more = nr > losable.length ? [element("span", { class: "muted" }, `… ${count(nr - losable.length)} earlier ones: in the list`)] : [];
-    this.#toggles.replaceChildren(...losable.map((entry) => this.#toggle(session, entry)), ...more);
+    const more = nr > MAX_TOGGLES ? [element("span", { class: "muted" }, `… ${count(nr - MAX_TOGGLES)} earlier ones: in the list`)] : [];
+    this.#toggles.replaceChildren(...entries.map((entry) => this.#toggle(session, entry)), ...more);
     if (hasFocus) /** @type {HTMLElement | null} */ (this.#toggles.querySelector(`[data-entry="${hasFocus}"]`))?.focus();
   }
 
