@@ -1,5 +1,6 @@
 /** A disk at a point of its history. */
 
+import { LogError } from "./error.js";
 import { atOnce, checkRange, readPieces } from "./pieces.js";
 
 /** @typedef {import("../pkg/logwrites_wasm.js").DiskMap} DiskMap */
@@ -8,6 +9,7 @@ import { atOnce, checkRange, readPieces } from "./pieces.js";
 
 /** A disk as a base and the first entries of a log left it. It is a source: the base of another disk, too. */
 export class Disk {
+  /** @type {DiskMap | null} */
   #map;
   #base;
   #log;
@@ -50,6 +52,20 @@ export class Disk {
   }
 
   /**
+   * Gives its memory back, up to 50 bytes for each run of what was written, at once: otherwise that comes when it is
+   * collected, which may be too late for whoever makes many of them. It cannot be read any more.
+   */
+  free() {
+    this.#map?.free();
+    this.#map = null;
+  }
+
+  /** As {@link free}, for `using`. */
+  [Symbol.dispose]() {
+    this.free();
+  }
+
+  /**
    * The whole disk, a chunk at a time.
    *
    * @param {{ chunkBytes?: number }} [options]
@@ -66,7 +82,7 @@ export class Disk {
    */
   *extents() {
     for (let from = 0; ; ) {
-      const runs = this.#map.runs(from, RUNS);
+      const runs = this.#there.runs(from, RUNS);
       if (runs.length === 0) return;
       for (let index = 0; index < runs.length; index += 3) {
         const [offset, length, zeros] = runs.subarray(index, index + 3);
@@ -76,6 +92,11 @@ export class Disk {
     }
   }
 
+  get #there() {
+    if (!this.#map) throw new LogError("CLOSED", "the disk was freed");
+    return this.#map;
+  }
+
   /**
    * @param {number} offset
    * @param {number} length
@@ -83,7 +104,7 @@ export class Disk {
    */
   #read(offset, length, isUrgent) {
     checkRange(offset, length, this.byteLength);
-    return readPieces(this.#map.pieces(offset, length), length, this.#base, this.#log, isUrgent);
+    return readPieces(this.#there.pieces(offset, length), length, this.#base, this.#log, isUrgent);
   }
 }
 

@@ -3,7 +3,7 @@
 /**
  * What went wrong. `README.md` says what each means.
  *
- * @typedef {"BAD_ARGUMENT" | "BAD_MARK" | "BAD_SECTOR_SIZE" | "BUSY" | "CLOSED" | "MALFORMED" | "NO_RANGES" | "NO_SPACE"
+ * @typedef {"BAD_ARGUMENT" | "BAD_MARK" | "BAD_SECTOR_SIZE" | "BUSY" | "CLOSED" | "MALFORMED" | "NO_MEMORY" | "NO_RANGES" | "NO_SPACE"
  *   | "NOT_A_LOG" | "NOT_INITIALISED" | "NOT_SYNC" | "OUT_OF_RANGE" | "SINK_FAILED" | "SINK_FULL" | "SINK_LOST"
  *   | "SINK_NOT_EMPTY" | "SOURCE_FAILED" | "STATE_MISMATCH" | "UNALIGNED" | "UNKNOWN_VERSION" | "UNSAFE_NUMBER"
  *   | "UNSUPPORTED"} LogErrorCode
@@ -46,6 +46,15 @@ export class LogError extends Error {
  */
 export function panicked(message) {
   console.error(message);
+}
+
+/**
+ * Throws, where the module's allocator has nothing left: at 4 GiB, or where the system has no more.
+ *
+ * @returns {never}
+ */
+export function outOfMemory() {
+  throw new LogError("NO_MEMORY", "the module's memory is used up: free disks that are done with, and open the log again");
 }
 
 /**

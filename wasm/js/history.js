@@ -229,7 +229,12 @@ export class History {
    * @returns {number | null}
    */
   writerOf(point, offset) {
-    return orNull(this._raw.writerOf(this._raw.mapAt(point, NONE), offset));
+    const map = this._raw.mapAt(point, NONE);
+    try {
+      return orNull(this._raw.writerOf(map, offset));
+    } finally {
+      map.free();
+    }
   }
 
   /**
@@ -243,7 +248,11 @@ export class History {
   changes(from, to) {
     const map = this._raw.mapBetween(from, to);
     const disk = new Disk(map, null, this._log, map.endBytes, "");
-    return Array.from(disk.extents(), (extent) => ({ ...extent, entry: this._raw.writerOf(map, extent.offset) }));
+    try {
+      return Array.from(disk.extents(), (extent) => ({ ...extent, entry: this._raw.writerOf(map, extent.offset) }));
+    } finally {
+      disk.free();
+    }
   }
 }
 

@@ -23,6 +23,11 @@ extern "C" {
 
     #[wasm_bindgen(js_name = panicked)]
     pub(crate) fn panicked(message: &str);
+
+    /// Throws.
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(js_name = outOfMemory)]
+    pub(crate) fn out_of_memory();
 }
 
 /// Everything that an export can fail with.

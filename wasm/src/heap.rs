@@ -3,9 +3,14 @@
 //! The allocator grows the memory of wasm by as much as it lacks, 64 KiB at a time. Each step costs an engine some
 //! microseconds and a look at its own heap: with a million entries three quarters of the time. So whenever the memory has
 //! grown, it grows by an eighth more, which the allocator then has in stock.
+//!
+//! When nothing is left, an error of JavaScript's is thrown, since Rust would only trap. It leaves what was being done half
+//! done, so the object that did it is lost, and wasm-bindgen refuses it from then on.
 
 use core::arch::wasm32::memory_size;
 use std::alloc::{GlobalAlloc, Layout, System};
+
+use crate::error::out_of_memory;
 
 struct Heap;
 
@@ -19,7 +24,7 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: the caller's promises are the same.
         let block = unsafe { System.alloc(layout) };
         stock_up(before);
-        block
+        there(block)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -32,8 +37,17 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: the caller's promises are the same.
         let block = unsafe { System.realloc(block, layout, new_size) };
         stock_up(before);
-        block
+        there(block)
     }
+}
+
+/// The block, if there is one; throws otherwise.
+#[inline]
+fn there(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        out_of_memory();
+    }
+    block
 }
 
 /// Grows the memory by an eighth if it has more than the `before` pages it had.
