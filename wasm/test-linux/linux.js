@@ -18,11 +18,15 @@ export class Linux {
     this.#state = state;
   }
 
-  /** Fetches, builds and boots it. */
-  static async boot() {
+  /**
+   * Fetches, builds and boots it.
+   *
+   * @param {Disks} [disks] of the kind that it will have in each run
+   */
+  static async boot(disks = loggedDisks()) {
     execFileSync(here("fetch"), [GUEST], { stdio: ["ignore", "ignore", "inherit"] });
     const file = (name) => ({ buffer: arrayBuffer(`${GUEST}/${name}`) });
-    const { emulator } = start(blankDisks(), { bzimage: file("vmlinuz"), initrd: file("initrd"), cmdline: COMMAND_LINE });
+    const emulator = start(disks, { bzimage: file("vmlinuz"), initrd: file("initrd"), cmdline: COMMAND_LINE });
     await printed(emulator, /what to do\?/);
     await emulator.stop();
     const linux = new Linux(await emulator.save_state());
@@ -31,48 +35,67 @@ export class Linux {
   }
 
   /**
-   * Has it do something on a disk.
+   * Has it do something.
    *
    * @param {"fill" | "check"} what
-   * @param {import("logwrites").SourceLike | null} base of its first disk; zeros, if there is none
-   * @returns {Promise<{ text: string, hda: LoggedDisk, hdb: LoggedDisk }>} what it printed, and its disks
+   * @param {Disks} disks
+   * @returns {Promise<{ text: string, ms: number }>} what it printed, and how long it took
    */
-  async run(what, base = null) {
-    const disks = { ...blankDisks(), ...(base && { hda: new LoggedDisk({ base, log: new LogWriter() }) }) };
-    const { emulator } = start(disks, { initial_state: { buffer: this.#state } });
+  async run(what, disks) {
+    const emulator = start(disks, { initial_state: { buffer: this.#state } });
     await new Promise((resolve) => emulator.add_listener("emulator-started", resolve));
     const text = printed(emulator, /all done/);
+    const begin = performance.now();
     emulator.serial0_send(`${what}\n`);
     try {
-      return { text: await text, ...disks };
+      return { text: await text, ms: performance.now() - begin };
     } finally {
       await emulator.destroy();
     }
   }
 }
 
-function blankDisks() {
-  return {
-    hda: new LoggedDisk({ byteLength: DISK_BYTES, log: new LogWriter() }),
-    hdb: new LoggedDisk({ byteLength: LOG_DISK_BYTES, log: new LogWriter() }),
-  };
-}
+/**
+ * The disks of a guest.
+ *
+ * @typedef {object} Disks
+ * @property {object} options of v86
+ * @property {LoggedDisk} [hda] the first, if it is in a log
+ * @property {LoggedDisk} [hdb] the second
+ */
 
-function start({ hda, hdb }, options) {
+/**
+ * Disks that are in logs.
+ *
+ * @param {import("logwrites").SourceLike | null} [base] of the first one; zeros, if there is none
+ * @returns {Disks & { hda: LoggedDisk, hdb: LoggedDisk }}
+ */
+export function loggedDisks(base = null) {
+  const hda = new LoggedDisk({ base, byteLength: DISK_BYTES, log: new LogWriter() });
+  const hdb = new LoggedDisk({ byteLength: LOG_DISK_BYTES, log: new LogWriter() });
   // The guest has not looked at its disks when its state is saved, so they may be others when it is restored.
   for (const disk of [hda, hdb]) disk.set_state = () => {};
+  const { wasm_fn } = ataTap({ wasm: readFileSync(WASM), disks: { hda, hdb } });
+  return { options: { hda: hda.forV86(), hdb: hdb.forV86(), wasm_fn }, hda, hdb };
+}
+
+/** The same as v86 has them by itself: buffers. @returns {Disks} */
+export function plainDisks() {
+  const [hda, hdb] = [DISK_BYTES, LOG_DISK_BYTES].map((byteLength) => ({ buffer: new ArrayBuffer(byteLength) }));
+  return { options: { hda, hdb, wasm_path: WASM } };
+}
+
+function start({ options, hda }, more) {
   const emulator = new V86({
     bios: { buffer: arrayBuffer(BIOS) },
     memory_size: 128 << 20,
-    hda: hda.forV86(),
-    hdb: hdb.forV86(),
-    wasm_fn: ataTap({ wasm: WASM, disks: { hda, hdb } }).wasm_fn,
     disable_speaker: true,
     autostart: true,
     ...options,
+    ...more,
   });
-  markFromSerial(emulator, hda);
-  return { emulator };
+  if (hda) markFromSerial(emulator, hda);
+  return emulator;
 }
 
 /** What the guest sends on its serial line, until it is this. */
@@ -100,7 +123,7 @@ function here(name) {
 
 const GUEST = here("../../target/linux-guest");
 const BIOS = "/usr/share/seabios/bios.bin";
-const WASM = new URL("../node_modules/v86/build/v86.wasm", import.meta.url);
+const WASM = here("../node_modules/v86/build/v86.wasm");
 const COMMAND_LINE = "console=ttyS0,115200 tsc=reliable mitigations=off random.trust_cpu=on cryptomgr.notests loglevel=3";
 const DISK_BYTES = 8 << 20;
 const LOG_DISK_BYTES = 32 << 20;
