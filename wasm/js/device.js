@@ -291,7 +291,8 @@ export class Device {
    */
   #recordSuperblock(head, sectorBytes) {
     this.#seal();
-    const bytes = new Uint8Array(sectorBytes);
+    // A sink other than memory gets the bytes later, and then they must be those of now.
+    const bytes = this.#memory && this.#superblock.length === sectorBytes ? this.#superblock : new Uint8Array(sectorBytes);
     bytes.set(head);
     this.#superblock = bytes;
     this.#mirror?.write(0, bytes);

@@ -14,6 +14,17 @@ export function launch() {
 }
 
 /**
+ * Chromium as a person has it, with a file system of each page's own that is on the disk.
+ *
+ * @param {string} profile a folder
+ * @returns {Promise<import("playwright-core").BrowserContext>}
+ */
+export function launchWithProfile(profile) {
+  need(CHROMIUM, "apt-get install chromium");
+  return chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS });
+}
+
+/**
  * Serves what wasm/www/build has made, on this machine alone.
  *
  * @returns {Promise<{ origin: string, close(): void }>}

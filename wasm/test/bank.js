@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-
-import { folder } from "./support.js";
 
 export const NR_ACCOUNTS = 8;
 export const TOTAL = 8000;
@@ -19,14 +19,18 @@ export const accountSector = (account) => 128 * (account + 1);
  *
  * @param {{ flushes: boolean, nrTransfers: number }} options
  */
-export function bankImage(t, { flushes, nrTransfers }) {
-  const out = folder(t);
-  execFileSync(fileURLToPath(new URL("../guest/build", import.meta.url)), [out(".")]);
-  const image = new Uint8Array(readFileSync(out(`bank-${flushes ? "with" : "without"}-flushes.img`)));
-  assert.equal(image[FLUSHES], flushes ? 1 : 0);
-  image[NR_TRANSFERS] = nrTransfers;
-  image[TICKS] = 0;
-  return image;
+export function bankImage({ flushes, nrTransfers }) {
+  const out = mkdtempSync(join(tmpdir(), "logwrites-bank-"));
+  try {
+    execFileSync(fileURLToPath(new URL("../guest/build", import.meta.url)), [out]);
+    const image = new Uint8Array(readFileSync(join(out, `bank-${flushes ? "with" : "without"}-flushes.img`)));
+    assert.equal(image[FLUSHES], flushes ? 1 : 0);
+    image[NR_TRANSFERS] = nrTransfers;
+    image[TICKS] = 0;
+    return image;
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
 }
 
 /**

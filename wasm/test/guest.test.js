@@ -16,8 +16,8 @@ const NR_BOOTED = 12;
 const boot = (disk) => bootUntil(disk, { until: /That was all\.|stays closed\.|gives an error\./ });
 
 /** Runs the bank from its first boot, and gives its log. */
-async function run(t, flushes) {
-  const image = bankImage(t, { flushes, nrTransfers: NR_TRANSFERS });
+async function run(flushes) {
+  const image = bankImage({ flushes, nrTransfers: NR_TRANSFERS });
   const { printed, disk } = await boot(image);
   assert.match(printed, /journal: empty\r\n/);
   assert.ok(printed.includes(verdict(TOTAL)), printed);
@@ -58,7 +58,7 @@ const diskOf = ({ disk }, { point, lost }) => disk.diskAt(point, { without: lost
 const sample = (list, count) => Array.from({ length: count }, (_, i) => list[Math.round((i * (list.length - 1)) / (count - 1))]);
 
 test("with flushes: the log has what the program does, in order", async (t) => {
-  const { reader } = await run(t, true);
+  const { reader } = await run(true);
   const kinds = [...reader.entries()].map(({ kind }) => kind);
   const transfer = ["write", "flush", "write", "write", "flush", "write", "mark"];
   assert.deepEqual(kinds, ["mark", ...Array.from({ length: NR_TRANSFERS }, () => transfer).flat()]);
@@ -75,7 +75,7 @@ test("with flushes: the log has what the program does, in order", async (t) => {
 });
 
 test("with flushes: it adds up after every crash, whatever the disk's cache loses", async (t) => {
-  const bank = await run(t, true);
+  const bank = await run(true);
   const states = [...crashes(bank.reader, anySet)];
   const redone = [];
   for (const state of states) {
@@ -97,7 +97,7 @@ test("with flushes: it adds up after every crash, whatever the disk's cache lose
 });
 
 test("with flushes: it adds up after a crash of the boot that repairs it", async (t) => {
-  const bank = await run(t, true);
+  const bank = await run(true);
   const half = await recoverable(bank);
   const second = await boot(half);
   const reader = await LogReader.open(await second.disk.log.blob());
@@ -107,7 +107,7 @@ test("with flushes: it adds up after a crash of the boot that repairs it", async
 });
 
 test("each of the two flushes is needed", async (t) => {
-  const bank = await run(t, true);
+  const bank = await run(true);
   const flushes = [...bank.reader.entries()].filter(({ kind }) => kind === "flush").map(({ index }) => index);
   for (const which of [0, 1]) {
     const isFlush = (entry) => flushes.indexOf(entry) % 2 !== which;
@@ -135,7 +135,7 @@ async function recoverable(bank) {
 }
 
 test("without flushes: a single lost write loses money, or makes some", async (t) => {
-  const bank = await run(t, false);
+  const bank = await run(false);
   assert.ok([...bank.reader.entries()].every(({ kind }) => kind !== "flush"));
   const found = { lost: [], made: [] };
   let nrStates = 0;
@@ -159,7 +159,7 @@ test("without flushes: a single lost write loses money, or makes some", async (t
 
 for (const flushes of [true, false]) {
   test(`the tool replays the log to the live disk, ${flushes ? "with" : "without"} flushes`, async (t) => {
-    const { image, disk } = await run(t, flushes);
+    const { image, disk } = await run(flushes);
     const path = folder(t);
     writeFileSync(path("base"), image);
     writeFileSync(path("log"), new Uint8Array(await (await disk.log.blob()).arrayBuffer()));
