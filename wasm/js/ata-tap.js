@@ -102,7 +102,7 @@ class Channel {
     this.#identify = command === IDENTIFY && disk && this.#hasWriteCache ? 0 : -1;
     if (!disk) return;
     if (command === FLUSH_CACHE || command === FLUSH_CACHE_EXT) {
-      disk.flush();
+      disk._flushAndForget();
     } else if (command === SET_FEATURES && this.#hasWriteCache) {
       if (this.#features === ENABLE_WRITE_CACHE) disk.writeThrough = false;
       if (this.#features === DISABLE_WRITE_CACHE) disk.writeThrough = true;

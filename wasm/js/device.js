@@ -133,11 +133,12 @@ export class Device {
   // What the writer calls.
 
   /**
-   * Says that nobody waits for a tag.
+   * Says that nobody waits for a tag, whether it has ended or will.
    *
    * @param {number} tag
    */
   forget(tag) {
+    if (!this.#ended[tag]) this.#waiters[tag] = NOBODY;
     this.#ended[tag] = 0;
   }
 
@@ -471,6 +472,7 @@ function copyOverlap(into, offset, bytes, at, end) {
 /** What a waiter is told when the log was cut in front of its operation. */
 export const CUT = -1;
 
+const NOBODY = { resolve() {}, reject() {} };
 const EMPTY = new Uint8Array(0);
 const BATCH_BYTES = 1 << 20;
 /** So many batches may wait for a slow sink before whoever writes should wait, too. */

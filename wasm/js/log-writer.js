@@ -146,7 +146,7 @@ export class LogWriter extends History {
    */
   mark(name) {
     this.#assertOpen();
-    this.#end(this.#recorder.mark(new TextEncoder().encode(name)), false);
+    this.#end(this.#recorder.mark(TEXTS.encode(name)), false);
   }
 
   /**
@@ -161,6 +161,12 @@ export class LogWriter extends History {
     } catch (error) {
       return quietly(Promise.reject(error));
     }
+  }
+
+  /** The same for somebody who does not wait, which costs less. @internal */
+  _flushAndForget() {
+    this.#assertOpen();
+    this.#end(this.#recorder.flush(), false);
   }
 
   /**
@@ -408,5 +414,6 @@ function randomId() {
  * @typedef {{ [RESUME]?: { history: RawHistory, device?: Device } }} Resume
  */
 const RESUME = Symbol("resume");
+const TEXTS = new TextEncoder();
 const POLICIES = ["with-flush", "barrier"];
 const COPY_BYTES = 1 << 20;

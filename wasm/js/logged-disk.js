@@ -133,9 +133,17 @@ export class LoggedDisk {
   /** Logs a flush. @returns {Promise<void>} resolves when everything in front of it is durable */
   flush() {
     const done = this.#log.flush();
-    // A flush that is not in the log: what comes behind would claim less than the guest was told.
-    done.catch((error) => error instanceof LogError && error.code === "BUSY" && this.#fail(error));
+    done.catch((error) => this.#failIfBusy(error));
     return done;
+  }
+
+  /** The same for a guest that is told at once, and never of a failure: that is told by `onfailure`. @internal */
+  _flushAndForget() {
+    try {
+      this.#log._flushAndForget();
+    } catch (error) {
+      this.#failIfBusy(error);
+    }
   }
 
   /** Makes durable what is logged, and logs nothing. @returns {Promise<void>} */
@@ -359,6 +367,15 @@ export class LoggedDisk {
       this.#fail(error);
       return undefined;
     }
+  }
+
+  /**
+   * A flush that is not in the log, since too many wait: what comes behind would claim less than the guest was told.
+   *
+   * @param {unknown} error
+   */
+  #failIfBusy(error) {
+    if (error instanceof LogError && error.code === "BUSY") this.#fail(error);
   }
 
   /** @param {unknown} error */

@@ -11,19 +11,19 @@
  * @returns {() => void} stops it
  */
 export function markFromSerial(emulator, disk) {
-  const decoder = new TextDecoder();
-  /** @type {number[]} */
-  let line = [];
+  const line = new Uint8Array(MAX_LINE_BYTES);
+  let length = 0;
+  // For each byte that the guest prints: it must not cost much.
   const listener = (/** @type {number} */ byte) => {
     if (byte !== NEWLINE && byte !== RETURN) {
-      if (line.length < MAX_LINE_BYTES) line.push(byte);
+      if (length < MAX_LINE_BYTES) line[length++] = byte;
       return;
     }
-    const text = decoder.decode(Uint8Array.from(line));
-    line = [];
-    if (!text.startsWith(PREFIX)) return;
+    const name = length > PREFIX.length && PREFIX.every((byte, at) => line[at] === byte) ? line.slice(PREFIX.length, length) : null;
+    length = 0;
+    if (!name) return;
     try {
-      disk.mark(text.slice(PREFIX.length));
+      disk.mark(TEXTS.decode(name));
     } catch {
       // The guest cannot be told; and a log that has failed tells by itself.
     }
@@ -32,8 +32,9 @@ export function markFromSerial(emulator, disk) {
   return () => emulator.remove_listener(EVENT, listener);
 }
 
+const TEXTS = new TextDecoder();
 const EVENT = "serial0-output-byte";
-const PREFIX = "logwrites:mark ";
+const PREFIX = new TextEncoder().encode("logwrites:mark ");
 const MAX_LINE_BYTES = 4096;
 const NEWLINE = 10;
 const RETURN = 13;

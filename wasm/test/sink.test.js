@@ -177,6 +177,28 @@ test("a sink that gives promises holds whoever writes back", async () => {
   assert.equal(acknowledged, 100);
 });
 
+test("a flush that nobody waits for is not taken for what comes next", async () => {
+  const memory = memorySink();
+  const gates = [];
+  const sink = { write: (offset, bytes) => memory.write(offset, bytes), flush: () => new Promise((resolve) => gates.push(resolve)) };
+  const disk = new LoggedDisk({ byteLength: 1 << 20, log: new LogWriter({ sink }) });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  gates.shift()(); // that of the new log's superblock
+  await turn();
+  disk.write(0, KIB);
+  disk._flushAndForget();
+  await turn();
+  gates.shift()();
+  await turn();
+  let isDurable = false;
+  const durable = disk.write(0, KIB, { fua: true }).then(() => (isDurable = true));
+  await turn();
+  assert.ok(!isDurable);
+  gates.shift()();
+  await durable;
+  assert.deepEqual([...disk.log.entries()].map(({ kind }) => kind), ["write", "flush", "fua"]);
+});
+
 test("so many flushes wait for a sink, and one more is a failure that is told", async () => {
   let release;
   const gate = new Promise((resolve) => (release = resolve));
