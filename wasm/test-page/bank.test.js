@@ -1,14 +1,17 @@
 /** The whole page: run the bank, go to a point, lose a write, crash there, and read what the next boot says. */
 
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { LogReader } from "logwrites";
+import { init, LogReader } from "logwrites";
 
 import { TOTAL, totalsWithout, verdict as printed } from "../test/bank.js";
 import { button, crashed, crashHere, crashSaid, forgetScreen, running, savedLog, startBank, untilTransfer, verdict, waitFor } from "./guest.js";
-import { openPage } from "./support.js";
-import { clickTimeline, goTo, settle } from "./viewer.js";
+import { folder, logwrites, openPage } from "./support.js";
+import { clickTimeline, download, goTo, settle } from "./viewer.js";
+
+await init();
 
 const ADDS_UP = `✓ ${printed(TOTAL).slice("balance ".length)}`;
 /** As the page has it of what the guest prints. */
@@ -66,9 +69,12 @@ test("with flushes, it adds up at every point, whatever the unflushed epoch lose
   t.diagnostic(`${nrCrashes} crashes booted, from point ${from} to ${to}`);
   assert.ok(nrCrashes > to - from);
 
+  await isTheTools(t, page, reader.nrEntries);
+
   // Each guest has a log of its own, and is one more that can be crashed.
   await button(page, "Show its log").click();
   await page.waitForFunction(() => document.querySelector("#sessions").length === 2);
+  await page.fill("#filter-mark", "the bank opens");
   await page.locator("#entries .row", { hasText: "the bank opens" }).waitFor();
 });
 
@@ -105,6 +111,20 @@ for (const [name, options] of [["", {}], [", on a phone in the dark", { viewport
     await page.waitForFunction(isInSight, await verdict(crashed(page)).elementHandle());
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0, "it scrolls sideways");
   });
+}
+
+/** The tool verifies the log that the page saves, and replays it to the disk that the page saves. */
+async function isTheTools(t, page, point) {
+  const path = folder(t);
+  const { log, base } = await savedLog(page, { flushes: true });
+  writeFileSync(path("log"), log);
+  writeFileSync(path("base"), base);
+  assert.match(logwrites("verify", path("log")), /^ok /);
+  await goTo(page, point);
+  await loseExactly(page, []);
+  const { bytes } = await download(page, "#save-image");
+  logwrites("replay", path("log"), "--base", path("base"), "--output", path("image"), "--at", `${point}`);
+  assert.ok(bytes.equals(readFileSync(path("image"))));
 }
 
 async function loseExactly(page, entries) {
