@@ -73,6 +73,8 @@ pub trait Recorder {
     fn log_complete(&mut self, id: LogId, outcome: Outcome) -> Result<(), NotInFlight>;
     /// As [`Logger::poll`].
     fn poll(&mut self) -> Option<Command>;
+    /// As [`Logger::log_early`]: nothing, where nothing is held back.
+    fn log_early(&mut self) {}
     /// As [`Logger::finish`].
     fn finish(&mut self);
     /// As [`Logger::logged`].
@@ -102,6 +104,10 @@ impl<const N: usize> Recorder for Logger<N> {
 
     fn poll(&mut self) -> Option<Command> {
         self.poll()
+    }
+
+    fn log_early(&mut self) {
+        self.log_early();
     }
 
     fn finish(&mut self) {

@@ -417,6 +417,22 @@ fn a_single_slot_does_not_deadlock() {
 }
 
 #[test]
+fn a_front_end_that_runs_out_of_memory_has_the_oldest_logged() {
+    let mut rig = rig::<8>(Ordering::Durability);
+    write(&mut rig, &[0, 1, 2]);
+    ok(&mut rig, &[2, 0, 1]);
+    rig.logger.log_early();
+    write(&mut rig, &[5]);
+    assert_eq!(rig.entries(), ["W2", "W0"], "a quarter of eight");
+    flush(&mut rig, 3);
+    rig.logger.log_early();
+    ok(&mut rig, &[5]);
+    assert_eq!(rig.entries(), ["W2", "W0"], "the flush in flight covers the rest");
+    ok(&mut rig, &[3]);
+    assert_eq!(rig.entries(), ["W2", "W0", "W1", "FLUSH"]);
+}
+
+#[test]
 fn nothing_is_logged_early_across_a_flush_in_flight() {
     let mut rig = rig::<4>(Ordering::Durability);
     write(&mut rig, &[0, 1, 2]);

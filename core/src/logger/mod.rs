@@ -321,6 +321,15 @@ impl<const N: usize> Logger<N> {
         self.poll_commit()
     }
 
+    /// Logs the oldest quarter of what waits for a flush that nobody has submitted, as when slots run out: for a front
+    /// end whose memory for payloads runs out first. Does nothing while a flush is in flight, which will free some,
+    /// and in [`Ordering::Completion`], where nothing waits for one.
+    pub fn log_early(&mut self) {
+        if self.config.ordering == Ordering::Durability && self.flushes.is_empty() {
+            self.log_oldest(N.div_ceil(4));
+        }
+    }
+
     /// Takes no more operations: those in flight complete, then come the closing entry, a superblock, a flush of
     /// the log and [`Command::Finished`]. To be called once; more calls do nothing.
     pub fn finish(&mut self) {
@@ -551,10 +560,15 @@ impl<const N: usize> Logger<N> {
             let is_last =
                 self.stage == Stage::Finishing && self.in_flight.is_empty() && self.withheld.is_empty();
             let nr_early = if is_last { N } else { self.nr_early() };
-            for _ in 0..nr_early {
-                let Some(tag) = self.queue.front() else { break };
-                self.log_queued(tag);
-            }
+            self.log_oldest(nr_early);
+        }
+    }
+
+    /// Logs so many of the oldest in the queue, in which no flush is.
+    fn log_oldest(&mut self, nr_entries: usize) {
+        for _ in 0..nr_entries {
+            let Some(tag) = self.queue.front() else { break };
+            self.log_queued(tag);
         }
     }
 
