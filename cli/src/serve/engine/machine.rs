@@ -13,8 +13,8 @@ pub trait Machine: Recorder + Send {
     /// Whether the data device has all of the disk, always.
     const IS_ALL_DATA: bool;
 
-    /// Where the bytes of an extent are.
-    fn pieces(&self, extent: Extent) -> Vec<Piece>;
+    /// Where the bytes of an extent are: at most `max` pieces from its start on.
+    fn pieces(&self, extent: Extent, max: usize) -> Vec<Piece>;
 
     /// How many runs it has to know of to say that.
     fn nr_runs(&self) -> usize;
@@ -23,7 +23,7 @@ pub trait Machine: Recorder + Send {
 impl Machine for Logger<SLOTS> {
     const IS_ALL_DATA: bool = true;
 
-    fn pieces(&self, extent: Extent) -> Vec<Piece> {
+    fn pieces(&self, extent: Extent, _max: usize) -> Vec<Piece> {
         vec![Piece { extent, source: None }]
     }
 
@@ -35,8 +35,8 @@ impl Machine for Logger<SLOTS> {
 impl Machine for Overlay<SLOTS> {
     const IS_ALL_DATA: bool = false;
 
-    fn pieces(&self, extent: Extent) -> Vec<Piece> {
-        self.map().pieces(extent).collect()
+    fn pieces(&self, extent: Extent, max: usize) -> Vec<Piece> {
+        self.map().pieces(extent).take(max).collect()
     }
 
     fn nr_runs(&self) -> usize {

@@ -128,8 +128,8 @@ pub trait LiveDisk: Send + Sync {
     /// Does what there is to do.
     fn run(&self);
 
-    /// The first of the runs that an extent consists of, as its length in sectors and whether it is known to be zero;
-    /// at most `max` of them.
+    /// The first of the runs that an extent consists of, as its length in sectors and whether it is known to be zero:
+    /// at least one if the extent is not empty, at most `max`.
     ///
     /// # Errors
     /// A device's.
@@ -290,7 +290,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             return self.data.read(self.sector_size.bytes_of(extent.sector()), buffer);
         }
         // What a piece names stays as it is: the log only grows, and the base is never written.
-        let pieces = self.lock().machine.pieces(extent);
+        let pieces = self.lock().machine.pieces(extent, usize::MAX);
         devices::read_pieces(self.sector_size, pieces.into_iter(), buffer, |from, offset_bytes, buffer| {
             match from {
                 devices::From::Log => self.log.read(offset_bytes, buffer),
@@ -363,7 +363,9 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         let capacity_bytes = state.machine.config().capacity_bytes;
         let end_bytes = state.machine.logged().offset_bytes.saturating_add(state.in_flight_bytes);
         let needed_bytes = end_bytes.saturating_add(log_bytes);
-        if state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
+        // What came before a flush has taken room for it.
+        let is_never_refused = matches!(op, Op::Flush);
+        if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
             return Ok(state);
         }
         if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
@@ -398,6 +400,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     fn run(&self, role: Role) {
         let mut news = News::default();
         let mut state = self.lock();
+        let mut nr_jobs = 0;
         loop {
             if state.poll(&mut news) {
                 self.freed.notify_all();
@@ -418,6 +421,13 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             let report = self.carry_out(job);
             state = self.lock();
             state.report(report);
+            nr_jobs += 1;
+            if role == Role::Client && nr_jobs >= MAX_JOBS && state.nr_idle > 0 {
+                state.is_help_wanted = true;
+                drop(state);
+                self.sync_wanted.notify_one();
+                return;
+            }
         }
     }
 
@@ -438,9 +448,12 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     fn sync_until_end(&self) {
         loop {
             let mut state = self.lock();
-            while !state.has_sync() && !state.is_stopped {
+            state.nr_idle += 1;
+            while !state.has_sync() && !state.is_help_wanted && !state.is_stopped {
                 state = self.sync_wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            state.nr_idle -= 1;
+            state.is_help_wanted = false;
             if state.is_stopped {
                 return;
             }
@@ -450,7 +463,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     }
 
     fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>> {
-        let pieces = self.lock().machine.pieces(extent);
+        let pieces = self.lock().machine.pieces(extent, MAX_PIECES);
         let mut runs = Runs { runs: Vec::new(), max };
         for piece in pieces {
             match piece.source {
@@ -605,6 +618,12 @@ const AHEAD_BYTES: u64 = 32 << 20;
 
 /// Zeros that are longer become a hole of the log, for which no storage is taken.
 const LARGE_ZEROES_BYTES: u64 = 64 << 10;
+
+/// After so many jobs, most of them for others by then, a client's thread looks after its own client again.
+const MAX_JOBS: usize = 32;
+
+/// How many pieces of the map are looked at to tell the first runs of an extent, which may be the whole disk.
+const MAX_PIECES: usize = 1 << 16;
 
 /// Two: one may flush the data while the other flushes the log.
 const NR_SYNCERS: usize = 2;

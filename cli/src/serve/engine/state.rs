@@ -76,6 +76,10 @@ pub(super) struct State<M> {
     pub(super) in_flight_bytes: u64,
     pub(super) is_finished: bool,
     pub(super) is_stopped: bool,
+    /// A client's thread has left work behind, to look after its client.
+    pub(super) is_help_wanted: bool,
+    /// How many threads of the engine's own have nothing to do.
+    pub(super) nr_idle: usize,
     /// The first error of each device, in its own words.
     pub(super) data_error: Option<io::Error>,
     pub(super) log_error: Option<io::Error>,
@@ -99,6 +103,8 @@ impl<M: Machine> State<M> {
             in_flight_bytes: 0,
             is_finished: false,
             is_stopped: false,
+            is_help_wanted: false,
+            nr_idle: 0,
             data_error: None,
             log_error: None,
             nr_flushes: 0,
@@ -128,6 +134,10 @@ impl<M: Machine> State<M> {
     /// Sorts what the machine asks for by who does it. True if slots became free, or all is finished.
     pub(super) fn poll(&mut self, news: &mut News) -> bool {
         let mut is_freed = false;
+        if self.in_flight_bytes > HELD_BYTES {
+            // Who waits for memory submits no flush that would free some.
+            self.machine.log_early();
+        }
         while let Some(command) = self.machine.poll() {
             match command {
                 Command::Data { tag, op: Op::Flush } => self.data_flushes.push(tag),
@@ -288,6 +298,10 @@ fn note_error(first: &mut Option<io::Error>, error: Option<io::Error>, what: &st
 fn outcome_of(result: &io::Result<()>) -> Outcome {
     if result.is_ok() { Outcome::Ok } else { Outcome::Failed }
 }
+
+/// How much may be in flight before what waits for a flush is logged without one, in bytes: a quarter of what long
+/// payloads may take, since a payload's buffer may be nearly twice as long.
+const HELD_BYTES: u64 = 64 << 20;
 
 /// How many operations on the data device a thread takes at once, so that others have some too.
 const MAX_DATA_OPS: usize = 16;
