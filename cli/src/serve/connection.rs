@@ -12,7 +12,7 @@ use super::nbd::wire::{Allocation, REQUEST_LEN};
 use super::nbd::{
     ALLOCATION_ID, Action, ErrorCode, Handshake, Request, Rules, Session, Step, Violation, reply,
 };
-use super::outbox::Outbox;
+use super::outbox::{Outbox, QUEUED_BYTES};
 use super::stream::{Stream, is_timeout};
 
 /// Why a connection ended.
@@ -354,9 +354,6 @@ const LARGE_BYTES: usize = 256 << 20;
 
 /// A payload that is longer gets a buffer of its own.
 const INLINE_BYTES: usize = 32 << 10;
-
-/// How much is answered before it is sent, in bytes.
-const QUEUED_BYTES: usize = 1 << 20;
 
 /// How many runs are told at once.
 const MAX_RUNS: usize = 4096;

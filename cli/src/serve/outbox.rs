@@ -28,6 +28,7 @@ pub struct Outbox {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Message>,
+    queued_bytes: usize,
     /// Operations that were submitted and are not done.
     nr_pending: usize,
     /// The connection's own thread is at work, and will send.
@@ -57,7 +58,8 @@ impl Outbox {
         self.lock().is_attended = true;
     }
 
-    /// Sends everything; from then on the second thread does. False if the client is gone.
+    /// Sends everything, or leaves what is not much to the second thread, if that is sending; from then on that does it
+    /// all. False if the client is gone.
     pub fn send_and_leave(&self) -> bool {
         self.send_until(true)
     }
@@ -90,7 +92,10 @@ impl Outbox {
         let mut state = self.lock();
         state.append(head);
         head.clear();
-        state.queue.push_back(Message::Data(data, len));
+        if !state.is_closed {
+            state.queued_bytes += len;
+            state.queue.push_back(Message::Data(data, len));
+        }
     }
 
     /// Waits until every operation is done, sends the last replies, and ends the connection.
@@ -127,17 +132,19 @@ impl Outbox {
         loop {
             // Whoever is sending goes on until nothing is left.
             if state.queue.is_empty() || state.is_sending || state.is_closed {
-                if is_leaving {
-                    state.is_attended = false;
-                }
-                if state.is_sending && !is_leaving && !state.is_closed {
+                let is_too_much = state.queued_bytes > QUEUED_BYTES;
+                if state.is_sending && (!is_leaving || is_too_much) && !state.is_closed {
                     state = self.quiet.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
+                }
+                if is_leaving {
+                    state.is_attended = false;
                 }
                 return !state.is_closed;
             }
             state.is_sending = true;
             let queue = std::mem::take(&mut state.queue);
+            state.queued_bytes = 0;
             drop(state);
             let mut slices: Vec<IoSlice<'_>> =
                 queue.iter().map(|message| IoSlice::new(message.bytes())).collect();
@@ -149,6 +156,7 @@ impl Outbox {
                 tracing::debug!(%error, "a client takes no replies any more");
                 state.is_closed = true;
                 state.queue.clear();
+                state.queued_bytes = 0;
                 self.stream.shutdown(Shutdown::Both);
             }
             self.quiet.notify_all();
@@ -165,6 +173,7 @@ impl State {
         if self.is_closed {
             return;
         }
+        self.queued_bytes += more.len();
         match self.queue.back_mut() {
             Some(Message::Bytes(bytes)) if bytes.len() < JOINED_BYTES => bytes.extend_from_slice(more),
             _ => self.queue.push_back(Message::Bytes(more.to_vec())),
@@ -205,6 +214,9 @@ impl fmt::Debug for Outbox {
         f.debug_struct("Outbox").field("nr_pending", &self.lock().nr_pending).finish_non_exhaustive()
     }
 }
+
+/// How much may wait to be sent before a connection takes no more requests, in bytes.
+pub(super) const QUEUED_BYTES: usize = 256 << 10;
 
 /// Short replies are joined up to about this many bytes.
 const JOINED_BYTES: usize = 32 << 10;
