@@ -159,11 +159,7 @@ fn a_thousand_clients_are_served_and_more_are_refused() {
     for client in &mut clients {
         assert_eq!(client.reply().unwrap(), (1, 0));
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", served.child().id())).unwrap();
-    let rss_kib: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
-        .unwrap();
+    let rss_kib = memory_kib(&served, "VmRSS:");
     println!("1000 connections: {rss_kib} KiB");
     assert!(rss_kib < 256 << 10, "{rss_kib} KiB");
     drop(clients);
@@ -417,6 +413,69 @@ fn a_slow_reader_holds_up_nobody() {
     served.stop().code(0);
 }
 
+/// What waits for a flush in durability order keeps its payload, and who never flushes could wait for memory forever.
+#[test]
+fn long_writes_that_nobody_flushes_do_not_wait_for_each_other() {
+    let folder = images(64);
+    let served = Served::start(&folder, "--log log --data disk --ordering durability");
+    let mut clients = [connect(&folder), connect(&folder)];
+    let len: usize = 8 << 20;
+    let payload = vec![1; len];
+    for number in 0..40 {
+        for client in &mut clients {
+            client.stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+            client.send(WRITE, 0, number % 8 * 8 * MIB, len, &payload).unwrap();
+        }
+    }
+    for client in &mut clients {
+        assert!((0..40).all(|_| client.reply().unwrap().1 == 0));
+    }
+    let peak = memory_kib(&served, "VmHWM:");
+    println!("640 MiB in durability order: {peak} KiB");
+    assert!(peak < 512 << 10, "{peak} KiB");
+    served.stop().code(0).no_stderr();
+    folder.run("verify log --base base --final disk").code(0).no_stderr();
+}
+
+/// A client that asks for far more than it takes is not asked for more: what waits for it is bounded.
+#[test]
+fn answers_that_nobody_takes_do_not_pile_up() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base");
+    let mut rude = connect(&folder);
+    rude.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut nr_asked = 0;
+    while nr_asked < 40_000 && rude.send(WRITE, 0, 0, 512, &[1; 512]).is_ok() {
+        nr_asked += 1;
+        if rude.send(READ, 0, 0, 32 << 10, b"").is_err() {
+            break;
+        }
+    }
+    let rss = memory_kib(&served, "VmHWM:");
+    println!("{nr_asked} answers of 32 KiB that nobody took: {rss} KiB");
+    assert!(nr_asked > 10 && rss < 64 << 10, "{rss} KiB");
+    assert_eq!(connect(&folder).write(0, &[1; 512]).unwrap(), 0);
+    drop(rude);
+    served.stop().code(0);
+}
+
+#[test]
+fn more_points_than_can_be_open_are_opened_one_after_the_other() {
+    let folder = images(4);
+    folder.write("disk2", folder.read("base"));
+    let script: String = (1..=100).map(|number| format!("write -P {number} 0 512\n")).collect();
+    folder.record("disk2 --log log", &script);
+    let served = Served::start(&folder, "--log log --base base --at 3");
+    let at = |point: u8| Client::connect(&folder.path("disk.sock"), &format!("disk@{point}"));
+    assert_eq!(at(2).unwrap().write(0, &[222; 512]).unwrap(), 0);
+    for point in 1..=100 {
+        let expected = if point == 2 { 222 } else { point };
+        assert!(at(point).unwrap().read(0, 512).unwrap() == [expected; 512], "{point}");
+    }
+    assert!(at(2).unwrap().read(0, 512).unwrap() == [222; 512], "what was changed is kept");
+    served.stop().code(0);
+}
+
 #[test]
 fn what_a_server_cannot_do_is_said() {
     let folder = images(4);
@@ -450,6 +509,13 @@ fn images(mib: usize) -> Folder {
     folder.write("base", vec![9; mib << 20]);
     folder.write("disk", vec![9; mib << 20]);
     folder
+}
+
+/// What the system says of a server's memory, in KiB.
+fn memory_kib(served: &Served, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.child().id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+    line.trim().strip_suffix("kB").and_then(|number| number.trim().parse().ok()).expect("a number")
 }
 
 #[track_caller]

@@ -70,15 +70,22 @@ impl ExportTable {
     }
 
     fn disk_at(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport> {
-        let Disks::Past { open, opened, .. } = &self.disks else {
+        let Disks::Past { points, open, opened } = &self.disks else {
             return Err(self.unknown());
         };
         let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(disk) = opened.get(point) {
             return Ok(Arc::clone(disk));
         }
-        if opened.len() >= MAX_POINTS {
-            return Err(NoExport(format!("{MAX_POINTS} points are open: that is as many as there can be")));
+        let max_points = points.len().saturating_add(MAX_MORE_POINTS);
+        if opened.len() >= max_points {
+            // What nobody uses and nobody has changed can be made again.
+            opened.retain(|point, disk| {
+                Arc::strong_count(disk) > 1 || disk.counters().logged.index > 0 || points.contains(point)
+            });
+        }
+        if opened.len() >= max_points {
+            return Err(NoExport(format!("{max_points} points are in use: that is as many as there can be")));
         }
         let disk = open(point).map_err(|error| NoExport(format!("{error:#}")))?;
         opened.insert(point.to_owned(), Arc::clone(&disk));
@@ -140,5 +147,5 @@ impl fmt::Debug for ExportTable {
     }
 }
 
-/// How many points can be open at once: each has threads and a map.
-const MAX_POINTS: usize = 64;
+/// How many points beside those named at the start can be in use at once: each has threads and a map.
+const MAX_MORE_POINTS: usize = 64;
