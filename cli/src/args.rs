@@ -1,5 +1,7 @@
 //! What a person may type, as clap reads it.
 
+mod serve;
+
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use logwrites_core::format::Flags;
 use logwrites_core::history::Discards;
 use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
 
+pub use self::serve::{DiskArgs, Serve, ServeFuse, ServeNbd};
 use crate::output::style;
 use crate::point::Point;
 use crate::size::Size;
@@ -258,7 +261,7 @@ pub struct Recover {
 #[derive(Debug, Parser)]
 #[command(after_help = MARK_EXAMPLES)]
 pub struct Mark {
-    /// The log, which nobody may be writing to; or the control socket of a running server
+    /// The log, which nobody may be writing to; or the control socket or file of a running server
     pub log: PathBuf,
     /// The text of the mark
     pub name: String,
@@ -267,92 +270,12 @@ pub struct Mark {
     pub flush: bool,
 }
 
-/// `logwrites serve`
-#[derive(Debug, Subcommand)]
-pub enum Serve {
-    /// Over the network block device protocol, to any NBD client: qemu, nbdcopy, nbdfuse, the kernel's nbd-client
-    Nbd(ServeNbd),
-}
-
-/// `logwrites serve nbd`
-#[derive(Debug, Parser)]
-#[command(
-    after_help = SERVE_EXAMPLES,
-    group = clap::ArgGroup::new("disk").required(true).args(["data", "base", "size"]),
-    group = clap::ArgGroup::new("address").args(["socket", "listen"])
-)]
-pub struct ServeNbd {
-    /// The log: a new file, or a block device; with --at the log whose past is served
-    #[arg(long)]
-    pub log: PathBuf,
-    /// Write to this image or block device, and to the log
-    #[arg(long, value_name = "IMAGE", conflicts_with = "at")]
-    pub data: Option<PathBuf>,
-    /// Write to the log alone, which then is the disk over this image; the image stays as it is
-    #[arg(long, value_name = "IMAGE")]
-    pub base: Option<PathBuf>,
-    /// The same over nothing but zeros, of this size
-    #[arg(long)]
-    pub size: Option<Size>,
-    /// Listen on this unix socket, which is for you alone
-    #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
-    /// Listen on this TCP port instead; anybody who reaches it can read and write the disk
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<String>,
-    /// The name of the export
-    #[arg(long, default_value = "disk")]
-    pub name: String,
-    /// Serve the disk as it was at this point instead, with changes that are thrown away; may be given several times.
-    /// The exports are called NAME@POINT, for any point that a client asks for
-    #[arg(long, value_name = "POINT", conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
-    pub at: Vec<Point>,
-    /// With one --at: keep the changes, as a new log of their own
-    #[arg(long, value_name = "FILE", requires = "at")]
-    pub keep: Option<PathBuf>,
-    /// The unit of the log and of all requests in bytes, from 32 to 65536; 512 where it is missing, and an old log
-    /// keeps its own
-    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
-    pub sector_size: Option<SectorSize>,
-    /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
-    #[arg(long, value_enum, default_value_t)]
-    pub ordering: OrderingArg,
-    /// When the superblock counts an entry: with one flush of the log, or only after a flush of its own
-    #[arg(long, value_enum, default_value_t)]
-    pub superblock: SuperblockArg,
-    /// Write the superblock at least every so many entries
-    #[arg(long, value_name = "ENTRIES", default_value = "4096")]
-    pub super_interval: NonZeroU64,
-    /// The most that the log may take; clients are told that there is no space before the disk is touched
-    #[arg(long, value_name = "SIZE")]
-    pub log_size: Option<Size>,
-    /// Overwrite an existing log
-    #[arg(long)]
-    pub force: bool,
-    /// Go on with an existing log; the disk must be as the log left it
-    #[arg(long, conflicts_with = "force")]
-    pub append: bool,
-    /// With --append: what to do with entries behind those that the superblock counts
-    #[arg(long, value_enum, requires = "append")]
-    pub tail: Option<TailArg>,
-    /// Listen on this unix socket for `logwrites mark` and `logwrites status`
-    #[cfg(unix)]
-    #[arg(long, value_name = "PATH", conflicts_with = "at")]
-    pub control: Option<PathBuf>,
-    /// How many clients may be connected at once
-    #[arg(long, value_name = "NUMBER", default_value = "1024")]
-    pub max_connections: NonZeroU64,
-    /// Say on standard error what happens: clients, marks, failures; twice: refused requests too
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
-}
-
 /// `logwrites status`
 #[cfg(unix)]
 #[derive(Debug, Parser)]
 #[command(after_help = STATUS_EXAMPLES)]
 pub struct Status {
-    /// The control socket of a running server
+    /// The control socket or file of a running server
     pub control: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -744,26 +667,14 @@ Examples:
 const MARK_EXAMPLES: &str = "\
 Examples:
   logwrites mark disk.log 'before the upgrade'
-  logwrites mark control.sock 'before the upgrade' --flush";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  logwrites serve nbd --log run.log --base golden.img --socket disk.sock --control control.sock
-  logwrites serve nbd --log run.log --data disk.img --listen 127.0.0.1:10809
-  logwrites serve nbd --log run.log --size 1G --socket disk.sock
-  logwrites serve nbd --log run.log --base golden.img --at mark:installed --at flush:-1 --socket past.sock
-
-Clients:
-  qemu-system-x86_64 -drive file=nbd+unix:///?socket=disk.sock,format=raw,cache=writeback …
-  nbdcopy disk.img nbd+unix:///?socket=disk.sock
-  nbdinfo --list nbd+unix:///?socket=past.sock
-
-Ctrl-C or SIGTERM ends it in good order. After a kill, `logwrites recover` finds what is behind the superblock.";
+  logwrites mark control.sock 'before the upgrade' --flush
+  logwrites mark mnt/control 'before the upgrade' --flush";
 
 #[cfg(unix)]
 const STATUS_EXAMPLES: &str = "\
 Examples:
   logwrites status control.sock
+  logwrites status mnt/control
   logwrites status control.sock --json | jq .nr_entries";
 
 const CUT_EXAMPLES: &str = "\

@@ -12,6 +12,7 @@
 //! | [`device`] | all I/O of the operating system |
 //! | [`output`] | what people and machines see |
 //! | [`error`], [`interrupt`] | how a command ends |
+//! | `program` | the system's programs, where one is needed |
 //!
 //! All that a log means is in [`logwrites_core`].
 
@@ -23,6 +24,8 @@ pub mod interrupt;
 pub mod log;
 pub mod output;
 pub mod point;
+#[cfg(target_os = "linux")]
+pub mod program;
 pub mod script;
 pub mod serve;
 pub mod size;

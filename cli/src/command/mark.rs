@@ -18,7 +18,7 @@ pub(super) fn run(args: &Mark) -> anyhow::Result<()> {
         return Err(Failure::Usage("a mark needs a name".to_owned()).into());
     }
     #[cfg(unix)]
-    if crate::serve::listen::is_socket(&args.log) {
+    if crate::serve::control::is_control(&args.log) {
         use crate::serve::control::{Ask, ask};
         ask(&args.log, &Ask::Mark { name: args.name.clone(), flush: args.flush })?;
         return Ok(());

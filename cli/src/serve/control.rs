@@ -1,5 +1,7 @@
-//! The control socket of a running server: marks and questions, one JSON object a line each way.
+//! The control socket of a running server: marks and questions, one a line, and an answer to each, as JSON. The control
+//! file of a folder takes the same lines.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -12,7 +14,8 @@ use logwrites_core::format::MarkText;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{LiveDisk, Payload};
-use super::server::Server;
+use super::exports::Front;
+use super::listen::is_socket;
 use crate::error::Failure;
 
 /// What is asked of a server.
@@ -29,6 +32,34 @@ pub enum Ask {
     },
     /// Say what has been done so far.
     Status {},
+}
+
+impl Ask {
+    /// Parses a line: a JSON object, or as a person writes it, `mark NAME`, `mark --flush NAME` or `status`.
+    ///
+    /// # Errors
+    /// Why that is no question.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        let line = line.trim_ascii();
+        if line.starts_with(b"{") {
+            return serde_json::from_slice(line).map_err(|error| format!("that is no question: {error}"));
+        }
+        let text = std::str::from_utf8(line).map_err(|error| format!("that is no text: {error}"))?;
+        let (verb, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        match verb {
+            "mark" => {
+                let rest = rest.trim_start();
+                let flushed =
+                    rest.strip_prefix("--flush").filter(|name| name.starts_with(char::is_whitespace));
+                Ok(Self::Mark {
+                    name: flushed.unwrap_or(rest).trim_start().to_owned(),
+                    flush: flushed.is_some(),
+                })
+            }
+            "status" if rest.is_empty() => Ok(Self::Status {}),
+            _ => Err(format!("that is no question, which would be `mark NAME` or `status`: {text:?}")),
+        }
+    }
 }
 
 /// What a server answers.
@@ -83,7 +114,7 @@ pub struct Control {
     /// The disk.
     pub disk: Arc<dyn LiveDisk>,
     /// The server.
-    pub server: Arc<Server>,
+    pub front: Arc<dyn Front>,
     /// Since when it has been running.
     pub started: Instant,
 }
@@ -104,7 +135,7 @@ impl Control {
             writes: counters.nr_writes,
             written_bytes: counters.written_bytes,
             in_flight: widen(counters.nr_in_flight),
-            connections: widen(self.server.nr_connections()),
+            connections: widen(self.front.nr_clients()),
             map_runs: widen(counters.nr_runs),
             uptime_seconds: self.started.elapsed().as_secs(),
         }
@@ -155,9 +186,9 @@ impl Control {
             if line.is_empty() {
                 return Ok(());
             }
-            let answer = match serde_json::from_slice(&line) {
+            let answer = match Ask::parse(&line) {
                 Ok(ask) => self.answer(&ask),
-                Err(error) => Answer::Error { message: format!("that is no question: {error}") },
+                Err(message) => Answer::Error { message },
             };
             let mut text = serde_json::to_vec(&answer)?;
             text.push(b'\n');
@@ -178,7 +209,11 @@ impl Control {
         }
     }
 
-    fn mark(&self, name: &str, is_flushed: bool) -> anyhow::Result<()> {
+    /// Puts a mark into the log, behind a flush if so wanted.
+    ///
+    /// # Errors
+    /// A name that is none; [`CallError`](super::engine::CallError) of the disk's.
+    pub fn mark(&self, name: &str, is_flushed: bool) -> anyhow::Result<()> {
         anyhow::ensure!(!name.is_empty(), "a mark needs a name");
         let text = MarkText::new(name.as_bytes(), self.disk.sector_size())?;
         if is_flushed {
@@ -190,17 +225,25 @@ impl Control {
     }
 }
 
-/// Asks the server whose control socket this is.
+/// Whether marks and questions can be put there: a control socket, or the control file of a folder.
+#[must_use]
+pub fn is_control(path: &Path) -> bool {
+    is_socket(path) || is_control_file(path)
+}
+
+/// Asks the server whose control socket or file this is.
 ///
 /// # Errors
 /// If nobody answers, or the answer is an error.
 pub fn ask(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
+    if is_control_file(path) { ask_file(path, ask) } else { ask_socket(path, ask) }
+}
+
+fn ask_socket(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
     let name = || path.display().to_string();
     let stream =
         UnixStream::connect(path).with_context(|| format!("cannot reach the server at {}", name()))?;
-    let mut text = serde_json::to_vec(ask)?;
-    text.push(b'\n');
-    (&stream).write_all(&text).with_context(name)?;
+    (&stream).write_all(&line_of(ask)?).with_context(name)?;
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_LINE_BYTES).read_line(&mut line).with_context(name)?;
     if line.is_empty() {
@@ -212,14 +255,64 @@ pub fn ask(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
     }
 }
 
+fn ask_file(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
+    let name = || path.display().to_string();
+    match ask {
+        Ask::Status {} => Ok(Answer::Status(read_status(path).with_context(name)?)),
+        Ask::Mark { .. } => {
+            let mut file = OpenOptions::new().write(true).open(path).with_context(name)?;
+            // One write, since that is one question.
+            let line = line_of(ask)?;
+            let written = file.write(&line).map_err(|error| {
+                Failure::Check(format!("{}: the server cannot put that mark into the log: {error}", name()))
+            })?;
+            anyhow::ensure!(written == line.len(), "{}: the server has not taken all of it", name());
+            Ok(Answer::Done {})
+        }
+    }
+}
+
+fn line_of(ask: &Ask) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(ask)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// A file of that name, in a folder that a process serves, which says what a control file says: nothing else is to be
+/// written to.
+fn is_control_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == FILE_NAME) && is_served(path) && read_status(path).is_ok()
+}
+
+fn read_status(path: &Path) -> io::Result<StatusJson> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_LINE_BYTES).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+#[cfg(target_os = "linux")]
+fn is_served(path: &Path) -> bool {
+    /// `FUSE_SUPER_MAGIC` of linux/magic.h.
+    const FUSE: u64 = 0x6573_5546;
+    rustix::fs::statfs(path).is_ok_and(|statfs| u64::try_from(statfs.f_type) == Ok(FUSE))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_served(_path: &Path) -> bool {
+    false
+}
+
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Control").field("log", &self.log).finish_non_exhaustive()
     }
 }
 
+/// What the control file of a folder is called.
+pub const FILE_NAME: &str = "control";
+
 /// The longest question, in bytes: a mark has at most a sector.
-const MAX_LINE_BYTES: u64 = 1 << 20;
+pub const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// How many may ask at once.
 const MAX_CLIENTS: usize = 64;
@@ -228,3 +321,30 @@ const MAX_CLIENTS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_json_or_as_people_write_them() {
+        let mark = |name: &str, flush| Ok(Ask::Mark { name: name.to_owned(), flush });
+        for (line, ask) in [
+            ("mark one", mark("one", false)),
+            ("mark  two words \n", mark("two words", false)),
+            ("mark --flush three", mark("three", true)),
+            ("mark --flushed", mark("--flushed", false)),
+            ("mark --flush", mark("--flush", false)),
+            ("mark", mark("", false)),
+            ("{\"mark\":{\"name\":\"--flush x\"}}\n", mark("--flush x", false)),
+            ("{\"mark\":{\"name\":\"y\",\"flush\":true}}", mark("y", true)),
+            ("status\n", Ok(Ask::Status {})),
+            ("{\"status\":{}}", Ok(Ask::Status {})),
+        ] {
+            assert_eq!(Ask::parse(line.as_bytes()), ask, "{line}");
+        }
+        for line in [&b""[..], b"\n", b"marks", b"status now", b"{", b"{\"mark\":{}}", b"mark \xff", b"\0"] {
+            assert!(Ask::parse(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -7,6 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::engine::LiveDisk;
 use super::nbd::{ExportInfo, Exports, NoExport};
 
+/// A server, as whoever watches it sees it.
+pub trait Front: Send + Sync {
+    /// What it offers.
+    fn exports(&self) -> &ExportTable;
+
+    /// How many clients it has.
+    fn nr_clients(&self) -> usize;
+}
+
 /// Makes the disk as it was at a point, from the point's words.
 pub type OpenPoint = dyn Fn(&str) -> anyhow::Result<Arc<dyn LiveDisk>> + Send + Sync;
 
@@ -41,6 +50,12 @@ impl ExportTable {
         let description = "a disk as it was, with changes that are thrown away".to_owned();
         let disks = Disks::Past { points, open, opened: Mutex::default() };
         Self { name, description, len_bytes, has_fast_zero: true, disks }
+    }
+
+    /// How long each disk is, in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> u64 {
+        self.len_bytes
     }
 
     /// The names of the exports, and what each is, for people.

@@ -7,6 +7,7 @@
 //! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
 //! | [`server`], [`connection`], [`outbox`] | clients, their requests, their replies |
 //! | [`listen`], [`stream`] | sockets |
+//! | `fuse` | the disk as a file in a folder, on Linux |
 //! | [`control`](mod@control) | marks and questions from other programs |
 
 pub mod connection;
@@ -14,6 +15,8 @@ pub mod connection;
 pub mod control;
 pub mod engine;
 pub mod exports;
+#[cfg(target_os = "linux")]
+pub mod fuse;
 pub mod listen;
 pub mod nbd;
 pub mod outbox;

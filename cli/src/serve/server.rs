@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::{self, End, Pools, STACK_BYTES};
-use super::exports::ExportTable;
+use super::exports::{ExportTable, Front};
 use super::stream::{Listener, Stream};
 
 /// A server of NBD exports.
@@ -41,18 +41,6 @@ impl Server {
             max_connections,
             is_stopping: AtomicBool::new(false),
         })
-    }
-
-    /// What it offers.
-    #[must_use]
-    pub const fn exports(&self) -> &ExportTable {
-        &self.exports
-    }
-
-    /// How many connections there are.
-    #[must_use]
-    pub fn nr_connections(&self) -> usize {
-        self.lock().open.len()
     }
 
     /// Takes connections of this listener from now on, in a thread of its own.
@@ -128,6 +116,16 @@ impl Server {
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Front for Server {
+    fn exports(&self) -> &ExportTable {
+        &self.exports
+    }
+
+    fn nr_clients(&self) -> usize {
+        self.lock().open.len()
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here uses the library under test, so that a fault in it cannot hide itself.
 #![allow(dead_code, reason = "each test file uses another part")]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod fuse;
 pub(crate) mod golden;
 pub(crate) mod images;
 pub(crate) mod logs;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{Folder, Ran, signal};
 
-/// A running `logwrites serve nbd`, on the socket `disk.sock` of a folder. It is killed if it is not stopped.
+/// A running `logwrites serve`, on the socket `disk.sock` of a folder if its clients speak NBD. It is killed if it is not stopped.
 pub(crate) struct Served {
     child: Option<Child>,
     out: BufReader<ChildStdout>,
@@ -30,14 +30,20 @@ impl Served {
     /// The same, with an address among the options.
     #[track_caller]
     pub(crate) fn start_at(folder: &Folder, options: &str) -> Self {
-        let mut command = folder.command(&format!("serve nbd {options}"));
+        Self::start_as(folder, &format!("nbd {options}"))
+    }
+
+    /// Any kind of server, with its options.
+    #[track_caller]
+    pub(crate) fn start_as(folder: &Folder, options: &str) -> Self {
+        let mut command = folder.command(&format!("serve {options}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut greeting = String::new();
         out.read_line(&mut greeting).expect("a line");
         let is_up = !greeting.is_empty();
-        assert!(is_up, "serve nbd {options}: {:#?}", Ran::end_of(child));
+        assert!(is_up, "serve {options}: {:#?}", Ran::end_of(child));
         Self { child: Some(child), out, greeting }
     }
 

@@ -11,7 +11,7 @@ use logwrites_core::{Config, SectorSize};
 
 use super::super::len_of;
 use super::check_sector_size;
-use crate::args::ServeNbd;
+use crate::args::DiskArgs;
 use crate::device::{Access, Disk, DiskError, LiveLog, LogFile};
 use crate::error::Failure;
 use crate::log::{Default, Log};
@@ -19,7 +19,7 @@ use crate::point::Point;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
 
-pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
+pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     if args.keep.is_some() && args.at.len() > 1 {
         return Err(Failure::Usage("--keep goes with one --at: its log has one disk".to_owned()).into());
     }
@@ -35,20 +35,21 @@ pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
         (None, Some(size)) => size.bytes(),
         (None, None) => return Err(Failure::Usage("--base or --size is needed".to_owned()).into()),
     };
-    let name = args.base.clone().unwrap_or_else(|| PathBuf::from("--size"));
+    let base_name = args.base.clone().unwrap_or_else(|| PathBuf::from("--size"));
     for point in &args.at {
         let resolved = log.resolve(Some(point), Default::End)?;
-        log.check_fits(resolved, len_bytes, &name)?;
+        log.check_fits(resolved, len_bytes, &base_name)?;
     }
     if !sector_size.is_aligned(len_bytes) {
         let message =
-            format!("{} has {len_bytes} bytes, which is no multiple of {sector_size}", name.display());
+            format!("{} has {len_bytes} bytes, which is no multiple of {sector_size}", base_name.display());
         return Err(Failure::Malformed(message).into());
     }
     let points = args.at.iter().map(ToString::to_string).collect();
-    let past = Past { log: Mutex::new(log), base, len_bytes, name, sector_size, keep: args.keep.clone() };
+    let past =
+        Past { log: Mutex::new(log), base, len_bytes, base_name, sector_size, keep: args.keep.clone() };
     let open = Box::new(move |point: &str| past.open(point));
-    let table = ExportTable::past(args.name.clone(), len_bytes, points, open);
+    let table = ExportTable::past(name.to_owned(), len_bytes, points, open);
     if args.keep.is_some() {
         // It is to be there even if no client comes, and to fail now if it cannot be made.
         table.open_default().map_err(|error| anyhow::anyhow!("{}", error.0))?;
@@ -61,7 +62,7 @@ struct Past {
     log: Mutex<Log>,
     base: Option<Disk>,
     len_bytes: u64,
-    name: PathBuf,
+    base_name: PathBuf,
     sector_size: SectorSize,
     keep: Option<PathBuf>,
 }
@@ -72,7 +73,7 @@ impl Past {
         let (map, log) = {
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             let resolved = log.resolve(Some(&point), Default::End)?;
-            log.check_fits(resolved, self.len_bytes, &self.name)?;
+            log.check_fits(resolved, self.len_bytes, &self.base_name)?;
             (log.index().map_at(resolved, Discards::Zero), log.disk().try_clone()?)
         };
         let base = match &self.base {

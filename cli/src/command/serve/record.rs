@@ -9,13 +9,13 @@ use logwrites_core::{Config, Logger, Ordering, SectorSize};
 use super::super::len_of;
 use super::super::log_place::{LogOptions, LogPlace};
 use super::check_sector_size;
-use crate::args::ServeNbd;
+use crate::args::DiskArgs;
 use crate::device::{Access, Disk, DiskError, LiveLog};
 use crate::error::Failure;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
 
-pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
+pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     let target = Target::find(args)?;
     let options = LogOptions {
         path: &args.log,
@@ -47,14 +47,14 @@ pub(super) fn open(args: &ServeNbd) -> anyhow::Result<ExportTable> {
     let len_bytes = target.len_bytes();
     let has_fast_zero = target.has_fast_zero();
     let disk = start(target, place, config, args)?;
-    Ok(ExportTable::live(args.name.clone(), len_bytes, has_fast_zero, disk))
+    Ok(ExportTable::live(name.to_owned(), len_bytes, has_fast_zero, disk))
 }
 
 fn start(
     target: Target,
     place: LogPlace,
     config: Config,
-    args: &ServeNbd,
+    args: &DiskArgs,
 ) -> anyhow::Result<Arc<dyn LiveDisk>> {
     let log_name = || args.log.display().to_string();
     let base = match target {
@@ -88,7 +88,7 @@ enum Target {
 }
 
 impl Target {
-    fn find(args: &ServeNbd) -> anyhow::Result<Self> {
+    fn find(args: &DiskArgs) -> anyhow::Result<Self> {
         match (&args.data, &args.base, args.size) {
             (Some(data), _, _) => {
                 let disk = Disk::open(data, Access::Write)?;

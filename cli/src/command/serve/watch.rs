@@ -9,11 +9,11 @@ use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 use logwrites_core::reader::Position;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::args::ServeNbd;
+use crate::args::DiskArgs;
 use crate::interrupt;
 use crate::output::style;
 use crate::serve::engine::Counters;
-use crate::serve::server::Server;
+use crate::serve::exports::Front;
 
 /// Lets what happens be told on standard error, from warnings on.
 pub(super) fn log_to_stderr(verbose: u8) {
@@ -34,17 +34,17 @@ pub(super) fn log_to_stderr(verbose: u8) {
 
 /// A server that is watched until somebody ends it.
 pub(super) struct Watched {
-    server: Arc<Server>,
+    front: Arc<dyn Front>,
     #[cfg(unix)]
     started: Instant,
     is_shown: bool,
 }
 
 impl Watched {
-    pub(super) fn new(args: &ServeNbd, server: &Arc<Server>) -> Self {
+    pub(super) fn new(args: &DiskArgs, front: Arc<dyn Front>) -> Self {
         let is_shown = args.verbose == 0 && io::stderr().is_terminal();
         Self {
-            server: Arc::clone(server),
+            front,
             #[cfg(unix)]
             started: Instant::now(),
             is_shown,
@@ -55,34 +55,34 @@ impl Watched {
     #[cfg(unix)]
     pub(super) fn control(
         &self,
-        args: &ServeNbd,
+        args: &crate::args::ServeNbd,
     ) -> anyhow::Result<Option<crate::serve::listen::SocketPath>> {
-        let Some((path, disk)) = args.control.as_ref().zip(self.server.exports().opened().pop()) else {
+        let Some((path, disk)) = args.control.as_ref().zip(self.front.exports().opened().pop()) else {
             return Ok(None);
         };
         let (name, listener) = crate::serve::listen::SocketPath::bind(path)?;
         let control = crate::serve::control::Control {
-            log: args.log.display().to_string(),
+            log: args.disk.log.display().to_string(),
             disk,
-            server: Arc::clone(&self.server),
+            front: Arc::clone(&self.front),
             started: self.started,
         };
         control.listen(listener)?;
         Ok(Some(name))
     }
 
-    /// Returns when a person or the system asks for the end.
-    pub(super) fn until_interrupted(&self) {
+    /// Returns when a person or the system asks for the end, or it has come.
+    pub(super) fn until(&self, has_ended: impl Fn() -> bool) {
         let line = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
         let mut last = (self.counters(), Instant::now());
-        while !interrupt::is_requested() {
+        while !interrupt::is_requested() && !has_ended() {
             std::thread::sleep(TICK);
             if self.is_shown && last.1.elapsed() >= REFRESH {
                 let now = (self.counters(), Instant::now());
-                line.set_message(words(&last.0, &now.0, now.1 - last.1, self.server.nr_connections()));
+                line.set_message(words(&last.0, &now.0, now.1 - last.1, self.front.nr_clients()));
                 last = now;
             }
         }
@@ -91,7 +91,7 @@ impl Watched {
 
     /// Of all disks together.
     fn counters(&self) -> Totals {
-        let disks = self.server.exports().opened();
+        let disks = self.front.exports().opened();
         disks.iter().map(|disk| disk.counters()).fold(Totals::default(), Totals::plus)
     }
 }

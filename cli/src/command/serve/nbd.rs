@@ -1,0 +1,89 @@
+//! `logwrites serve nbd`: a disk for NBD clients.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{describe, finish, open_disk, watch};
+use crate::args::ServeNbd;
+use crate::error::Failure;
+use crate::output::stdout;
+use crate::serve::exports::{ExportTable, Front as _};
+use crate::serve::listen;
+use crate::serve::server::Server;
+use crate::serve::stream::Listener;
+
+pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
+    watch::log_to_stderr(args.disk.verbose);
+    #[cfg(unix)]
+    listen::raise_file_limit();
+    // Before anything is opened or made.
+    let door = Door::open(args)?;
+    let exports = open_disk(&args.disk, &args.name)?;
+    let server = Server::new(exports, usize::try_from(args.max_connections.get())?);
+    let watched = watch::Watched::new(&args.disk, Arc::<Server>::clone(&server));
+    #[cfg(unix)]
+    let _control = watched.control(args)?;
+    door.announce(server.exports())?;
+    // It goes when all is done.
+    let _name = door.name;
+    server.listen(door.listener).context("cannot start a thread")?;
+    watched.until(|| false);
+    server.stop();
+    finish(server.exports(), &args.disk)
+}
+
+/// Where clients come in.
+struct Door {
+    listener: Listener,
+    /// The socket's name in the file system, which goes with this.
+    #[cfg(unix)]
+    name: Option<listen::SocketPath>,
+    #[cfg(not(unix))]
+    name: (),
+}
+
+impl Door {
+    #[cfg(unix)]
+    fn open(args: &ServeNbd) -> anyhow::Result<Self> {
+        if let Some(path) = &args.socket {
+            let (name, listener) = listen::SocketPath::bind(path)?;
+            return Ok(Self { listener: Listener::Unix(listener), name: Some(name) });
+        }
+        if let Some(address) = &args.listen {
+            return Ok(Self { listener: listen::tcp(address)?, name: None });
+        }
+        match listen::from_systemd()? {
+            Some(listener) => Ok(Self { listener, name: None }),
+            None => Err(no_address().into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn open(args: &ServeNbd) -> anyhow::Result<Self> {
+        if args.socket.is_some() {
+            return Err(Failure::Usage("there are no unix sockets here; use --listen".to_owned()).into());
+        }
+        let address = args.listen.as_ref().ok_or_else(no_address)?;
+        Ok(Self { listener: listen::tcp(address)?, name: () })
+    }
+
+    /// Says where the exports are, one a line; who waits for that can connect.
+    fn announce(&self, exports: &ExportTable) -> anyhow::Result<()> {
+        let address = self.listener.address()?;
+        if address.is_public() {
+            anstream::eprintln!(
+                "anybody who reaches {address} can read and write the disk: there is neither a password nor encryption"
+            );
+        }
+        let mut out = stdout();
+        writeln!(out, "serving {address}")?;
+        describe(&mut out, exports)?;
+        Ok(out.flush()?)
+    }
+}
+
+fn no_address() -> Failure {
+    Failure::Usage("--socket PATH or --listen ADDR:PORT is needed".to_owned())
+}

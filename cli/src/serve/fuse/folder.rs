@@ -1,0 +1,122 @@
+//! Which files there are: the disk, or the disk as it was at points of its log.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use super::disk_file::DiskFile;
+use crate::serve::engine::Pool;
+use crate::serve::exports::{ExportTable, Front};
+use crate::serve::nbd::{Exports as _, NoExport};
+
+/// The disks of a folder.
+pub struct Folder {
+    exports: ExportTable,
+    /// More come as they are asked for, none go.
+    files: RwLock<Vec<Slot>>,
+    pool: Arc<Pool>,
+    nr_open: AtomicUsize,
+}
+
+/// A file whose disk is there once somebody has opened it.
+#[derive(Clone)]
+struct Slot {
+    export: String,
+    file: Arc<OnceLock<Arc<DiskFile>>>,
+}
+
+impl Slot {
+    fn new(export: String) -> Self {
+        Self { export, file: Arc::default() }
+    }
+}
+
+impl Folder {
+    /// A folder with these disks.
+    #[must_use]
+    pub fn new(exports: ExportTable) -> Arc<Self> {
+        let files = RwLock::new(exports.names().into_iter().map(Slot::new).collect());
+        Arc::new(Self { exports, files, pool: Pool::new(POOL_BYTES), nr_open: AtomicUsize::new(0) })
+    }
+
+    /// The names of the files, in the order of their numbers.
+    pub(super) fn names(&self) -> Vec<OsString> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.iter().map(|slot| file_name_of(&slot.export)).collect()
+    }
+
+    /// The number of a file, perhaps of one that is new now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn find(&self, name: &OsStr) -> Result<usize, NoExport> {
+        if let Some(number) = self.names().iter().position(|other| other == name) {
+            return Ok(number);
+        }
+        let export = name.to_str().ok_or_else(|| NoExport("its name is no text".to_owned()))?;
+        let (disk, info) = self.exports.open(&export.replace("%2F", "/"))?;
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let number = files.iter().position(|slot| slot.export == info.name).unwrap_or_else(|| {
+            files.push(Slot::new(info.name));
+            files.len() - 1
+        });
+        if let Some(slot) = files.get(number) {
+            slot.file.get_or_init(|| DiskFile::new(disk, info.len_bytes, info.has_fast_zero, &self.pool));
+        }
+        Ok(number)
+    }
+
+    /// The file with a number, its disk opened.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub(super) fn file(&self, number: usize) -> Result<Arc<DiskFile>, NoExport> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let slot = files.get(number).ok_or_else(|| NoExport("there is no such file".to_owned()))?;
+        if let Some(file) = slot.file.get() {
+            return Ok(Arc::clone(file));
+        }
+        let slot = slot.clone();
+        drop(files);
+        let (disk, info) = self.exports.open(&slot.export)?;
+        let file = DiskFile::new(disk, info.len_bytes, info.has_fast_zero, &self.pool);
+        Ok(Arc::clone(slot.file.get_or_init(|| file)))
+    }
+
+    /// How long every disk is.
+    pub(super) const fn len_bytes(&self) -> u64 {
+        self.exports.len_bytes()
+    }
+
+    pub(super) fn note_opened(&self) {
+        self.nr_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_closed(&self) {
+        self.nr_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Front for Folder {
+    fn exports(&self) -> &ExportTable {
+        &self.exports
+    }
+
+    fn nr_clients(&self) -> usize {
+        self.nr_open.load(Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folder").field("names", &self.names()).finish_non_exhaustive()
+    }
+}
+
+/// What an export is called as a file: a mark's name may have a slash.
+fn file_name_of(export: &str) -> OsString {
+    export.replace('/', "%2F").into()
+}
+
+/// How much memory the payloads in flight and the reads may take, in bytes.
+const POOL_BYTES: usize = 256 << 20;

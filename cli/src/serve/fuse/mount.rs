@@ -1,0 +1,263 @@
+//! Where a folder is mounted: checked, mounted, served by threads, unmounted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use fuser::{MountOption, Session};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+
+use super::file_system::FileSystem;
+use crate::error::Failure;
+
+/// A folder on which files can be served.
+#[derive(Debug)]
+pub struct Mountpoint {
+    path: PathBuf,
+}
+
+impl Mountpoint {
+    /// Checks, before anything else is opened or made, that a folder is there and empty, and that the system has what it
+    /// takes.
+    ///
+    /// # Errors
+    /// What is missing, and how to get it.
+    pub fn check(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let metadata = fs::metadata(path).map_err(|error| {
+            if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) {
+                anyhow::anyhow!("{name} was left by a server that was killed; free it with: {}", free(path))
+            } else if error.kind() == io::ErrorKind::NotFound {
+                Failure::Usage(format!("there is no folder {name}; make it with: mkdir {name}")).into()
+            } else {
+                anyhow::Error::new(error).context(format!("cannot look at {name}"))
+            }
+        })?;
+        if !metadata.is_dir() {
+            return Err(Failure::Usage(format!("{name} is no folder")).into());
+        }
+        let mut entries = fs::read_dir(path).with_context(|| format!("cannot look into {name}"))?;
+        if entries.next().is_some() {
+            return Err(Failure::Usage(format!("{name} is not empty")).into());
+        }
+        let path = path.canonicalize().with_context(|| name.to_string())?;
+        check_system(Path::new(DEVICE), is_root() || find_helper().is_some())?;
+        Ok(Self { path })
+    }
+
+    /// The folder, by its absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Mounts it, and serves it with so many threads from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn mount(self, file_system: FileSystem, nr_threads: usize) -> anyhow::Result<Mounted> {
+        let mut config = fuser::Config::default();
+        config.mount_options = vec![
+            MountOption::FSName(NAME.to_owned()),
+            MountOption::Subtype(NAME.to_owned()),
+            MountOption::DefaultPermissions,
+            MountOption::NoAtime,
+            MountOption::NoExec,
+        ];
+        config.n_threads = Some(nr_threads);
+        config.clone_fd = true;
+        let name = self.path.display().to_string();
+        let session = Session::new(file_system, &self.path, &config)
+            .with_context(|| format!("cannot mount on {name}"))?;
+        let thread = std::thread::Builder::new().name("fuse".to_owned()).spawn(move || session.run())?;
+        Ok(Mounted { path: self.path, thread: Some(thread) })
+    }
+}
+
+/// A folder whose files are served, until it is unmounted.
+#[derive(Debug)]
+pub struct Mounted {
+    path: PathBuf,
+    /// Ends when the folder is unmounted, by whomever, and nobody has a file of it open.
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Mounted {
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it has been unmounted.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Unmounts it. If somebody still has a file open after so long, it disappears all the same, and what they write then
+    /// fails.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn end(mut self, patience: Duration) -> anyhow::Result<()> {
+        self.unmount(patience)
+    }
+
+    fn unmount(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let name = self.path.display();
+        let deadline = Instant::now() + patience;
+        // Unmounted already, there may be something else by now.
+        while !thread.is_finished() {
+            match unmount(&self.path) {
+                Ok(()) => break,
+                Err(error) if in_use(&error) && Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(error) if in_use(&error) => {
+                    tracing::warn!("{name} is still in use; what is written to it from now on fails");
+                    detach(&self.path).with_context(|| format!("cannot unmount {name}"))?;
+                    break;
+                }
+                Err(error) => {
+                    return Err(anyhow::Error::new(error).context(format!("cannot unmount {name}")));
+                }
+            }
+        }
+        // If somebody still has a file open, it ends with the process.
+        let deadline = Instant::now() + LAST_WORDS;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(PAUSE);
+        }
+        if !thread.is_finished() {
+            return Ok(());
+        }
+        let ended = thread.join().map_err(|_| anyhow::anyhow!("a thread that served {name} has panicked"))?;
+        ended.with_context(|| format!("serving {name}"))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount(Duration::ZERO) {
+            tracing::warn!(error = format!("{error:#}"), "a folder is left");
+        }
+    }
+}
+
+/// Unmounts what is mounted there.
+///
+/// # Errors
+/// The system's; [`in_use`] if somebody uses it.
+pub fn unmount(path: &Path) -> io::Result<()> {
+    if is_root() {
+        return Ok(rustix::mount::unmount(path, UnmountFlags::empty())?);
+    }
+    run_helper(&["-u", "-q"], path)
+}
+
+/// Whether it could not be unmounted since somebody uses it.
+#[must_use]
+pub fn in_use(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ResourceBusy
+}
+
+/// Takes it out of sight, whoever uses it.
+fn detach(path: &Path) -> io::Result<()> {
+    if is_root() {
+        return Ok(rustix::mount::unmount(path, UnmountFlags::DETACH)?);
+    }
+    run_helper(&["-u", "-q", "-z"], path)
+}
+
+/// What is allowed to unmount for somebody who is not root.
+fn run_helper(options: &[&str], path: &Path) -> io::Result<()> {
+    let helper = find_helper().ok_or_else(|| io::Error::other(format!("{HELPER} is missing")))?;
+    let mut command = Command::new(helper);
+    command.args(options).arg("--").arg(path).stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command.stderr(Stdio::piped()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // With -q it says nothing but this.
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let is_busy = words.is_empty() || words.contains("busy");
+    let kind = if is_busy { io::ErrorKind::ResourceBusy } else { io::ErrorKind::Other };
+    Err(io::Error::new(kind, words))
+}
+
+fn check_system(device: &Path, can_mount: bool) -> anyhow::Result<()> {
+    let name = device.display();
+    match fs::OpenOptions::new().read(true).write(true).open(device) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => anyhow::bail!(
+            "there is no {name}, which files are served through: load the module with `modprobe fuse`, or give the \
+             container the device, as with `docker run --device /dev/fuse --cap-add SYS_ADMIN`"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            anyhow::bail!(
+                "{name} may not be opened by you: `chmod 666 {name}` as root, as most systems have it"
+            )
+        }
+        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot open {name}"))),
+    }
+    anyhow::ensure!(
+        can_mount,
+        "without root, mounting takes {HELPER}, which is missing: sudo apt-get install fuse3, or what the system \
+         calls that package"
+    );
+    Ok(())
+}
+
+/// The words that free a folder whose server is gone.
+fn free(path: &Path) -> String {
+    let command = if is_root() { "umount" } else { "fusermount3 -u" };
+    format!("{command} {}", path.display())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn find_helper() -> Option<PathBuf> {
+    crate::program::find(HELPER).or_else(|| crate::program::find("fusermount"))
+}
+
+const NAME: &str = "logwrites";
+const DEVICE: &str = "/dev/fuse";
+const HELPER: &str = "fusermount3";
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the threads may take to see that it is unmounted.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_empty_folder_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| format!("{:#}", Mountpoint::check(path).unwrap_err());
+        assert!(refused(&dir.path().join("none")).contains("mkdir"));
+        let file = dir.path().join("file");
+        fs::write(&file, "a person's").unwrap();
+        assert!(refused(&file).contains("is no folder"));
+        assert!(refused(dir.path()).contains("is not empty"));
+    }
+
+    #[test]
+    fn what_the_system_lacks_is_said_with_how_to_get_it() {
+        let refused = |device: &str, can_mount| {
+            format!("{:#}", check_system(Path::new(device), can_mount).unwrap_err())
+        };
+        assert!(refused("/dev/no-such-device", true).contains("modprobe fuse"));
+        assert!(refused("/dev/null", false).contains("apt-get install fuse3"));
+        check_system(Path::new("/dev/null"), true).unwrap();
+    }
+}
