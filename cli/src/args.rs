@@ -12,7 +12,7 @@ use logwrites_core::format::Flags;
 use logwrites_core::history::Discards;
 use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
 
-pub use self::serve::{DiskArgs, Serve, ServeFuse, ServeNbd};
+pub use self::serve::{DiskArgs, FileSystem, Run, Serve, ServeFuse, ServeNbd};
 use crate::output::style;
 use crate::point::Point;
 use crate::size::Size;
@@ -63,6 +63,8 @@ pub enum Command {
     /// Offer a disk to others, and log every write of theirs; or a disk as it was
     #[command(subcommand)]
     Serve(Serve),
+    /// Run a command in a file system on a logged disk: make, mount, run, unmount, in one line
+    Run(Run),
     /// Say what a running server has done so far
     #[cfg(unix)]
     Status(Status),
@@ -343,8 +345,8 @@ pub struct Completions {
 #[derive(Debug, Parser)]
 #[command(after_help = MAN_EXAMPLES)]
 pub struct Man {
-    /// The command whose page it is
-    pub command: Option<String>,
+    /// The command whose page it is, as in `serve nbd`
+    pub command: Vec<String>,
 }
 
 /// `logwrites replay`
@@ -695,7 +697,8 @@ Examples:
 const MAN_EXAMPLES: &str = "\
 Examples:
   logwrites man | man -l -
-  logwrites man replay > logwrites-replay.1";
+  logwrites man replay > logwrites-replay.1
+  logwrites man serve fuse | man -l -";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

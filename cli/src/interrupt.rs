@@ -6,17 +6,25 @@ use crate::error::Failure;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
+/// Whether a second request ends the process at once.
+static MAY_EXIT: AtomicBool = AtomicBool::new(true);
+
 /// From now on a first Ctrl-C asks, and a second one ends the process at once.
 ///
 /// # Errors
 /// The system's, if it has no such signals.
 pub fn install() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::Relaxed) {
+        if REQUESTED.swap(true, Ordering::Relaxed) && MAY_EXIT.load(Ordering::Relaxed) {
             #[expect(clippy::exit, reason = "the person insists")]
             std::process::exit(130);
         }
     })
+}
+
+/// From now on no number of requests ends the process: there is something to undo first.
+pub fn be_patient() {
+    MAY_EXIT.store(false, Ordering::Relaxed);
 }
 
 /// Whether an end was asked for.

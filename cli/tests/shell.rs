@@ -9,7 +9,10 @@ use common::golden::golden;
 use common::images::sha256;
 use common::{Folder, Ran, system};
 
-const VERBS: [&str; 16] = [
+/// Of two words.
+const SERVERS: [&str; 2] = ["serve nbd", "serve fuse"];
+
+const VERBS: [&str; 18] = [
     "demo",
     "record",
     "info",
@@ -22,6 +25,8 @@ const VERBS: [&str; 16] = [
     "verify",
     "recover",
     "mark",
+    "run",
+    "status",
     "cut",
     "squash",
     "completions",
@@ -31,7 +36,7 @@ const VERBS: [&str; 16] = [
 #[test]
 fn every_verb_has_a_help_with_examples() {
     let folder = Folder::new();
-    for verb in VERBS {
+    for verb in VERBS.iter().chain(&SERVERS) {
         let help = folder.run(&format!("{verb} --help")).code(0).no_stderr().stdout;
         assert!(help.contains(&format!("Usage: logwrites {verb}")), "{help}");
         let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("no examples: {help}"));
@@ -97,9 +102,13 @@ fn bash_completes() {
 #[test]
 fn every_manual_page_renders() {
     let folder = Folder::new();
-    for verb in VERBS.iter().chain(&["", "replay-log"]) {
+    for verb in VERBS.iter().chain(&SERVERS).chain(&["", "replay-log"]) {
         let page = folder.run(&format!("man {verb}")).code(0).no_stderr().stdout;
-        let name = if verb.is_empty() { "logwrites".to_owned() } else { format!("logwrites-{verb}") };
+        let name = if verb.is_empty() {
+            "logwrites".to_owned()
+        } else {
+            format!("logwrites-{}", verb.replace(' ', "-"))
+        };
         assert!(page.contains(&format!(".TH {name} 1")), "{verb}: {page}");
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
             assert!(page.contains(&format!(".SH {section}\n")), "{verb}: {section}");
@@ -112,7 +121,7 @@ fn every_manual_page_renders() {
                 Ran::of(Command::new("man").args(args).env("MANWIDTH", "100").env("PAGER", "cat")).code(0);
             assert_eq!(ran.stderr, "", "{verb}");
             let verb_or_all = if verb.is_empty() { "SUBCOMMANDS" } else { verb };
-            assert!(ran.stdout.contains(verb_or_all), "{verb}");
+            assert!(ran.stdout.contains(&verb_or_all.replace(' ', "-")), "{verb}");
         }
     }
     folder.run("man nothing").refuses(&["there is no command nothing; logwrites --help lists them"]);

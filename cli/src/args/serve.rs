@@ -1,9 +1,10 @@
-//! What a person may type for a live disk.
+//! What a person may type for a live disk: `serve` and `run`.
 
+use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use logwrites_core::SectorSize;
 
 use super::{OrderingArg, SuperblockArg, TailArg, parse_sector_size};
@@ -112,6 +113,52 @@ pub struct ServeFuse {
     pub threads: u8,
 }
 
+/// `logwrites run`
+#[derive(Debug, Parser)]
+#[command(
+    after_help = RUN_EXAMPLES,
+    group = clap::ArgGroup::new("disk").required(true).args(["mkfs", "base"])
+)]
+pub struct Run {
+    /// The log: a new file
+    #[arg(long)]
+    pub log: PathBuf,
+    /// The image of a file system; it stays as it is, since writes go to the log alone
+    #[arg(long, value_name = "IMAGE")]
+    pub base: Option<PathBuf>,
+    /// Make a file system on a disk of zeros first, log that too, and put the mark `mkfs` behind it
+    #[arg(long, value_enum, value_name = "TYPE", requires = "size")]
+    pub mkfs: Option<FileSystem>,
+    /// With --mkfs: the size of the disk
+    #[arg(long, conflicts_with = "base")]
+    pub size: Option<Size>,
+    /// Options for mount, as in noatime,data=journal
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub mount_options: Option<String>,
+    /// The most that the log may take; the file system is told of errors before its disk is touched
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<Size>,
+    /// Overwrite an existing log
+    #[arg(long)]
+    pub force: bool,
+    /// What to run, in the root of the file system
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `--mkfs`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileSystem {
+    /// The only one that is mounted without root, by fuse2fs
+    Ext4,
+    /// At least 300M
+    Xfs,
+    /// At least 110M
+    Btrfs,
+    /// FAT
+    Vfat,
+}
+
 /// What pays on two processors: see `benches/run fuse`.
 const DEFAULT_THREADS: u8 = 4;
 
@@ -145,7 +192,26 @@ Marks and questions:
   echo 'mark --flush installed' > mnt/control
   cat mnt/control                               the same, for people: logwrites status mnt/control
 
-With --at, mnt has a file disk@POINT for each point, and for any other that is asked for; a / in a mark's name is %2F.
+With --at, mnt has a file disk@POINT for each point, and for any other that is asked for; a / in a
+mark's name is %2F.
 
-Ctrl-C, SIGTERM or unmounting mnt ends it in good order. After a kill, `logwrites recover` finds what is behind the
-superblock, and `umount mnt` (without root: `fusermount3 -u mnt`) frees the folder.";
+Ctrl-C, SIGTERM or unmounting mnt ends it in good order. After a kill, `logwrites recover` finds what
+is behind the superblock, and `umount mnt` (without root: `fusermount3 -u mnt`) frees the folder.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  logwrites run --mkfs ext4 --size 256M --log run.log -- make -C /src/project check
+  logwrites run --mkfs xfs --size 1G --log run.log -- sh -c 'cp -r /etc . && sync'
+  logwrites run --base golden.img --log run.log -- bash
+
+Then:
+  logwrites marks run.log
+  logwrites replay run.log --size 256M --output crash.img --at flush:-1
+
+COMMAND finds in LOGWRITES_CONTROL the file that takes marks: `echo mark NAME >$LOGWRITES_CONTROL`, or
+`logwrites mark $LOGWRITES_CONTROL NAME`; and in OLDPWD the folder that logwrites was called in. The
+exit code is COMMAND's; 127 if there is no such command.
+
+As root the kernel mounts the file system, over a loop device, where only COMMAND and what it starts
+can see it. Without root fuse2fs mounts ext4. At the end, and on Ctrl-C, SIGTERM and errors, all of it
+is undone: what COMMAND has left running is ended, the file system unmounted, and the log closed.";

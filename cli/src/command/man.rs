@@ -11,16 +11,15 @@ use crate::output::stdout;
 pub(super) fn run(args: &Man) -> anyhow::Result<()> {
     let mut program = Args::command();
     program.build();
-    let page = match &args.command {
-        None => program,
-        Some(name) => {
-            let found = program.find_subcommand(name).cloned();
-            found.ok_or_else(|| {
-                Failure::Usage(format!("there is no command {name}; logwrites --help lists them"))
-            })?
-        }
-    };
-    let page = match args.command.as_deref() {
+    let mut page = program;
+    for name in &args.command {
+        let found = page.find_subcommand(name).cloned();
+        page = found.ok_or_else(|| {
+            let words = args.command.join(" ");
+            Failure::Usage(format!("there is no command {words}; logwrites --help lists them"))
+        })?;
+    }
+    let page = match args.command.first().map(String::as_str) {
         // Its options are not clap's.
         Some("replay-log") => page.long_about(super::REPLAY_LOG_HELP),
         _ => page,

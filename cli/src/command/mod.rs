@@ -18,6 +18,8 @@ mod record;
 mod recover;
 mod replay;
 pub mod replay_log;
+#[cfg(target_os = "linux")]
+mod run;
 mod serve;
 mod squash;
 #[cfg(unix)]
@@ -52,6 +54,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Recover(args) => recover::run(args),
         Command::Mark(args) => mark::run(args),
         Command::Serve(args) => serve::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => run::run(args),
+        #[cfg(not(target_os = "linux"))]
+        Command::Run(_) => Err(Failure::Usage("file systems are mounted on Linux only".to_owned()).into()),
         #[cfg(unix)]
         Command::Status(args) => status::run(args),
         Command::Cut(args) => cut::run(args),

@@ -35,7 +35,7 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
 }
 
 /// What the file is called.
-pub(super) const DISK_NAME: &str = "disk";
+pub(in super::super) const DISK_NAME: &str = "disk";
 
 /// How long a file may still be open at the end: whoever was told to end has a moment for that.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -7,6 +7,10 @@ mod past;
 mod record;
 mod watch;
 
+#[cfg(target_os = "linux")]
+pub(super) use self::fuse::DISK_NAME;
+pub(super) use self::watch::log_to_stderr;
+
 use std::io::{self, Write};
 
 use anyhow::Context as _;

@@ -16,7 +16,7 @@ use crate::serve::engine::Counters;
 use crate::serve::exports::Front;
 
 /// Lets what happens be told on standard error, from warnings on.
-pub(super) fn log_to_stderr(verbose: u8) {
+pub(in super::super) fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,

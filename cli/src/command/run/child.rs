@@ -1,0 +1,117 @@
+//! The command, and the signals that are meant for it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::error::Failure;
+use crate::program;
+
+/// A command that is there.
+pub(super) struct Program<'a> {
+    path: PathBuf,
+    name: &'a OsStr,
+    args: &'a [OsString],
+    /// Where the person is.
+    here: PathBuf,
+}
+
+impl<'a> Program<'a> {
+    /// Looks for it.
+    pub(super) fn find(words: &'a [OsString]) -> anyhow::Result<Self> {
+        let (name, args) = words.split_first().context("there is a command")?;
+        let here = std::env::current_dir().context("cannot tell where this runs")?;
+        let path = if Path::new(name).components().count() > 1 {
+            here.join(name)
+        } else {
+            let found = name.to_str().and_then(program::find);
+            found.ok_or_else(|| not_started(&io::ErrorKind::NotFound.into(), name))?
+        };
+        Ok(Self { path, name, args, here })
+    }
+
+    /// Runs it in a folder to its end, and gives its exit code; 128 + N if signal N has ended it.
+    pub(super) fn run(&self, folder: &Path, control: &Path) -> anyhow::Result<u8> {
+        let signals = Signals::catch()?;
+        let mut command = Command::new(&self.path);
+        command.arg0(self.name).args(self.args).current_dir(folder);
+        command.env(CONTROL, control).env("PWD", folder).env("OLDPWD", &self.here);
+        let mut child = command.spawn().map_err(|error| not_started(&error, self.name))?;
+        let status = wait(&mut child, &signals).context("cannot wait for the command")?;
+        Ok(code_of(status))
+    }
+}
+
+fn wait(child: &mut Child, signals: &Signals) -> io::Result<ExitStatus> {
+    let mut nr_sent = 0;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        for signal in signals.received() {
+            nr_sent += 1;
+            // Whoever insists does not want to wait any longer.
+            let signal = if nr_sent > 2 { Signal::KILL } else { signal };
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                kill_process(pid, signal)?;
+            }
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+/// Signals that came to this process and are meant for the command.
+struct Signals {
+    caught: Vec<(Signal, Arc<AtomicBool>)>,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        let mut caught = Vec::new();
+        for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal.as_raw(), Arc::clone(&flag))
+                .context("cannot catch signals")?;
+            caught.push((signal, flag));
+        }
+        Ok(Self { caught })
+    }
+
+    /// Those that have come and that the command has not been sent by the terminal as well.
+    fn received(&self) -> impl Iterator<Item = Signal> {
+        let come = self.caught.iter().filter(|(_, flag)| flag.swap(false, Ordering::Relaxed));
+        come.map(|(signal, _)| *signal).filter(|signal| !is_from_terminal(*signal))
+    }
+}
+
+/// Whether a key has sent it: then all in the foreground have it.
+fn is_from_terminal(signal: Signal) -> bool {
+    let is_key = signal == Signal::INT || signal == Signal::QUIT;
+    is_key
+        && rustix::termios::tcgetpgrp(io::stdin())
+            .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+fn not_started(error: &io::Error, name: &OsStr) -> Failure {
+    // As shells and env have it.
+    let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+    Failure::Peer { code, words: format!("logwrites run: cannot start {}: {error}", name.display()) }
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Where a command finds the file that takes marks.
+const CONTROL: &str = "LOGWRITES_CONTROL";
+
+const TICK: Duration = Duration::from_millis(5);

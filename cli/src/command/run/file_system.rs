@@ -1,0 +1,269 @@
+//! How a disk that is a file becomes a file system that is mounted: as root by the kernel over a loop device, else by
+//! fuse2fs, which knows ext4 alone.
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::args::{FileSystem, Run};
+use crate::error::Failure;
+use crate::program;
+use crate::serve::fuse::{in_use, unmount};
+
+/// How things are mounted here, with the programs that it takes.
+#[derive(Debug)]
+pub(super) enum Mounting {
+    /// By the kernel.
+    Kernel { losetup: PathBuf, mount: PathBuf },
+    /// By fuse2fs.
+    Fuse2fs { fuse2fs: PathBuf },
+}
+
+impl Mounting {
+    /// Chooses, and looks for all the programs that will be needed.
+    pub(super) fn choose(args: &Run) -> anyhow::Result<Self> {
+        if let Some(kind) = args.mkfs {
+            let (program, package) = maker_of(kind);
+            need(program, package)?;
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(Self::Kernel {
+                losetup: need("losetup", "util-linux")?,
+                mount: need("mount", "mount")?,
+            });
+        }
+        match args.mkfs {
+            None | Some(FileSystem::Ext4) => {}
+            Some(kind) => {
+                let message =
+                    format!("{} is mounted by root only; without root there is --mkfs ext4", name_of(kind));
+                return Err(Failure::Usage(message).into());
+            }
+        }
+        if args.mount_options.is_some() {
+            return Err(Failure::Usage("--mount-options are for root, whose kernel mounts".to_owned()).into());
+        }
+        Ok(Self::Fuse2fs { fuse2fs: need("fuse2fs", "fuse2fs")? })
+    }
+
+    pub(super) const fn is_root(&self) -> bool {
+        matches!(self, Self::Kernel { .. })
+    }
+
+    /// What the file system is made on and mounted from.
+    pub(super) fn device(&self, disk: PathBuf) -> anyhow::Result<Device<'_>> {
+        let looped = match self {
+            Self::Kernel { losetup, .. } => Some(LoopDevice::of(&disk, losetup)?),
+            Self::Fuse2fs { .. } => None,
+        };
+        Ok(Device { mounting: self, disk, looped })
+    }
+}
+
+/// Makes a file system.
+pub(super) fn make(kind: FileSystem, mounting: &Mounting, device: &Path) -> anyhow::Result<()> {
+    let (program, package) = maker_of(kind);
+    let mut command = Command::new(need(program, package)?);
+    match kind {
+        FileSystem::Ext4 => drop(command.args(["-q", "-F"])),
+        FileSystem::Xfs | FileSystem::Btrfs => drop(command.args(["-q", "-f"])),
+        FileSystem::Vfat => {}
+    }
+    if !mounting.is_root() {
+        // Its root folder is to be whose it is.
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        command.args(["-E", &format!("root_owner={uid}:{gid}")]);
+    }
+    run(command.arg(device)).map(|_| ())
+}
+
+/// A disk that can be mounted.
+#[derive(Debug)]
+pub(super) struct Device<'a> {
+    mounting: &'a Mounting,
+    disk: PathBuf,
+    looped: Option<LoopDevice<'a>>,
+}
+
+impl Device<'_> {
+    pub(super) fn path(&self) -> &Path {
+        self.looped.as_ref().map_or(&self.disk, |device| &device.path)
+    }
+
+    pub(super) fn mount(self, path: &Path, options: Option<&str>) -> anyhow::Result<Mount> {
+        let server = match self.mounting {
+            Mounting::Kernel { mount, .. } => {
+                let mut command = Command::new(mount);
+                if let Some(options) = options {
+                    command.args(["-o", options]);
+                }
+                run(command.arg(self.path()).arg(path))?;
+                None
+            }
+            Mounting::Fuse2fs { fuse2fs } => Some(start_fuse2fs(fuse2fs, &self.disk, path)?),
+        };
+        // A loop device that is let go while it is in use goes when it is no more.
+        Ok(Mount { path: Some(path.to_owned()), server })
+    }
+}
+
+/// A file system that is mounted.
+#[derive(Debug)]
+pub(super) struct Mount {
+    path: Option<PathBuf>,
+    server: Option<Child>,
+}
+
+impl Mount {
+    pub(super) fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("/"))
+    }
+
+    /// The process that serves it, if it is not the kernel.
+    pub(super) fn server(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
+    /// Unmounts it, which writes all that it holds.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        let Some(path) = self.path.take() else { return Ok(()) };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match unmount(&path) {
+                Ok(()) => break,
+                Err(error) if in_use(&error) && Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(error) => {
+                    // So that the next attempt can be made.
+                    self.path = Some(path.clone());
+                    return Err(error).with_context(|| format!("cannot unmount {}", path.display()));
+                }
+            }
+        }
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        let status = server.wait().context("cannot wait for fuse2fs")?;
+        anyhow::ensure!(status.success(), "fuse2fs has ended with {status}: {}", words_of(&mut server));
+        Ok(())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && let Err(error) = unmount(&path)
+        {
+            tracing::warn!(%error, "{} stays mounted until nobody uses it any more", path.display());
+        }
+        if let Some(mut server) = self.server.take() {
+            // It would wait for those who use it.
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// A loop device, let go when this is.
+#[derive(Debug)]
+struct LoopDevice<'a> {
+    path: PathBuf,
+    losetup: &'a Path,
+}
+
+impl<'a> LoopDevice<'a> {
+    fn of(disk: &Path, losetup: &'a Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(losetup);
+        let name = run(command.args(["--find", "--show", "--direct-io=on"]).arg(disk))?;
+        Ok(Self { path: PathBuf::from(name.trim()), losetup })
+    }
+}
+
+impl Drop for LoopDevice<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = run(Command::new(self.losetup).arg("--detach").arg(&self.path)) {
+            tracing::warn!(error = format!("{error:#}"), "a loop device is left");
+        }
+    }
+}
+
+fn start_fuse2fs(fuse2fs: &Path, disk: &Path, path: &Path) -> anyhow::Result<Child> {
+    let mut command = Command::new(fuse2fs);
+    // In a group of its own, so that a Ctrl-C does not end it before the command in it.
+    command.arg("-f").arg(disk).arg(path).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = command.spawn().with_context(|| format!("cannot start {}", fuse2fs.display()))?;
+    let device_of = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+    let around = device_of(path.parent().unwrap_or(path))?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if device_of(path).is_ok_and(|device| device != around) {
+            return Ok(server);
+        }
+        if let Some(status) = server.try_wait()? {
+            anyhow::bail!("fuse2fs has ended with {status}: {}", words_of(&mut server));
+        }
+        if Instant::now() >= deadline {
+            server.kill()?;
+            server.wait()?;
+            anyhow::bail!("fuse2fs has mounted nothing: {}", words_of(&mut server));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What a process that has ended said.
+fn words_of(child: &mut Child) -> String {
+    let mut words = String::new();
+    if let Some(pipe) = &mut child.stderr {
+        // What can be read of it.
+        let _ = pipe.take(MAX_WORDS).read_to_string(&mut words);
+    }
+    words.trim().to_owned()
+}
+
+/// Runs a program of the system's to its end, and gives what it printed.
+fn run(command: &mut Command) -> anyhow::Result<String> {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?")).display().to_string();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {name}"))?;
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(words(&output.stdout));
+    }
+    let said = [words(&output.stderr), words(&output.stdout)].join(" ");
+    Err(io::Error::other(said.trim().to_owned())).with_context(|| format!("{name} has failed"))
+}
+
+fn need(name: &str, package: &str) -> anyhow::Result<PathBuf> {
+    program::find(name).with_context(|| {
+        format!("this takes {name}, which is missing: sudo apt-get install {package}, or what the system calls that package")
+    })
+}
+
+const fn maker_of(kind: FileSystem) -> (&'static str, &'static str) {
+    match kind {
+        FileSystem::Ext4 => ("mkfs.ext4", "e2fsprogs"),
+        FileSystem::Xfs => ("mkfs.xfs", "xfsprogs"),
+        FileSystem::Btrfs => ("mkfs.btrfs", "btrfs-progs"),
+        FileSystem::Vfat => ("mkfs.vfat", "dosfstools"),
+    }
+}
+
+const fn name_of(kind: FileSystem) -> &'static str {
+    match kind {
+        FileSystem::Ext4 => "ext4",
+        FileSystem::Xfs => "xfs",
+        FileSystem::Btrfs => "btrfs",
+        FileSystem::Vfat => "vfat",
+    }
+}
+
+/// How long mounting and unmounting may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+const MAX_WORDS: u64 = 4096;

@@ -1,0 +1,151 @@
+//! `logwrites run`: the whole round in one line. A disk is made and served, a file system made on it and mounted, a command
+//! run in it, and all of it undone again, however it ends; what is left is the log.
+
+mod child;
+mod file_system;
+mod strays;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use indicatif::BinaryBytes;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use self::child::Program;
+use self::file_system::{Mounting, make};
+use super::serve::{DISK_NAME, log_to_stderr, open_disk};
+use crate::args::{DiskArgs, OrderingArg, Run, SuperblockArg};
+use crate::error::Failure;
+use crate::interrupt;
+use crate::output::style;
+use crate::serve::control::{Control, FILE_NAME};
+use crate::serve::exports::Front as _;
+use crate::serve::fuse::{FileSystem, Folder, Mounted, Mountpoint};
+
+pub(super) fn run(args: &Run) -> anyhow::Result<()> {
+    log_to_stderr(0);
+    // Nothing may end the process before all is undone.
+    interrupt::be_patient();
+    strays::adopt()?;
+    // Before anything is made.
+    let program = Program::find(&args.command)?;
+    let mounting = Mounting::choose(args)?;
+    if mounting.is_root() {
+        keep_mounts_to_ourselves()?;
+    }
+    let dir = tempfile::Builder::new()
+        .prefix("logwrites-run.")
+        .tempdir()
+        .context("cannot make a temporary folder")?;
+    let stage = Stage::set(args, dir.path())?;
+    let ended = stage.play(args, &program, &mounting, dir.path());
+    let log_ended = stage.clear(args);
+    if ended.is_err() {
+        // Then that is why.
+        interrupt::check("; nothing was run")?;
+    }
+    let code = ended?;
+    log_ended?;
+    dir.close().context("cannot remove the temporary folder")?;
+    if code == 0 { Ok(()) } else { Err(Failure::Peer { code, words: String::new() }.into()) }
+}
+
+/// A disk that is served as a file.
+struct Stage {
+    folder: Arc<Folder>,
+    control: Control,
+    mounted: Mounted,
+}
+
+impl Stage {
+    fn set(args: &Run, dir: &Path) -> anyhow::Result<Self> {
+        let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?)?;
+        let disk_args = disk_args(args);
+        let folder = Folder::new(open_disk(&disk_args, DISK_NAME)?);
+        let disk = folder.exports().opened().pop().context("there is one disk")?;
+        let control = Control {
+            log: args.log.display().to_string(),
+            disk,
+            front: Arc::<Folder>::clone(&folder),
+            started: Instant::now(),
+        };
+        let file_system = FileSystem::new(Arc::clone(&folder), Some(control.clone()));
+        let mounted = mountpoint.mount(file_system, NR_THREADS)?;
+        Ok(Self { folder, control, mounted })
+    }
+
+    /// Makes and mounts the file system, and runs the command in it; gives its exit code.
+    fn play(&self, args: &Run, program: &Program<'_>, mounting: &Mounting, dir: &Path) -> anyhow::Result<u8> {
+        let device = mounting.device(self.mounted.path().join(DISK_NAME))?;
+        if let Some(kind) = args.mkfs {
+            make(kind, mounting, device.path())?;
+            self.control.mark("mkfs", true)?;
+        }
+        interrupt::check("; nothing was run")?;
+        let mount = device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())?;
+        let code = program.run(mount.path(), &self.mounted.path().join(FILE_NAME));
+        // Those who are left in it would keep it from being unmounted.
+        let ended = strays::end(mount.server());
+        let unmounted = mount.end();
+        let code = code?;
+        ended?;
+        unmounted?;
+        Ok(code)
+    }
+
+    /// Ends the log, and says what it holds.
+    fn clear(self, args: &Run) -> anyhow::Result<()> {
+        // The loop device lets go a moment after the file system is unmounted.
+        let ended = self.mounted.end(PATIENCE);
+        let log = args.log.display();
+        let logged = self.control.disk.finish().with_context(|| log.to_string())?;
+        ended?;
+        drop(self.folder);
+        let entries = style::count(logged.index, "entry", "entries");
+        // Standard output is the command's.
+        anstream::eprintln!("{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes));
+        Ok(())
+    }
+}
+
+/// From now on what is mounted is seen by this process and its children alone, and is gone when they are, whatever ends
+/// them.
+fn keep_mounts_to_ourselves() -> anyhow::Result<()> {
+    // SAFETY: what is unsafe about it are unshared tables of files, which this does not ask for.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.context("cannot make a mount namespace")?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .context("cannot keep mounts to this process")
+}
+
+fn make_dir(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let path = dir.join(name);
+    std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
+}
+
+fn disk_args(args: &Run) -> DiskArgs {
+    DiskArgs {
+        log: args.log.clone(),
+        data: None,
+        base: args.base.clone(),
+        size: args.size,
+        at: Vec::new(),
+        keep: None,
+        sector_size: None,
+        ordering: OrderingArg::Completion,
+        superblock: SuperblockArg::WithFlush,
+        super_interval: std::num::NonZeroU64::new(4096).unwrap_or(std::num::NonZeroU64::MIN),
+        log_size: args.log_size,
+        force: args.force,
+        append: false,
+        tail: None,
+        verbose: 0,
+    }
+}
+
+const NR_THREADS: usize = 4;
+
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,73 @@
+//! Processes that a command has left behind: they would keep its file system in use.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
+
+/// From now on what loses its parent becomes a child of this process.
+pub(super) fn adopt() -> anyhow::Result<()> {
+    set_child_subreaper(Some(getpid())).context("cannot adopt processes")
+}
+
+/// Ends all that descend from this process but one, mildly at first.
+pub(super) fn end(spared: Option<u32>) -> anyhow::Result<()> {
+    let spared = spared.and_then(|pid| i32::try_from(pid).ok());
+    for (signal, patience) in [(Signal::TERM, MILD), (Signal::KILL, HARD)] {
+        let deadline = Instant::now() + patience;
+        let mut is_told = false;
+        loop {
+            let left = descendants(spared);
+            if left.is_empty() {
+                return Ok(());
+            }
+            if !is_told || signal == Signal::KILL {
+                for pid in &left {
+                    // It may be gone by now.
+                    let _ = kill_process(*pid, signal);
+                }
+                is_told = true;
+            }
+            for pid in left {
+                // Only those who are children now, and have ended.
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+    anyhow::bail!("processes that the command has started cannot be ended")
+}
+
+/// All that descend from this process, save one and what descends from it.
+fn descendants(spared: Option<i32>) -> Vec<Pid> {
+    let parents = parents();
+    let mut found = vec![getpid().as_raw_nonzero().get()];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = parents.iter().filter(|(pid, of)| *of == parent && Some(*pid) != spared);
+        found.extend(children.map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.into_iter().skip(1).filter_map(Pid::from_raw).collect()
+}
+
+/// Every process, and its parent.
+fn parents() -> Vec<(i32, i32)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind its name, which is in brackets and may have any: the state, the parent.
+        let (_, behind) = stat.rsplit_once(')')?;
+        Some((pid, behind.split_whitespace().nth(1)?.parse().ok()?))
+    })
+    .collect()
+}
+
+const MILD: Duration = Duration::from_secs(2);
+const HARD: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
