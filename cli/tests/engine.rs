@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::logs::{MARK, entries, narrow, replayed, superblock, wide};
 use common::random::Random;
-use logwrites::serve::engine::{CallError, Data, Engine, LiveDisk, Log, Payload, SLOTS};
+use logwrites::serve::engine::{CallError, Data, Engine, LiveDisk, Log, Payload, SLOTS, Waiter};
 use logwrites_core::device::Piece;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{
@@ -142,6 +142,46 @@ fn a_log_without_storage_refuses_before_anything_is_touched() {
     disk.finish().unwrap();
     let replay = replayed(&log.seen(), &vec![0; DISK], usize::MAX).0;
     assert!(replay == data.seen() && replay[100 * 512..108 * 512].iter().all(|byte| *byte == 0));
+}
+
+/// Clients that never wait for answers are held up by the log, and what waits for it is written together.
+#[test]
+fn a_slow_log_holds_clients_up() {
+    struct Counted(AtomicU64);
+    impl Waiter for Counted {
+        fn done(&self, _cookie: u64, result: Result<(), OpError>) {
+            result.unwrap();
+            self.0.fetch_add(1, Atomic::Relaxed);
+        }
+    }
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
+    let nr_before = log.nr_writes();
+    log.set_write_time(Duration::from_millis(5));
+    let counted = Arc::new(Counted(AtomicU64::new(0)));
+    let most = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (disk, counted, most) = (&*disk, &counted, &most);
+            scope.spawn(move || {
+                for index in 0..500 {
+                    let extent = Extent::new((number * 8 + index % 8) * 8, 8).unwrap();
+                    let op = Op::Write { extent, flags: WriteFlags::empty() };
+                    let waiter: Arc<dyn Waiter> = Arc::<Counted>::clone(counted);
+                    disk.submit(op, Payload::Text(vec![7; BLOCK].into()), waiter, index).unwrap();
+                    most.fetch_max(wide(disk.counters().nr_in_flight), Atomic::Relaxed);
+                }
+                disk.run();
+            });
+        }
+    });
+    disk.finish().unwrap();
+    assert_eq!(counted.0.load(Atomic::Relaxed), 2000);
+    assert!((100..=wide(SLOTS)).contains(&most.load(Atomic::Relaxed)), "{most:?} in flight");
+    let nr_writes = log.nr_writes() - nr_before;
+    assert!(nr_writes < 200, "{nr_writes} writes for 2000 entries");
+    assert_eq!(entries(&log.seen()).len(), 2001);
 }
 
 fn start(config: Config, is_overlay: bool, data: &Arc<Device>, log: &Arc<Device>) -> Box<dyn LiveDisk> {
@@ -287,6 +327,8 @@ struct State {
     is_cut: bool,
     fails_writes: bool,
     storage: Option<u64>,
+    /// How long a write takes at least.
+    write_time: Duration,
 }
 
 impl Device {
@@ -305,6 +347,14 @@ impl Device {
 
     fn set_storage(&self, storage: Option<u64>) {
         self.state.lock().unwrap().storage = storage;
+    }
+
+    fn set_write_time(&self, time: Duration) {
+        self.state.lock().unwrap().write_time = time;
+    }
+
+    fn nr_writes(&self) -> u64 {
+        self.state.lock().unwrap().nr_writes
     }
 
     fn seen(&self) -> Vec<u8> {
@@ -327,6 +377,8 @@ impl Device {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.pause(3);
+        let time = self.state.lock().unwrap().write_time;
+        std::thread::sleep(time);
         let mut state = self.state.lock().unwrap();
         if state.is_cut || state.fails_writes {
             return Err(io::Error::other("the device is gone"));

@@ -413,6 +413,45 @@ fn a_slow_reader_holds_up_nobody() {
     served.stop().code(0);
 }
 
+#[test]
+fn what_happens_is_told_to_who_wants_to_know() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base -vv");
+    let mut client = connect(&folder);
+    assert_eq!(client.write(1, &[1; 512]).unwrap(), EINVAL);
+    drop(client);
+    connect(&folder).stream.write_all(&[0xee; 28]).unwrap();
+    wait_until("nobody is connected", || {
+        std::fs::read_dir(format!("/proc/{}/task", served.child().id())).unwrap().count() < 6
+    });
+    let ran = served.stop().code(0);
+    ran.says(&["a client has come", "refused request=write 1+512", "a client has left", "a client was lost"]);
+}
+
+/// The line is for people, at a terminal, which `script` makes.
+#[test]
+fn a_line_says_how_it_goes() {
+    let folder = images(4);
+    let tool = env!("CARGO_BIN_EXE_logwrites");
+    let serve = format!("exec {tool} serve nbd --log log --base base --socket disk.sock");
+    let mut command = std::process::Command::new("script");
+    command.current_dir(folder.path("")).args(["-qefc", &serve, "said"]).env("TERM", "xterm");
+    let nothing = std::process::Stdio::null;
+    let child = command.stdin(nothing()).stdout(nothing()).stderr(nothing()).spawn();
+    let mut child = child.expect("this test needs script: apt-get install bsdutils");
+    wait_until("it serves", || Client::connect(&folder.path("disk.sock"), "").is_ok());
+    let mut client = connect(&folder);
+    assert_eq!(client.write(0, &[1; 512]).unwrap(), 0);
+    assert_eq!(client.flush().unwrap(), 0);
+    let said = || String::from_utf8_lossy(&folder.read("said")).into_owned();
+    wait_until("it says so", || said().contains("the log: 2 entries, 2.00 KiB, epoch 1"));
+    assert!(said().contains("1 client, ") && said().contains(" ops/s, "), "{}", said());
+    // Not `script` itself, which would leave the server behind.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+    common::system("kill", &[children.trim().as_ref()]);
+    assert!(child.wait().unwrap().success());
+}
+
 /// What waits for a flush in durability order keeps its payload, and who never flushes could wait for memory forever.
 #[test]
 fn long_writes_that_nobody_flushes_do_not_wait_for_each_other() {

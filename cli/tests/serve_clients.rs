@@ -87,6 +87,48 @@ fn nbdsh_goes_through_every_command() {
 }
 
 #[test]
+fn nbdsh_is_at_home() {
+    let folder = Folder::new();
+    let served = Served::start(&folder, "--log log --size 1M");
+    let script = "h.pwrite(b'x' * 512, 512); h.flush(); print(h.get_size(), h.pread(1024, 0).count(b'x'))";
+    let said = client(&folder, "python3-libnbd", "env", &["PATH=/usr/bin", "nbdsh", "-u", URI, "-c", script]);
+    assert_eq!(said.trim(), "1048576 512");
+    served.stop().code(0).no_stderr();
+}
+
+/// Through nbdfuse the disk is a file, as for any program of the host.
+#[test]
+fn nbdfuse_makes_a_file_of_it() {
+    use std::os::unix::fs::FileExt as _;
+
+    let folder = Folder::new();
+    folder.write("base", vec![9; 8 << 20]);
+    folder.write("file", "");
+    let served = Served::start(&folder, "--log log --base base");
+    let mut command = Command::new("nbdfuse");
+    command.current_dir(folder.path("")).args(["file", URI]).stdin(Stdio::null());
+    let mut nbdfuse = command.spawn().unwrap_or_else(|error| {
+        panic!("this test works with nbdfuse, which is missing ({error}): apt-get install libnbd-bin fuse3")
+    });
+    wait_until("it is mounted", || folder.path("file").metadata().is_ok_and(|file| file.len() == 8 << 20));
+    let file = std::fs::File::options().read(true).write(true).open(folder.path("file")).expect("a file");
+    let bytes = some_image(1);
+    file.write_all_at(&bytes, 4096).expect("a write");
+    file.sync_all().expect("a sync");
+    let mut seen = vec![0; bytes.len() + 8192];
+    file.read_exact_at(&mut seen, 0).expect("a read");
+    assert!(seen[..4096] == [9; 4096] && seen[4096..4096 + bytes.len()] == bytes);
+    drop(file);
+    common::system("umount", &[folder.path("file").as_os_str()]);
+    nbdfuse.wait().expect("it ends");
+    served.stop().code(0).no_stderr();
+    let log = folder.read("log");
+    assert!(entries(&log).iter().any(|entry| entry.flags == common::logs::FLUSH));
+    let disk = replayed(&log, &folder.read("base"), usize::MAX).0;
+    assert!(disk[4096..4096 + bytes.len()] == bytes);
+}
+
+#[test]
 fn fio_verifies_what_it_wrote() {
     for mode in ["--base base", "--data disk", "--data disk --ordering durability"] {
         let folder = Folder::new();

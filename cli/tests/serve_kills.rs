@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::Folder;
 use common::logs::{replayed, superblock};
-use common::nbd::{Client, FLUSH, Served, WRITE};
+use common::nbd::{Client, FLUSH, Served, WRITE, try_client};
 use common::random::Random;
 
 /// Each client writes to blocks of its own, a number and its own name all over each, and knows for each block what was
@@ -80,6 +80,85 @@ fn what_was_acknowledged_survives_sixty_kills() {
         start.elapsed()
     );
     assert!(nr_acked > 1000 && nr_flushed > 20 && in_tail > 0);
+}
+
+#[test]
+fn fio_finds_what_was_acknowledged_after_a_kill() {
+    kill_under_fio(6);
+}
+
+#[test]
+#[ignore = "it takes ten minutes: cargo test --test serve_kills -- --ignored"]
+fn fio_finds_what_was_acknowledged_after_three_hundred_kills() {
+    kill_under_fio(300);
+}
+
+/// fio has the server killed in the middle of its load, and then verifies what had been acknowledged: all of it, since a
+/// killed process loses nothing that the system has. Only what was in flight when fio lost its server may be missing.
+fn kill_under_fio(nr_kills: u64) {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let mut nr_acked = 0;
+    for round in 0..nr_kills {
+        let mut random = Random::new(seed + round);
+        let folder = Folder::new();
+        folder.write("base", vec![0; FIO_DISK]);
+        folder.write("disk", vec![0; FIO_DISK]);
+        let mode = ["--base base", "--data disk", "--base base --superblock barrier", "--size 64M"]
+            [common::logs::narrow(round % 4)];
+        let served = Served::start(&folder, &format!("--log log {mode}"));
+        let trigger = folder.path("trigger");
+        let kill = [
+            format!("--trigger-file={}", trigger.display()),
+            format!("--trigger=kill -9 {}", served.child().id()),
+        ];
+        let load = ["--do_verify=0", "--output-format=json", &kill[0], &kill[1]];
+        let wrote = std::thread::scope(|scope| {
+            let running = scope.spawn(|| fio(&folder, seed + round, &load));
+            let log = folder.path("log");
+            common::wait_until("fio has begun", || log.metadata().is_ok_and(|log| log.len() > 1 << 16));
+            std::thread::sleep(Duration::from_micros(random.below(150_000)));
+            folder.write("trigger", "");
+            running.join().expect("fio ends")
+        });
+        served.kill();
+        let json = wrote.stdout.find('{').map(|start| &wrote.stdout[start..]).expect("JSON");
+        let report: serde_json::Value = serde_json::Deserializer::from_str(json)
+            .into_iter()
+            .next()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| panic!("{wrote:#?}"));
+        let write = &report["jobs"][0]["write"];
+        let sent = write["total_ios"].as_u64().expect("a number");
+        let acked = write["io_bytes"].as_u64().expect("a number") / 4096;
+        nr_acked += acked;
+
+        let served = Served::start(&folder, &format!("--log log {mode} --append --tail keep"));
+        let found =
+            fio(&folder, seed + round, &["--verify_only=1", "--verify_state_load=1", "--verify_fatal=0"]);
+        let all = format!("{}{}", found.stdout, found.stderr);
+        let nr_bad = all.lines().filter(|line| line.starts_with("verify:")).count();
+        assert!(
+            common::logs::wide(nr_bad) <= sent - acked,
+            "round {round}, {mode}: {sent} sent, {acked} acknowledged\n{all}"
+        );
+        assert!(found.code == Some(0) || nr_bad > 0, "{found:#?}");
+        served.stop().code(0);
+        folder.run("verify log").code(0).no_stderr();
+    }
+    println!("{nr_kills} kills under fio, {nr_acked} writes acknowledged");
+    assert!(nr_acked > 100 * nr_kills, "{nr_acked}");
+}
+
+/// The same writes for the same seed.
+fn fio(folder: &Folder, seed: u64, options: &[&str]) -> common::Ran {
+    let uri = format!("--uri=nbd+unix:///?socket={}", folder.path("disk.sock").display());
+    let aux = format!("--aux-path={}", folder.path("").display());
+    let seed = format!("--randseed={seed}");
+    let mut args = vec!["--name=kill", "--ioengine=nbd", &uri, &aux, &seed, "--rw=randwrite", "--bs=4k"];
+    args.extend(["--size=64M", "--iodepth=16", "--fsync=64", "--verify=crc32c"]);
+    args.extend(options);
+    try_client(folder, "fio", "fio", &args)
 }
 
 /// What a client has done.
@@ -177,6 +256,7 @@ impl Story {
     }
 }
 
+const FIO_DISK: usize = 64 << 20;
 const NR_KILLS: u64 = 60;
 const NR_CLIENTS: usize = 3;
 const NR_BLOCKS: usize = 64;
