@@ -9,9 +9,10 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use common::fuse::{Files, Mount, number_of, program};
-use common::images::{are_equal, sha256};
+use common::images::{are_equal, sha256, sha256_of};
 use common::random::Random;
 use common::{Folder, Loop, wait_until};
 
@@ -228,6 +229,72 @@ fn vfat_is_there_at_every_mark() {
             assert!(folder.read("copy") == *bytes, "f{index} at {point}");
         }
     }
+}
+
+/// What a program has made durable on ext4 is on the disk that the log gives, without any recovery of the log.
+#[test]
+fn ext4_keeps_what_was_durable_when_the_server_is_killed() {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let mut nr_files = 0;
+    for round in 0..number_of("LOGWRITES_FS_KILLS", 6) {
+        let mut random = Random::new(seed + round);
+        let folder = Folder::new();
+        for name in ["base", "disk"] {
+            File::create(folder.path(name)).expect("an image").set_len(48 << 20).expect("a length");
+        }
+        let mode = if round % 2 == 0 { "--base base" } else { "--data disk" };
+        let mut files = Files::start(&folder, &format!("--log log {mode}"));
+        let device = Loop::of(&files.disk(), &["--direct-io=on"]);
+        run("e2fsprogs", "mkfs.ext4", &["-q"], device.device());
+        let mount = Mount::new(Path::new(device.device()), folder.path("fs"), "noatime");
+        let sums = std::thread::scope(|scope| {
+            let root = mount.path();
+            let seed = random.next();
+            let writer = scope.spawn(move || make_durable_files(root, seed));
+            std::thread::sleep(Duration::from_millis(20 + random.below(250)));
+            files.kill_and_leave();
+            writer.join().expect("the writer")
+        });
+        nr_files += sums.len();
+        drop((mount, device, files));
+        folder.run("replay log --base base --output then.img").code(0);
+        let then = Mount::new(&folder.path("then.img"), folder.path("then"), "loop,noatime");
+        for (name, sum) in &sums {
+            assert_eq!(
+                &sha256(&then.path().join(name)),
+                sum,
+                "seed {seed}, round {round}, {}",
+                name.display()
+            );
+        }
+        then.end();
+        run("e2fsprogs", "e2fsck", &["-f", "-n"], folder.path("then.img").to_str().expect("text"));
+    }
+    println!("{nr_files} files were durable");
+    assert!(nr_files > 20, "{nr_files}");
+}
+
+/// Makes files, each durable with its name, until that fails.
+fn make_durable_files(root: &Path, seed: u64) -> Sums {
+    let mut random = Random::new(seed);
+    let mut sums = Sums::new();
+    for number in 0.. {
+        let name = PathBuf::from(format!("file {number}"));
+        let text = format!("file {number}, {}; ", random.next());
+        let bytes: Vec<u8> = text.bytes().cycle().take(common::logs::narrow(random.below(30_000))).collect();
+        let made = (|| {
+            let mut file = File::create(root.join(&name))?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            File::open(root)?.sync_all()
+        })();
+        if made.is_err() {
+            break;
+        }
+        sums.insert(name, sha256_of(&bytes));
+    }
+    sums
 }
 
 /// fio decides what must be there: through a loop device with many in flight, and on the file itself.

@@ -58,6 +58,15 @@ pub(crate) fn sha256_up_to(path: &Path, len_bytes: u64) -> String {
         at = data.end;
     }
     hash_zeros(&mut hash, len_bytes - at);
+    hexadecimal(hash)
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
