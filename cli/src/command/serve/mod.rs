@@ -9,6 +9,7 @@ mod watch;
 
 #[cfg(target_os = "linux")]
 pub(super) use self::fuse::DISK_NAME;
+#[cfg(target_os = "linux")]
 pub(super) use self::watch::log_to_stderr;
 
 use std::io::{self, Write};

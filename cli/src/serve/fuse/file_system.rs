@@ -384,7 +384,7 @@ impl Filesystem for FileSystem {
 
     fn statfs(&self, _request: &Request, _number: INodeNo, reply: ReplyStatfs) {
         // A loop device takes this for the unit of discards.
-        let block_bytes = BLOCK_BYTES;
+        let block_bytes = self.folder.block_bytes();
         let nr_disks = u64::try_from(self.folder.names().len()).unwrap_or(u64::MAX);
         let blocks = (self.folder.len_bytes() / u64::from(block_bytes)).saturating_mul(nr_disks);
         reply.statfs(blocks, 0, 0, nr_disks + 1, 0, block_bytes, MAX_NAME_BYTES, block_bytes);
@@ -499,8 +499,6 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_WRITE_BYTES: u32 = 1 << 20;
 
 const MAX_NAME_BYTES: u32 = 255;
-
-const BLOCK_BYTES: u32 = 512;
 
 /// Of lseek, on Linux.
 const SEEK_DATA: i32 = 3;

@@ -88,6 +88,12 @@ impl Folder {
         self.exports.len_bytes()
     }
 
+    /// The unit that a client had better use, in bytes.
+    pub(super) fn block_bytes(&self) -> u32 {
+        let disks = self.exports.opened();
+        disks.first().map_or(LEAST_BLOCK_BYTES, |disk| disk.sector_size().bytes_u32().max(LEAST_BLOCK_BYTES))
+    }
+
     pub(super) fn note_opened(&self) {
         self.nr_open.fetch_add(1, Ordering::Relaxed);
     }
@@ -117,6 +123,9 @@ impl std::fmt::Debug for Folder {
 fn file_name_of(export: &str) -> OsString {
     export.replace('/', "%2F").into()
 }
+
+/// The smallest unit that the kernel's block devices have.
+const LEAST_BLOCK_BYTES: u32 = 512;
 
 /// How much memory the payloads in flight and the reads may take, in bytes.
 const POOL_BYTES: usize = 256 << 20;
