@@ -325,6 +325,7 @@ fn fio_verifies_what_it_wrote() {
                 "--io_size=48M",
                 "--verify=crc32c",
                 "--verify_fatal=1",
+                "--verify_state_save=0",
             ];
             all.extend([name.as_str(), file.as_str()]);
             all.extend(args);
