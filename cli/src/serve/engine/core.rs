@@ -294,8 +294,8 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
 /// What an operation may take beside its payload: its entry, a flush behind it, and the closing entry.
 const ENTRY_SECTORS: u64 = 3;
 
-/// How much storage is taken ahead of the log, in bytes.
-const AHEAD_BYTES: u64 = 32 << 20;
+/// How much storage is taken ahead of the log, in bytes. The log cannot be written meanwhile, so it is little.
+const AHEAD_BYTES: u64 = 4 << 20;
 
 /// Zeros that are longer become a hole of the log, for which no storage is taken.
 const LARGE_ZEROES_BYTES: u64 = 64 << 10;
