@@ -502,8 +502,8 @@ fn answers_that_nobody_takes_do_not_pile_up() {
 fn more_points_than_can_be_open_are_opened_one_after_the_other() {
     let folder = images(4);
     folder.write("disk2", folder.read("base"));
-    let script: String = (1..=100).map(|number| format!("write -P {number} 0 512\n")).collect();
-    folder.record("disk2 --log log", &script);
+    let script: Vec<String> = (1..=100).map(|number| format!("write -P {number} 0 512")).collect();
+    folder.record("disk2 --log log", &script.join("\n"));
     let served = Served::start(&folder, "--log log --base base --at 3");
     let at = |point: u8| Client::connect(&folder.path("disk.sock"), &format!("disk@{point}"));
     assert_eq!(at(2).unwrap().write(0, &[222; 512]).unwrap(), 0);

@@ -112,9 +112,9 @@ fn kill_under_fio(nr_kills: u64) {
             format!("--trigger-file={}", trigger.display()),
             format!("--trigger=kill -9 {}", served.child().id()),
         ];
-        let load = ["--do_verify=0", "--output-format=json", &kill[0], &kill[1]];
-        let wrote = std::thread::scope(|scope| {
-            let running = scope.spawn(|| fio(&folder, seed + round, &load));
+        let options = ["--do_verify=0", "--output-format=json", &kill[0], &kill[1]];
+        let load = std::thread::scope(|scope| {
+            let running = scope.spawn(|| fio(&folder, seed + round, &options));
             let log = folder.path("log");
             common::wait_until("fio has begun", || log.metadata().is_ok_and(|log| log.len() > 1 << 16));
             std::thread::sleep(Duration::from_micros(random.below(150_000)));
@@ -122,12 +122,12 @@ fn kill_under_fio(nr_kills: u64) {
             running.join().expect("fio ends")
         });
         served.kill();
-        let json = wrote.stdout.find('{').map(|start| &wrote.stdout[start..]).expect("JSON");
+        let json = load.stdout.find('{').and_then(|start| load.stdout.get(start..)).expect("JSON");
         let report: serde_json::Value = serde_json::Deserializer::from_str(json)
             .into_iter()
             .next()
             .and_then(Result::ok)
-            .unwrap_or_else(|| panic!("{wrote:#?}"));
+            .unwrap_or_else(|| panic!("{load:#?}"));
         let write = &report["jobs"][0]["write"];
         let sent = write["total_ios"].as_u64().expect("a number");
         let acked = write["io_bytes"].as_u64().expect("a number") / 4096;
