@@ -100,10 +100,10 @@ impl SectorSize {
     /// The bytes that `extent` covers, or `None` if they reach beyond [`MAX_OFFSET_BYTES`].
     #[must_use]
     pub const fn byte_range(self, extent: Extent) -> Option<Range<u64>> {
-        match (self.checked_bytes_of(extent.sector), self.checked_bytes_of(extent.end())) {
-            (Some(start), Some(end)) if end <= MAX_OFFSET_BYTES => Some(start..end),
-            _ => None,
+        if extent.end() > MAX_OFFSET_BYTES >> self.shift {
+            return None;
         }
+        Some(extent.sector << self.shift..extent.end() << self.shift)
     }
 
     /// The longest text of a mark, in bytes: the rest of the entry's own sector less a NUL. `None` where no

@@ -32,7 +32,12 @@ impl Slot {
 
     /// Whether its entry says that a write failed, in place of the write.
     pub(crate) fn is_indeterminate(&self) -> bool {
-        self.op.extent().is_some() && self.result == Err(OpError::Data)
+        self.result == Err(OpError::Data) && self.op.extent().is_some()
+    }
+
+    /// How much payload its entry has, in log sectors.
+    pub(crate) fn payload_sectors(&self) -> u64 {
+        if self.is_indeterminate() { 0 } else { self.op.payload_sectors() }
     }
 
     /// Whether its acknowledgement promises that its entry is durable.

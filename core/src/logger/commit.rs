@@ -80,6 +80,11 @@ impl Commit {
         self.counted_durable.is_some_and(|counted| counted >= nr_entries)
     }
 
+    /// Whether a superblock or a flush is wanted. While none is, there is no [`next`](Self::next) step.
+    pub(crate) const fn has_goal(&self) -> bool {
+        self.count_goal.now.is_some() || self.durable_goal.now.is_some()
+    }
+
     /// Whether nothing is asked for that could still be done, and nothing is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         let in_flight = self.superblock_in_flight.is_some() || self.flush_in_flight.is_some();

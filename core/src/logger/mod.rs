@@ -318,6 +318,9 @@ impl<const N: usize> Logger<N> {
             let write = self.entry_write(tag);
             return Some(Command::Log { id: LogId(LogTarget::Entry(tag)), write });
         }
+        if self.stage == Stage::Open && !self.commit.has_goal() {
+            return None;
+        }
         self.poll_commit()
     }
 
@@ -349,10 +352,8 @@ impl<const N: usize> Logger<N> {
             Err(SubmitError::LogFailed)
         } else if tag.index() >= N {
             Err(SubmitError::TagOutOfRange { tag, slots: N })
-        } else if self.slots.is_full() {
-            Err(SubmitError::Full)
         } else if self.slots.find(tag).is_some() {
-            Err(SubmitError::TagInUse { tag })
+            Err(if self.slots.is_full() { SubmitError::Full } else { SubmitError::TagInUse { tag } })
         } else {
             Ok(())
         }
@@ -439,7 +440,9 @@ impl<const N: usize> Logger<N> {
 
     fn complete_mutation(&mut self, tag: Tag, outcome: Outcome) {
         self.in_flight.remove(&mut self.slots, tag);
-        self.unblock(self.extent(tag));
+        if !self.withheld.is_empty() {
+            self.unblock(self.extent(tag));
+        }
         let op = self.slots.at(tag).op;
         let is_ignored = outcome == Outcome::Ignored && matches!(op, Op::Discard { .. });
         let is_failed = outcome != Outcome::Ok && !is_ignored;
@@ -660,9 +663,8 @@ impl<const N: usize> Logger<N> {
     /// Gives the entry of a mutation or mark its place at the end of the log.
     fn place(&mut self, tag: Tag) {
         debug_assert!(self.failed_at.is_none(), "nothing is placed behind a failed entry");
-        let slot = self.slots.at(tag);
-        let payload_sectors = if slot.is_indeterminate() { 0 } else { slot.op.payload_sectors() };
-        self.slots.at_mut(tag).offset_bytes = self.space.place(payload_sectors);
+        let slot = self.slots.at_mut(tag);
+        slot.offset_bytes = self.space.place(slot.payload_sectors());
         self.number(tag);
     }
 
@@ -705,7 +707,8 @@ impl<const N: usize> Logger<N> {
             let (result, promises_durability) = (slot.result, slot.promises_durability());
             let op = (!slot.is_indeterminate()).then_some(slot.op);
             self.commit.entries_written(slot.nr_entries);
-            self.logged_bytes = self.entry_write(tag).end_bytes();
+            self.logged_bytes =
+                slot.offset_bytes + self.config.sector_size.bytes_of(1 + slot.payload_sectors());
             logged(Logged { tag, op, offset_bytes: slot.offset_bytes });
             if promises_durability {
                 self.slots.at_mut(tag).phase = Phase::Volatile;
