@@ -7,6 +7,7 @@ use crate::op::{Op, OpError, Tag};
 
 /// What the logger knows of one operation in flight.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))] // in one cache line, and found by a shift
 pub(crate) struct Slot {
     pub(crate) op: Op,
     pub(crate) phase: Phase,

@@ -21,7 +21,7 @@ use crate::slots::{Fifo, List, NIL, Phase, Slots};
 /// Turns block operations into a log. See the [crate's documentation](crate) for the contract.
 ///
 /// `N` is how many operations can be in flight, from 1 to 65,534; tags are the indices below it. A logger takes
-/// 90 bytes for each of them and 600 more, and allocates nothing. In [`Ordering::Durability`] a tag stays in use until
+/// 92 bytes for each of them and 700 more, and allocates nothing. In [`Ordering::Durability`] a tag stays in use until
 /// its entry is logged, so the front end should use all `N`.
 ///
 /// Every call is O(1) but for these: a submit looks at a few places for each size, as a power of two, of the extents
