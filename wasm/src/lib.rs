@@ -10,7 +10,7 @@
 //! | [`History`] | core's index, of a log that is read or of one that grows |
 //! | [`DiskMap`] | core's extent map: where the bytes of a disk are |
 //!
-//! No payload enters the memory of wasm. Offsets and lengths are in bytes, and `f64` that are checked to be whole and
+//! No payload of a log that is written enters the memory of wasm. Offsets and lengths are in bytes, and `f64` that are checked to be whole and
 //! below 2^53; a list of records is a flat array, since an object for each would be made a million times.
 
 #![cfg_attr(test, allow(clippy::panic_in_result_fn, reason = "tests assert"))]

@@ -48,7 +48,7 @@ impl Scan {
     /// # Errors
     /// `MALFORMED`; what was walked over stays.
     pub fn push(&mut self, window: &Uint8Array, offset: f64) -> Result<(), Error> {
-        let window = Window { bytes: window, start: to_u64(offset)?, len: u64::from(window.length()) };
+        let mut window = Window::new(window, to_u64(offset)?);
         while !self.is_done() {
             let mut head = [0; HEADER_LEN];
             let at = self.walk.position().offset_bytes;
@@ -61,7 +61,7 @@ impl Scan {
             }
             let mut ahead = self.walk;
             let entry = ahead.step(&head)?;
-            if !self.read_text(&window, &entry)? {
+            if !self.read_text(&mut window, &entry)? {
                 return Ok(());
             }
             self.walk = ahead;
@@ -109,7 +109,7 @@ impl Scan {
     }
 
     /// Reads and checks what stands behind the header; says whether the window had all of it.
-    fn read_text(&mut self, window: &Window<'_>, entry: &Entry) -> Result<bool, Error> {
+    fn read_text(&mut self, window: &mut Window<'_>, entry: &Entry) -> Result<bool, Error> {
         let check = entry.text_check();
         let len = usize::try_from(check.end - check.start).unwrap_or(usize::MAX);
         if !window.has(check.start, check.end - check.start) {
@@ -123,31 +123,58 @@ impl Scan {
     }
 }
 
-/// Some bytes of a log, in JavaScript's memory.
+/// Some bytes of a log, in JavaScript's memory. They are fetched a block at a time: where payloads are short, that is
+/// several headers for one call.
 struct Window<'a> {
     bytes: &'a Uint8Array,
     start: u64,
     len: u64,
+    block: Vec<u8>,
+    block_start: u64,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    fn new(bytes: &'a Uint8Array, start: u64) -> Self {
+        Self { bytes, start, len: u64::from(bytes.length()), block: Vec::new(), block_start: start }
+    }
+
     fn has(&self, offset_bytes: u64, len_bytes: u64) -> bool {
         offset_bytes >= self.start
             && offset_bytes.checked_add(len_bytes).is_some_and(|end| end - self.start <= self.len)
     }
 
     /// Fills `buffer` from byte `offset_bytes` of the log on, if the window has it.
-    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> bool {
+    fn read(&mut self, offset_bytes: u64, buffer: &mut [u8]) -> bool {
         let len_bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
         if !self.has(offset_bytes, len_bytes) {
             return false;
         }
-        let at = |offset_bytes: u64| u32::try_from(offset_bytes - self.start).unwrap_or(u32::MAX);
-        if !buffer.is_empty() {
-            self.bytes.subarray(at(offset_bytes), at(offset_bytes + len_bytes)).copy_to(buffer);
+        if self.in_block(offset_bytes, buffer.len()).is_none() {
+            self.fetch(offset_bytes, len_bytes.max(BLOCK_BYTES));
+        }
+        if let Some(bytes) = self.in_block(offset_bytes, buffer.len()) {
+            buffer.copy_from_slice(bytes);
         }
         true
     }
+
+    /// Bytes of the block, if it has them.
+    fn in_block(&self, offset_bytes: u64, len: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset_bytes.checked_sub(self.block_start)?).ok()?;
+        self.block.get(from..from.checked_add(len)?)
+    }
+
+    /// Fetches so many bytes of the window, or as many as there are, which the caller has made sure is enough.
+    fn fetch(&mut self, offset_bytes: u64, len_bytes: u64) {
+        let from = offset_bytes - self.start;
+        let to = from.saturating_add(len_bytes).min(self.len);
+        let at = |offset_bytes: u64| u32::try_from(offset_bytes).unwrap_or(u32::MAX);
+        self.block.resize(usize::try_from(to - from).unwrap_or(usize::MAX), 0);
+        self.bytes.subarray(at(from), at(to)).copy_to(&mut self.block);
+        self.block_start = offset_bytes;
+    }
 }
 
+/// Costs little more to fetch than a header alone.
+const BLOCK_BYTES: u64 = 16384;
 const HEADER_BYTES: u64 = 32;
