@@ -103,7 +103,7 @@ pub struct Record {
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
     /// Create DATA with this size first; it must not exist
-    #[arg(long, value_name = "SIZE", requires = "data", conflicts_with = "base")]
+    #[arg(long, value_name = "SIZE", requires = "data", conflicts_with_all = ["base", "append"])]
     pub create: Option<Size>,
     /// The language of the script
     #[arg(long, value_enum, default_value_t)]
@@ -111,6 +111,23 @@ pub struct Record {
     /// The unit of the log in bytes, from 32 to 8388608; 512 where it is missing, and an old log keeps its own
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
     pub sector_size: Option<SectorSize>,
+    /// What the log promises.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// The most that the log may take; what would pass it is refused before the disk is touched
+    #[arg(long, value_name = "SIZE")]
+    pub log_size: Option<Size>,
+    /// The log that is there.
+    #[command(flatten)]
+    pub existing: ExistingLogArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a log that is being written promises: of `record` and `serve`
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct PolicyArgs {
     /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
     #[arg(long, value_enum, default_value_t)]
     pub ordering: OrderingArg,
@@ -118,23 +135,34 @@ pub struct Record {
     #[arg(long, value_enum, default_value_t)]
     pub superblock: SuperblockArg,
     /// Write the superblock at least every so many entries
-    #[arg(long, value_name = "ENTRIES", default_value = "4096")]
+    #[arg(long, value_name = "ENTRIES", default_value_t = SUPER_INTERVAL)]
     pub super_interval: NonZeroU64,
-    /// The most that the log may take; what would pass it is refused before the disk is touched
-    #[arg(long, value_name = "SIZE")]
-    pub log_size: Option<Size>,
+}
+
+impl Default for PolicyArgs {
+    fn default() -> Self {
+        Self {
+            ordering: OrderingArg::default(),
+            superblock: SuperblockArg::default(),
+            super_interval: SUPER_INTERVAL,
+        }
+    }
+}
+
+const SUPER_INTERVAL: NonZeroU64 = NonZeroU64::new(4096).unwrap();
+
+/// What becomes of a log that is there: of `record` and `serve`
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ExistingLogArgs {
     /// Overwrite an existing log
     #[arg(long)]
     pub force: bool,
     /// Go on with an existing log; the disk must be as the log left it
-    #[arg(long, conflicts_with_all = ["force", "create"])]
+    #[arg(long, conflicts_with = "force")]
     pub append: bool,
     /// With --append: what to do with entries behind those that the superblock counts
     #[arg(long, value_enum, requires = "append")]
     pub tail: Option<TailArg>,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `logwrites info`

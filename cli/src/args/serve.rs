@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use logwrites_core::SectorSize;
 
-use super::{OrderingArg, SuperblockArg, TailArg, parse_sector_size};
+use super::{ExistingLogArgs, PolicyArgs, parse_sector_size};
 use crate::point::Point;
 use crate::size::Size;
 
@@ -48,27 +48,15 @@ pub struct DiskArgs {
     /// its own
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
     pub sector_size: Option<SectorSize>,
-    /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
-    #[arg(long, value_enum, default_value_t)]
-    pub ordering: OrderingArg,
-    /// When the superblock counts an entry: with one flush of the log, or only after a flush of its own
-    #[arg(long, value_enum, default_value_t)]
-    pub superblock: SuperblockArg,
-    /// Write the superblock at least every so many entries
-    #[arg(long, value_name = "ENTRIES", default_value = "4096")]
-    pub super_interval: NonZeroU64,
+    /// What the log promises.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// The most that the log may take; clients are told that there is no space before the disk is touched
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<Size>,
-    /// Overwrite an existing log
-    #[arg(long)]
-    pub force: bool,
-    /// Go on with an existing log; the disk must be as the log left it
-    #[arg(long, conflicts_with = "force")]
-    pub append: bool,
-    /// With --append: what to do with entries behind those that the superblock counts
-    #[arg(long, value_enum, requires = "append")]
-    pub tail: Option<TailArg>,
+    /// The log that is there.
+    #[command(flatten)]
+    pub existing: ExistingLogArgs,
     /// Say on standard error what happens: clients, marks, failures; twice: refused requests too
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

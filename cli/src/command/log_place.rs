@@ -3,12 +3,14 @@
 use std::io;
 use std::path::Path;
 
-use logwrites_core::SectorSize;
+use anyhow::Context as _;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
+use logwrites_core::overlay::Overlay;
+use logwrites_core::{Config, Logger, SectorSize};
 
 use super::append::OpenEnd;
 use super::{len_of, same_file};
-use crate::args::TailArg;
+use crate::args::{ExistingLogArgs, PolicyArgs};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
 use crate::size::Size;
@@ -19,9 +21,8 @@ pub(super) struct LogOptions<'a> {
     pub(super) path: &'a Path,
     pub(super) sector_size: Option<SectorSize>,
     pub(super) log_size: Option<Size>,
-    pub(super) force: bool,
-    pub(super) append: bool,
-    pub(super) tail: Option<TailArg>,
+    pub(super) policy: PolicyArgs,
+    pub(super) existing: ExistingLogArgs,
 }
 
 /// Where the log is to go.
@@ -36,7 +37,7 @@ impl LogPlace {
     /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
     pub(super) fn find(options: &LogOptions<'_>, target: Option<&Disk>) -> anyhow::Result<Self> {
         let path = options.path;
-        if !path.exists() && !options.append {
+        if !path.exists() && !options.existing.append {
             return Ok(Self::New { there: None });
         }
         let disk = Disk::open_locked(path)?;
@@ -45,13 +46,13 @@ impl LogPlace {
         {
             return Err(same_file(target.path(), path).into());
         }
-        if options.append {
-            return Ok(Self::Old(Box::new(OpenEnd::find(disk, options.tail)?)));
+        if options.existing.append {
+            return Ok(Self::Old(Box::new(OpenEnd::find(disk, options.existing.tail)?)));
         }
         let mut start = [0; 4096];
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
-        if !is_blank && !options.force {
+        if !is_blank && !options.existing.force {
             let message =
                 format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
             return Err(Failure::Usage(message).into());
@@ -74,8 +75,38 @@ impl LogPlace {
         }
     }
 
+    /// How the log is to be written.
+    pub(super) fn config(&self, options: &LogOptions<'_>) -> anyhow::Result<Config> {
+        let PolicyArgs { ordering, superblock, super_interval } = options.policy;
+        Ok(Config {
+            sector_size: self.sector_size(options),
+            ordering: ordering.into(),
+            superblock_policy: superblock.into(),
+            superblock_interval: super_interval,
+            capacity_bytes: self.capacity_bytes(options)?,
+        })
+    }
+
+    /// A logger that begins the log, or goes on with it.
+    pub(super) fn logger<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Logger<N>> {
+        let logger = match self {
+            Self::Old(end) => Logger::resume(config, end.point()),
+            Self::New { .. } => Logger::new(config),
+        };
+        logger.with_context(|| path.display().to_string())
+    }
+
+    /// The same for a disk that is the log.
+    pub(super) fn overlay<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Overlay<N>> {
+        let overlay = match self {
+            Self::Old(end) => Overlay::resume(config, end.point(), end.map()),
+            Self::New { .. } => Overlay::new(config),
+        };
+        overlay.with_context(|| path.display().to_string())
+    }
+
     /// How large the log may become.
-    pub(super) fn capacity_bytes(&self, options: &LogOptions<'_>) -> anyhow::Result<u64> {
+    fn capacity_bytes(&self, options: &LogOptions<'_>) -> anyhow::Result<u64> {
         let asked = options.log_size.map_or(MAX_OFFSET_BYTES, Size::bytes);
         match self.disk() {
             Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
@@ -96,7 +127,7 @@ impl LogPlace {
                     },
                     _ => error.into(),
                 })?;
-                disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+                disk.lock()?;
                 disk
             }
         };

@@ -28,6 +28,8 @@ mod verify;
 
 use std::path::Path;
 
+use logwrites_core::SectorSize;
+
 use crate::args::{Args, Command};
 use crate::device::{Disk, DiskError};
 use crate::error::Failure;
@@ -70,6 +72,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// The size of a disk, in bytes.
 fn len_of(disk: &Disk) -> Result<u64, DiskError> {
     disk.len_bytes().map_err(|error| DiskError::new("find the size of", disk.path(), error))
+}
+
+/// A disk that is written has whole sectors of its log.
+fn check_alignment(len_bytes: u64, path: &Path, sector_size: SectorSize) -> Result<(), Failure> {
+    if sector_size.is_aligned(len_bytes) {
+        return Ok(());
+    }
+    Err(Failure::Malformed(format!(
+        "{} has {len_bytes} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
+        path.display(),
+    )))
 }
 
 /// The refusal to read and write one file.

@@ -72,7 +72,7 @@ impl Disk {
     /// As [`open`](Self::open) and [`lock`](Self::lock).
     pub fn open_locked(path: &Path) -> Result<Self, DiskError> {
         let disk = Self::open(path, Access::Write)?;
-        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+        disk.lock()?;
         Ok(disk)
     }
 
@@ -120,17 +120,18 @@ impl Disk {
     /// Locks other writers of this tool out for as long as the disk is open.
     ///
     /// # Errors
-    /// [`io::ErrorKind::ResourceBusy`] if another one has it.
-    pub fn lock(&self) -> io::Result<()> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it"))
-            }
+    /// [`DiskError`], of the kind [`io::ErrorKind::ResourceBusy`] if another one has it.
+    pub fn lock(&self) -> Result<(), DiskError> {
+        let source = match self.file.try_lock() {
+            Ok(()) => return Ok(()),
             // Some network file systems have no locks; that is no reason to refuse them.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it")
+            }
+            Err(TryLockError::Error(error)) => error,
+        };
+        Err(DiskError::new("lock", &self.path, source))
     }
 
     /// Whether both are one and the same file or device, under whatever names.

@@ -9,14 +9,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
+use logwrites_core::Ordering;
 use logwrites_core::device::NoData;
-use logwrites_core::overlay::Overlay;
-use logwrites_core::{Config, Logger, Ordering, SectorSize};
 
 use self::session::{SLOTS, Session};
-use super::len_of;
 use super::log_place::{LogOptions, LogPlace};
 use super::new_file::NewFile;
+use super::{check_alignment, len_of};
 use crate::args::{FormatArg, Record};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
@@ -30,44 +29,28 @@ pub(super) fn run(args: &Record) -> anyhow::Result<()> {
         path: &args.log,
         sector_size: args.sector_size,
         log_size: args.log_size,
-        force: args.force,
-        append: args.append,
-        tail: args.tail,
+        policy: args.policy,
+        existing: args.existing,
     };
     let place = LogPlace::find(&options, disk.disk.as_ref())?;
     let sector_size = place.sector_size(&options);
-    disk.check_alignment(sector_size)?;
+    check_alignment(disk.len_bytes, disk.path, sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(disk.len_bytes, disk.path)?;
     }
     let script = read_script(args, &Limits { disk_bytes: disk.len_bytes, sector_size })?;
-    let config = Config {
-        sector_size,
-        ordering: args.ordering.into(),
-        superblock_policy: args.superblock.into(),
-        superblock_interval: args.super_interval,
-        capacity_bytes: place.capacity_bytes(&options)?,
-    };
-    let log_name = || args.log.display().to_string();
+    let config = place.config(&options)?;
     let (recorded, result) = if args.base.is_some() {
         if config.ordering == Ordering::Durability {
             let message =
                 "--base records in completion order only: the log is the disk, so nothing can be held back";
             return Err(Failure::Usage(message.to_owned()).into());
         }
-        let overlay = match &place {
-            LogPlace::Old(end) => {
-                Overlay::<SLOTS>::resume(config, end.point(), end.map()).with_context(log_name)?
-            }
-            LogPlace::New { .. } => Overlay::<SLOTS>::new(config).with_context(log_name)?,
-        };
+        let overlay = place.overlay::<SLOTS>(config, &args.log)?;
         let (base, log) = disk.open(place, &args.log)?;
         Session::new(overlay, NoData, log, Some(base)).run(&script)
     } else {
-        let logger = match &place {
-            LogPlace::Old(end) => Logger::<SLOTS>::resume(config, end.point()).with_context(log_name)?,
-            LogPlace::New { .. } => Logger::<SLOTS>::new(config).with_context(log_name)?,
-        };
+        let logger = place.logger::<SLOTS>(config, &args.log)?;
         let (data, log) = disk.open(place, &args.log)?;
         Session::new(logger, data, log, None).run(&script)
     };
@@ -112,17 +95,6 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn check_alignment(&self, sector_size: SectorSize) -> Result<(), Failure> {
-        if sector_size.is_aligned(self.len_bytes) {
-            return Ok(());
-        }
-        Err(Failure::Malformed(format!(
-            "{} has {} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
-            self.path.display(),
-            self.len_bytes,
-        )))
-    }
-
     fn open_existing(path: &'a Path, access: Access) -> anyhow::Result<Self> {
         let disk = Disk::open(path, access).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if access == Access::Write => {
@@ -138,7 +110,7 @@ impl<'a> Target<'a> {
     fn open(self, place: LogPlace, log: &Path) -> anyhow::Result<(Disk, LogFile)> {
         if let Some(disk) = self.disk {
             if self.is_written {
-                disk.lock().map_err(|error| DiskError::new("lock", disk.path(), error))?;
+                disk.lock()?;
             }
             let log = place.open(log, Some(&disk))?;
             return Ok((disk, log));

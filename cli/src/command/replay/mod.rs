@@ -113,7 +113,7 @@ fn change(
     let target = Disk::open(onto, Access::Write)?;
     let len_bytes = len_of(&target)?;
     log.check_fits(from.max(at), len_bytes, onto)?;
-    target.lock().map_err(|error| DiskError::new("lock", onto, error))?;
+    target.lock()?;
     if target.is_same(log.disk())? {
         return Err(same_file(onto, log.path()).into());
     }

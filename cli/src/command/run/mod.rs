@@ -17,7 +17,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use self::child::Program;
 use self::file_system::{Mounting, make};
 use super::serve::{DISK_NAME, log_to_stderr, open_disk};
-use crate::args::{DiskArgs, OrderingArg, Run, SuperblockArg};
+use crate::args::{DiskArgs, ExistingLogArgs, PolicyArgs, Run};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::output::style;
@@ -135,13 +135,9 @@ fn disk_args(args: &Run) -> DiskArgs {
         at: Vec::new(),
         keep: None,
         sector_size: None,
-        ordering: OrderingArg::Completion,
-        superblock: SuperblockArg::WithFlush,
-        super_interval: std::num::NonZeroU64::new(4096).unwrap_or(std::num::NonZeroU64::MIN),
+        policy: PolicyArgs::default(),
         log_size: args.log_size,
-        force: args.force,
-        append: false,
-        tail: None,
+        existing: ExistingLogArgs { force: args.force, ..ExistingLogArgs::default() },
         verbose: 0,
     }
 }

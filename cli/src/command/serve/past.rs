@@ -12,7 +12,7 @@ use logwrites_core::{Config, SectorSize};
 use super::super::len_of;
 use super::check_sector_size;
 use crate::args::DiskArgs;
-use crate::device::{Access, Disk, DiskError, LiveLog, LogFile};
+use crate::device::{Access, Disk, LiveLog, LogFile};
 use crate::error::Failure;
 use crate::log::{Default, Log};
 use crate::point::Point;
@@ -92,7 +92,7 @@ impl Past {
             return Ok(LiveLog::scratch(LogFile::new(disk)?)?);
         };
         let disk = Disk::open(path, Access::CreateNew)?;
-        disk.lock().map_err(|error| DiskError::new("lock", path, error))?;
+        disk.lock()?;
         Ok(LiveLog::new(LogFile::new(disk)?)?)
     }
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use logwrites_core::overlay::Overlay;
-use logwrites_core::{Config, Logger, Ordering, SectorSize};
+use logwrites_core::{Config, Ordering};
 
-use super::super::len_of;
 use super::super::log_place::{LogOptions, LogPlace};
+use super::super::{check_alignment, len_of};
 use super::check_sector_size;
 use crate::args::DiskArgs;
 use crate::device::{Access, Disk, DiskError, LiveLog};
@@ -21,25 +19,18 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
         path: &args.log,
         sector_size: args.sector_size,
         log_size: args.log_size,
-        force: args.force,
-        append: args.append,
-        tail: args.tail,
+        policy: args.policy,
+        existing: args.existing,
     };
     let place = LogPlace::find(&options, target.disk())?;
     target.lock()?;
     let sector_size = place.sector_size(&options);
     check_sector_size(sector_size)?;
-    target.check_alignment(sector_size)?;
+    check_alignment(target.len_bytes(), target.name(), sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(target.len_bytes(), target.name())?;
     }
-    let config = Config {
-        sector_size,
-        ordering: args.ordering.into(),
-        superblock_policy: args.superblock.into(),
-        superblock_interval: args.super_interval,
-        capacity_bytes: place.capacity_bytes(&options)?,
-    };
+    let config = place.config(&options)?;
     if config.ordering == Ordering::Durability && !matches!(target, Target::Data(..)) {
         let message = "--base and --size log in completion order only: the log is the disk, so nothing can be held back";
         return Err(Failure::Usage(message.to_owned()).into());
@@ -56,25 +47,16 @@ fn start(
     config: Config,
     args: &DiskArgs,
 ) -> anyhow::Result<Arc<dyn LiveDisk>> {
-    let log_name = || args.log.display().to_string();
     let base = match target {
         Target::Data(data, _) => {
-            let logger = match &place {
-                LogPlace::Old(end) => Logger::<SLOTS>::resume(config, end.point()).with_context(log_name)?,
-                LogPlace::New { .. } => Logger::<SLOTS>::new(config).with_context(log_name)?,
-            };
+            let logger = place.logger::<SLOTS>(config, &args.log)?;
             let log = LiveLog::new(place.open(&args.log, Some(&data))?)?;
             return Ok(Arc::new(Engine::start(logger, data, log)?));
         }
         Target::Base(disk, _) => Base::Image(disk),
         Target::Zeros(_) => Base::Zeros,
     };
-    let overlay = match &place {
-        LogPlace::Old(end) => {
-            Overlay::<SLOTS>::resume(config, end.point(), end.map()).with_context(log_name)?
-        }
-        LogPlace::New { .. } => Overlay::<SLOTS>::new(config).with_context(log_name)?,
-    };
+    let overlay = place.overlay::<SLOTS>(config, &args.log)?;
     let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
     let log = LiveLog::new(place.open(&args.log, under)?)?;
     Ok(Arc::new(Engine::start(overlay, base, log)?))
@@ -108,7 +90,7 @@ impl Target {
     /// Locks other writers of this tool out of what is written.
     fn lock(&self) -> Result<(), DiskError> {
         match self {
-            Self::Data(disk, _) => disk.lock().map_err(|error| DiskError::new("lock", disk.path(), error)),
+            Self::Data(disk, _) => disk.lock(),
             Self::Base(..) | Self::Zeros(_) => Ok(()),
         }
     }
@@ -139,16 +121,5 @@ impl Target {
             }
             Self::Base(..) | Self::Zeros(_) => true,
         }
-    }
-
-    fn check_alignment(&self, sector_size: SectorSize) -> Result<(), Failure> {
-        if sector_size.is_aligned(self.len_bytes()) {
-            return Ok(());
-        }
-        Err(Failure::Malformed(format!(
-            "{} has {} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
-            self.name().display(),
-            self.len_bytes(),
-        )))
     }
 }
