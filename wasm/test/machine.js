@@ -15,17 +15,31 @@ await init();
  * @returns {Promise<{ printed: string, disk: LoggedDisk }>}
  */
 export async function boot(base, { until }) {
-  const { V86 } = await import("v86");
   const disk = new LoggedDisk({ base, log: new LogWriter() });
+  const { emulator, printed } = await run("v86", { hda: disk, tap: ataTap({ wasm: WASM, disks: { hda: disk } }), until });
+  await emulator.destroy();
+  return { printed, disk };
+}
+
+/**
+ * Starts a version of v86, and stops it when what the guest has sent on its serial line is `until`, at the end of a line.
+ *
+ * @param {string} packageName
+ * @param {{ hda: LoggedDisk, hdb?: LoggedDisk, tap: ReturnType<typeof ataTap>, until: RegExp }} options
+ * @returns {Promise<{ emulator: any, printed: string }>}
+ */
+export async function run(packageName, { hda, hdb, tap, until }) {
+  const { V86 } = await import(packageName);
   const emulator = new V86({
     bios: { buffer: bios() },
     memory_size: 16 << 20,
-    hda: disk.forV86(),
-    wasm_fn: ataTap({ wasm: WASM, disks: { hda: disk } }).wasm_fn,
+    hda: hda.forV86(),
+    hdb: hdb?.forV86(),
+    wasm_fn: tap.wasm_fn,
     disable_speaker: true,
     autostart: true,
   });
-  markFromSerial(emulator, disk);
+  const stopMarks = markFromSerial(emulator, hda);
   let printed = "";
   let timer;
   try {
@@ -38,17 +52,18 @@ export async function boot(base, { until }) {
     });
   } finally {
     clearTimeout(timer);
-    await emulator.destroy();
+    stopMarks();
+    await emulator.stop();
   }
-  return { printed, disk };
+  return { emulator, printed };
 }
 
-function bios() {
+export function bios() {
   assert.ok(existsSync(BIOS), `${BIOS} is missing: apt-get install seabios`);
   return new Uint8Array(readFileSync(BIOS)).buffer;
 }
 
 const BIOS = "/usr/share/seabios/bios.bin";
 const WASM = new URL("../node_modules/v86/build/v86.wasm", import.meta.url);
-const TIMEOUT_MS = 60_000;
+export const TIMEOUT_MS = 60_000;
 const NEWLINE = 10;

@@ -2,19 +2,18 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { ataTap, init, LoggedDisk, LogReader, LogWriter, markFromSerial, memorySink } from "logwrites";
+import { ataTap, init, LoggedDisk, LogReader, LogWriter, memorySink } from "logwrites";
+import { bios, run, TIMEOUT_MS } from "./machine.js";
 import { collect, folder, late } from "./support.js";
 
 await init();
 
 const VERSIONS = { "the newest": "v86", "0.5.451": "v86-0.5.451" };
-const BIOS = "/usr/share/seabios/bios.bin";
 const NR_SECTORS = 2048;
-const TIMEOUT_MS = 60_000;
 
 /** What the boot sector does to hda: kind, first sector, number of sectors, byte; or a mark's name. */
 const EXPECTED = [
@@ -42,11 +41,6 @@ function bootSector(t) {
   return new Uint8Array(readFileSync(out));
 }
 
-function bios() {
-  assert.ok(existsSync(BIOS), `${BIOS} is missing: apt-get install seabios`);
-  return new Uint8Array(readFileSync(BIOS)).buffer;
-}
-
 /** A disk that the boot sector starts from. */
 function bootable(t) {
   const base = new Uint8Array(NR_SECTORS * 512).fill(0x5a);
@@ -54,35 +48,9 @@ function bootable(t) {
   return base;
 }
 
-/** Starts v86, and stops it when the guest has said that it is done. */
-async function run(packageName, { hda, hdb, tap, ...options }) {
-  const { V86 } = await import(packageName);
-  const emulator = new V86({
-    bios: { buffer: bios() },
-    memory_size: 16 << 20,
-    hda: hda.forV86(),
-    hdb: hdb?.forV86(),
-    wasm_fn: tap.wasm_fn,
-    disable_speaker: true,
-    autostart: true,
-    ...options,
-  });
-  const stop = markFromSerial(emulator, hda);
-  let printed = "";
-  let timer;
-  try {
-    await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`the guest is not done after ${TIMEOUT_MS} ms; it printed: ${printed}`)), TIMEOUT_MS);
-      emulator.add_listener("serial0-output-byte", (byte) => {
-        printed += String.fromCharCode(byte);
-        if (printed.endsWith("done\r\n")) resolve();
-      });
-    });
-  } finally {
-    clearTimeout(timer);
-    stop();
-    await emulator.stop();
-  }
+/** Runs v86 until the guest has said that it is done. */
+async function runToEnd(packageName, options) {
+  const { emulator } = await run(packageName, { ...options, until: /done\r\n$/ });
   return emulator;
 }
 
@@ -116,7 +84,7 @@ for (const [version, packageName] of Object.entries(VERSIONS)) {
     const untouched = base.slice();
     const hda = new LoggedDisk({ base, log: new LogWriter() });
     const hdb = new LoggedDisk({ byteLength: NR_SECTORS * 512, log: new LogWriter() });
-    await run(packageName, { hda, hdb, tap: ataTap({ wasm: wasmOf(packageName), disks: { hda, hdb } }) });
+    await runToEnd(packageName, { hda, hdb, tap: ataTap({ wasm: wasmOf(packageName), disks: { hda, hdb } }) });
 
     const reader = await LogReader.open(await hda.log.blob());
     assert.deepEqual(await told(reader), EXPECTED);
@@ -133,11 +101,11 @@ for (const [version, packageName] of Object.entries(VERSIONS)) {
   test(`${version}: boots from a crash of itself, over a slow base and a slow sink`, async (t) => {
     const base = bootable(t);
     const first = new LoggedDisk({ base: new Blob([base]), log: new LogWriter({ sink: late(memorySink()) }) });
-    await run(packageName, { hda: first, tap: ataTap({ wasm: readFileSync(wasmOf(packageName)), disks: { hda: first } }) });
+    await runToEnd(packageName, { hda: first, tap: ataTap({ wasm: readFileSync(wasmOf(packageName)), disks: { hda: first } }) });
     const crash = first.diskAt(first.log.nextFlush(0) + 2);
     const second = new LoggedDisk({ base: crash, log: new LogWriter() });
     const module = new WebAssembly.Module(readFileSync(wasmOf(packageName)));
-    await run(packageName, { hda: second, tap: ataTap({ wasm: module, disks: { hda: second } }) });
+    await runToEnd(packageName, { hda: second, tap: ataTap({ wasm: module, disks: { hda: second } }) });
     const expected = EXPECTED.map((entry) => entry[1] === "booted" || entry);
     assert.deepEqual((await told(await LogReader.open(await second.log.blob()))).map((entry) => entry[1] === "booted" || entry), expected);
     assert.deepEqual(await collect(second.image()), await collect(first.image()));
@@ -146,7 +114,7 @@ for (const [version, packageName] of Object.entries(VERSIONS)) {
 
 test("without an advertised write cache there is none", async (t) => {
   const hda = new LoggedDisk({ base: bootable(t), log: new LogWriter() });
-  await run("v86", { hda, tap: ataTap({ wasm: wasmOf("v86"), disks: { hda }, writeCache: false }) });
+  await runToEnd("v86", { hda, tap: ataTap({ wasm: wasmOf("v86"), disks: { hda }, writeCache: false }) });
   assert.deepEqual(await writeCache(hda, 200), [false, false]);
   assert.deepEqual((await told(hda.log)).filter(([kind]) => kind === "fua"), []);
 });
@@ -154,7 +122,7 @@ test("without an advertised write cache there is none", async (t) => {
 test("a saved state goes back in the log, too", async (t) => {
   const hda = new LoggedDisk({ base: bootable(t), log: new LogWriter() });
   const tap = ataTap({ wasm: wasmOf("v86"), disks: { hda } });
-  const emulator = await run("v86", { hda, tap });
+  const emulator = await runToEnd("v86", { hda, tap });
   const state = await emulator.save_state();
   const { nrEntries } = hda.log;
   const image = await collect(hda.image());
