@@ -90,9 +90,9 @@ fn a_data_device_that_fails_is_told_and_marked() {
     let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
     let disk = start(Config::new(SectorSize::B512), false, &data, &log);
     write(&*disk, 0, 1).unwrap();
-    data.fail_writes(true);
+    data.set_fault(Some(Fault::Error));
     assert_eq!(write(&*disk, 8, 2), Err(CallError::Failed(OpError::Data)));
-    data.fail_writes(false);
+    data.set_fault(None);
     write(&*disk, 16, 3).unwrap();
     assert!(disk.finish().is_err(), "it is told at the end, too");
     let image = log.seen();
@@ -105,13 +105,15 @@ fn a_data_device_that_fails_is_told_and_marked() {
 
 #[test]
 fn a_log_device_that_fails_ends_the_logging_and_not_the_reading() {
-    for is_overlay in [false, true] {
+    for (is_overlay, fault) in
+        [(false, Fault::Error), (true, Fault::Error), (false, Fault::Panic), (true, Fault::Panic)]
+    {
         let mut random = Random::new(1);
         let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
         let disk = start(Config::new(SectorSize::B512), is_overlay, &data, &log);
         write(&*disk, 0, 1).unwrap();
         disk.call(Op::Flush, Payload::None).unwrap();
-        log.fail_writes(true);
+        log.set_fault(Some(fault));
         assert_eq!(write(&*disk, 8, 2), Err(CallError::Failed(OpError::Log)));
         assert!(matches!(write(&*disk, 16, 3), Err(CallError::Refused(_))));
         assert!(disk.call(Op::Flush, Payload::None).is_err());
@@ -316,6 +318,14 @@ struct Device {
     random: AtomicU64,
 }
 
+/// What becomes of every write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Error,
+    /// A bug in what serves the device.
+    Panic,
+}
+
 #[derive(Default)]
 struct State {
     /// What a reader sees.
@@ -325,7 +335,7 @@ struct State {
     volatile: Vec<(u64, usize, Vec<u8>)>,
     nr_writes: u64,
     is_cut: bool,
-    fails_writes: bool,
+    fault: Option<Fault>,
     storage: Option<u64>,
     /// How long a write takes at least.
     write_time: Duration,
@@ -341,8 +351,8 @@ impl Device {
         self.state.lock().unwrap().is_cut = true;
     }
 
-    fn fail_writes(&self, fails: bool) {
-        self.state.lock().unwrap().fails_writes = fails;
+    fn set_fault(&self, fault: Option<Fault>) {
+        self.state.lock().unwrap().fault = fault;
     }
 
     fn set_storage(&self, storage: Option<u64>) {
@@ -377,10 +387,9 @@ impl Device {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.pause(3);
-        let time = self.state.lock().unwrap().write_time;
-        std::thread::sleep(time);
+        let fault = self.take_write_time();
         let mut state = self.state.lock().unwrap();
-        if state.is_cut || state.fails_writes {
+        if state.is_cut || fault == Some(Fault::Error) {
             return Err(io::Error::other("the device is gone"));
         }
         put(&mut state.seen, narrow(offset), bytes);
@@ -388,6 +397,16 @@ impl Device {
         let number = state.nr_writes;
         state.volatile.push((number, narrow(offset), bytes.to_vec()));
         Ok(())
+    }
+
+    fn take_write_time(&self) -> Option<Fault> {
+        let (time, fault) = {
+            let state = self.state.lock().unwrap();
+            (state.write_time, state.fault)
+        };
+        std::thread::sleep(time);
+        assert_ne!(fault, Some(Fault::Panic), "as the test wants it");
+        fault
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! What an engine's threads do outside its lock.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use logwrites_core::command::Segments;
 use logwrites_core::device::Piece;
@@ -67,21 +68,27 @@ impl Job {
         match self {
             Self::Data(ops) => run_data(&ops, sector_size, data),
             Self::DurableData(op) => run_data(&[op], sector_size, data),
-            Self::FlushData(tags) => Report::FlushData(tags, data.flush()),
+            Self::FlushData(tags) => Report::FlushData(tags, caught(|| data.flush())),
             Self::Log(entries) => write_log(&entries, log),
-            Self::FlushLog(id) => Report::FlushLog(id, log.flush()),
+            Self::FlushLog(id) => Report::FlushLog(id, caught(|| log.flush())),
             Self::Reserve(from_bytes, to_bytes) => {
-                Report::Reserve(to_bytes, log.reserve(from_bytes, to_bytes - from_bytes))
+                Report::Reserve(to_bytes, caught(|| log.reserve(from_bytes, to_bytes - from_bytes)))
             }
         }
     }
+}
+
+/// A panic as a failure of the device: whoever takes a job must report it, or everybody else waits for that for good.
+fn caught<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    // What a call was about is given up for failed, so that nothing half done is gone on with.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
 }
 
 fn run_data(ops: &[DataOp], sector_size: SectorSize, data: &impl Data) -> Report {
     let mut first_error = None;
     let mut outcomes = Vec::with_capacity(ops.len());
     for op in ops {
-        let outcome = match run_one(op, sector_size, data) {
+        let outcome = match caught(|| run_one(op, sector_size, data)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 first_error.get_or_insert(error);
@@ -116,7 +123,7 @@ fn write_log(entries: &[LogEntry], log: &impl Log) -> Report {
     let mut outcomes = Vec::with_capacity(entries.len());
     let is_adjacent = |a: &LogEntry, b: &LogEntry| a.write.end_bytes() == b.write.offset_bytes();
     for run in entries.chunk_by(is_adjacent) {
-        let outcome = match write_run(run, log) {
+        let outcome = match caught(|| write_run(run, log)) {
             Ok(()) => Outcome::Ok,
             Err(error) => {
                 first_error.get_or_insert(error);
