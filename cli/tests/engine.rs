@@ -387,7 +387,7 @@ impl Device {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.pause(3);
-        let fault = self.take_write_time();
+        let fault = self.begin_write();
         let mut state = self.state.lock().unwrap();
         if state.is_cut || fault == Some(Fault::Error) {
             return Err(io::Error::other("the device is gone"));
@@ -399,7 +399,8 @@ impl Device {
         Ok(())
     }
 
-    fn take_write_time(&self) -> Option<Fault> {
+    /// Takes the time of a write, and tells what is to become of it. Panics with nothing locked, so that others go on.
+    fn begin_write(&self) -> Option<Fault> {
         let (time, fault) = {
             let state = self.state.lock().unwrap();
             (state.write_time, state.fault)
