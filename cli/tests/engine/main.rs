@@ -1,0 +1,228 @@
+//! The engine of a live disk over simulated devices: threads as clients, power cut at any moment, devices that fail.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+mod device;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as Atomic};
+use std::time::Duration;
+
+use client::{BLOCK, CLIENT_BYTES, Client};
+use common::logs::{MARK, entries, replayed, superblock, wide};
+use common::random::Random;
+use device::{Device, Fault, Shared};
+use logwrites::serve::engine::{CallError, Engine, LiveDisk, Payload, SLOTS, Waiter};
+use logwrites_core::overlay::Overlay;
+use logwrites_core::{
+    Config, Extent, Logger, Op, OpError, Ordering, SectorSize, SuperblockPolicy, WriteFlags,
+};
+
+#[test]
+fn what_a_flush_acknowledged_survives_power_cuts() {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let (mut nr_flushed, mut nr_counted) = (0, 0);
+    for round in 0..NR_CUTS {
+        let mut random = Random::new(seed + round);
+        let is_overlay = random.once_in(2);
+        let ordering =
+            if !is_overlay && random.once_in(2) { Ordering::Durability } else { Ordering::Completion };
+        let config = Config {
+            ordering,
+            superblock_policy: SuperblockPolicy::Barrier,
+            ..Config::new(SectorSize::B512)
+        };
+        let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+        let disk = start(config, is_overlay, &data, &log);
+        let clients = use_until_cut(&*disk, &data, &log, &mut random);
+
+        let image = log.after_cut(&mut random);
+        let (_, counted) = superblock(&image);
+        nr_counted += counted;
+        let replay = replayed(&image, &vec![0; DISK], usize::MAX).0;
+        for client in &clients {
+            client.check(&replay, "in the log");
+            nr_flushed += client.blocks.iter().filter(|block| block.flushed > 0).count();
+        }
+        if !is_overlay {
+            let disk = data.after_cut(&mut random);
+            for client in &clients {
+                client.check_flushed_in(&disk);
+            }
+        }
+    }
+    println!("{NR_CUTS} cuts, {nr_flushed} blocks flushed, {nr_counted} entries counted");
+    assert!(nr_flushed > 500 && nr_counted > 1000);
+}
+
+#[test]
+fn an_engine_that_is_finished_has_logged_all() {
+    for is_overlay in [false, true] {
+        for superblock_policy in [SuperblockPolicy::WithFlush, SuperblockPolicy::Barrier] {
+            let mut random = Random::new(7);
+            let config = Config { superblock_policy, ..Config::new(SectorSize::B512) };
+            let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+            let disk = start(config, is_overlay, &data, &log);
+            std::thread::scope(|scope| {
+                for number in 0..NR_CLIENTS {
+                    let disk = &*disk;
+                    scope.spawn(move || Client::new(number).run(disk, wide(number), 60));
+                }
+            });
+            let mut seen = vec![0; DISK];
+            let extent = Extent::new(0, wide(DISK / 512)).unwrap();
+            disk.read(extent, &mut seen).unwrap();
+            let end = disk.finish().unwrap();
+            assert!(matches!(disk.call(Op::Flush, Payload::None), Err(CallError::Refused(_))));
+            let image = log.seen();
+            assert_eq!(superblock(&image), (512, end.index));
+            assert!(replayed(&image, &vec![0; DISK], usize::MAX).0 == seen);
+            assert!(is_overlay || data.seen() == seen);
+        }
+    }
+}
+
+#[test]
+fn a_data_device_that_fails_is_told_and_marked() {
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
+    write(&*disk, 0, 1).unwrap();
+    data.set_fault(Some(Fault::Error));
+    assert_eq!(write(&*disk, 8, 2), Err(CallError::Failed(OpError::Data)));
+    data.set_fault(None);
+    write(&*disk, 16, 3).unwrap();
+    assert!(disk.finish().is_err(), "it is told at the end, too");
+    let image = log.seen();
+    let all = entries(&image);
+    let kinds: Vec<(u64, u64)> = all.iter().map(|entry| (entry.sector, entry.flags)).collect();
+    assert_eq!(kinds[..3], [(0, 0), (0, MARK), (16, 0)]);
+    let text = &image[all[1].bytes.start + 32..];
+    assert!(text.starts_with(b"logwrites-indeterminate 8+8\0"));
+}
+
+#[test]
+fn a_log_device_that_fails_ends_the_logging_and_not_the_reading() {
+    for (is_overlay, fault) in
+        [(false, Fault::Error), (true, Fault::Error), (false, Fault::Panic), (true, Fault::Panic)]
+    {
+        let mut random = Random::new(1);
+        let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+        let disk = start(Config::new(SectorSize::B512), is_overlay, &data, &log);
+        write(&*disk, 0, 1).unwrap();
+        disk.call(Op::Flush, Payload::None).unwrap();
+        log.set_fault(Some(fault));
+        assert_eq!(write(&*disk, 8, 2), Err(CallError::Failed(OpError::Log)));
+        assert!(matches!(write(&*disk, 16, 3), Err(CallError::Refused(_))));
+        assert!(disk.call(Op::Flush, Payload::None).is_err());
+        let mut buffer = vec![0; BLOCK];
+        disk.read(Extent::new(0, 8).unwrap(), &mut buffer).unwrap();
+        assert!(buffer == vec![1; BLOCK]);
+        assert!(disk.finish().is_err());
+        let image = log.seen();
+        assert_eq!(entries(&image).len(), 2, "the log is readable up to there");
+    }
+}
+
+#[test]
+fn a_log_without_storage_refuses_before_anything_is_touched() {
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    log.set_storage(Some(40_000));
+    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
+    let mut done = 0;
+    while write(&*disk, done * 8, 1).is_ok() {
+        done += 1;
+    }
+    assert!((5..9).contains(&done), "{done}");
+    assert_eq!(write(&*disk, 100, 2), Err(CallError::Refused(logwrites::serve::engine::Refusal::NoSpace)));
+    disk.call(Op::Flush, Payload::None).unwrap();
+    log.set_storage(None);
+    write(&*disk, 200, 3).expect("there is room again");
+    disk.finish().unwrap();
+    let replay = replayed(&log.seen(), &vec![0; DISK], usize::MAX).0;
+    assert!(replay == data.seen() && replay[100 * 512..108 * 512].iter().all(|byte| *byte == 0));
+}
+
+/// Clients that never wait for answers are held up by the log, and what waits for it is written together.
+#[test]
+fn a_slow_log_holds_clients_up() {
+    struct Counted(AtomicU64);
+    impl Waiter for Counted {
+        fn done(&self, _cookie: u64, result: Result<(), OpError>) {
+            result.unwrap();
+            self.0.fetch_add(1, Atomic::Relaxed);
+        }
+    }
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
+    let nr_before = log.nr_writes();
+    log.set_write_time(Duration::from_millis(5));
+    let counted = Arc::new(Counted(AtomicU64::new(0)));
+    let most = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (disk, counted, most) = (&*disk, &counted, &most);
+            scope.spawn(move || {
+                for index in 0..500 {
+                    let extent = Extent::new((number * 8 + index % 8) * 8, 8).unwrap();
+                    let op = Op::Write { extent, flags: WriteFlags::empty() };
+                    let waiter: Arc<dyn Waiter> = Arc::<Counted>::clone(counted);
+                    disk.submit(op, Payload::Text(vec![7; BLOCK].into()), waiter, index).unwrap();
+                    most.fetch_max(wide(disk.counters().nr_in_flight), Atomic::Relaxed);
+                }
+                disk.run();
+            });
+        }
+    });
+    disk.finish().unwrap();
+    assert_eq!(counted.0.load(Atomic::Relaxed), 2000);
+    assert!((100..=wide(SLOTS)).contains(&most.load(Atomic::Relaxed)), "{most:?} in flight");
+    let nr_writes = log.nr_writes() - nr_before;
+    assert!(nr_writes < 200, "{nr_writes} writes for 2000 entries");
+    assert_eq!(entries(&log.seen()).len(), 2001);
+}
+
+fn start(config: Config, is_overlay: bool, data: &Arc<Device>, log: &Arc<Device>) -> Box<dyn LiveDisk> {
+    let (data, log) = (Shared(Arc::clone(data)), Shared(Arc::clone(log)));
+    if is_overlay {
+        Box::new(Engine::start(Overlay::<SLOTS>::new(config).unwrap(), data, log).unwrap())
+    } else {
+        Box::new(Engine::start(Logger::<SLOTS>::new(config).unwrap(), data, log).unwrap())
+    }
+}
+
+fn write(disk: &dyn LiveDisk, sector: u64, byte: u8) -> Result<(), CallError> {
+    let extent = Extent::new(sector, 8).unwrap();
+    disk.call(Op::Write { extent, flags: WriteFlags::empty() }, Payload::Text(vec![byte; BLOCK].into()))
+}
+
+fn use_until_cut(
+    disk: &dyn LiveDisk,
+    data: &Arc<Device>,
+    log: &Arc<Device>,
+    random: &mut Random,
+) -> Vec<Client> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..NR_CLIENTS)
+            .map(|number| {
+                let seed = random.next();
+                scope.spawn(move || Client::new(number).run(disk, seed, u64::MAX))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_micros(500 + random.below(15_000)));
+        // The log first, so that the data device may be ahead of it, as it may be.
+        log.cut();
+        data.cut();
+        threads.into_iter().map(|thread| thread.join().expect("a client")).collect()
+    })
+}
+
+const NR_CUTS: u64 = 200;
+const NR_CLIENTS: usize = 6;
+const DISK: usize = NR_CLIENTS * CLIENT_BYTES;
