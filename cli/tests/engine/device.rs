@@ -1,5 +1,6 @@
 //! A device in memory that takes its time, loses its power and fails.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
@@ -13,9 +14,50 @@ use logwrites_core::{Outcome, WriteFlags};
 use crate::common::logs::narrow;
 use crate::common::random::Random;
 
+/// What devices run on, until it goes at one of their commands.
+pub(crate) struct Power {
+    nr_commands: AtomicU64,
+    /// The command at which it goes.
+    cut_at: AtomicU64,
+}
+
+/// What a command has of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supply {
+    On,
+    /// It goes meanwhile: any part may be done, and nobody learns of it.
+    Going,
+    Off,
+}
+
+impl Power {
+    pub(crate) fn until(command: u64) -> Arc<Self> {
+        Arc::new(Self { nr_commands: AtomicU64::new(0), cut_at: AtomicU64::new(command) })
+    }
+
+    /// How many writes and flushes were begun.
+    pub(crate) fn nr_commands(&self) -> u64 {
+        self.nr_commands.load(Atomic::SeqCst)
+    }
+
+    fn cut(&self) {
+        self.cut_at.store(0, Atomic::SeqCst);
+    }
+
+    fn next(&self) -> Supply {
+        let number = self.nr_commands.fetch_add(1, Atomic::SeqCst);
+        match number.cmp(&self.cut_at.load(Atomic::SeqCst)) {
+            Less => Supply::On,
+            Equal => Supply::Going,
+            Greater => Supply::Off,
+        }
+    }
+}
+
 /// A device in memory with a volatile cache, which takes its time.
 pub(crate) struct Device {
     state: Mutex<State>,
+    power: Arc<Power>,
     /// For how long things take.
     random: AtomicU64,
 }
@@ -36,7 +78,6 @@ struct State {
     /// Written and not durable, oldest first; each with its number.
     volatile: Vec<(u64, usize, Vec<u8>)>,
     nr_writes: u64,
-    is_cut: bool,
     fault: Option<Fault>,
     storage: Option<u64>,
     /// How long a write takes at least.
@@ -45,12 +86,17 @@ struct State {
 
 impl Device {
     pub(crate) fn new(len: usize, random: &mut Random) -> Arc<Self> {
+        Self::on(&Power::until(u64::MAX), len, random)
+    }
+
+    pub(crate) fn on(power: &Arc<Power>, len: usize, random: &mut Random) -> Arc<Self> {
         let state = State { seen: vec![0; len], durable: vec![0; len], ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), random: AtomicU64::new(random.next()) })
+        let random = AtomicU64::new(random.next());
+        Arc::new(Self { state: Mutex::new(state), power: Arc::clone(power), random })
     }
 
     pub(crate) fn cut(&self) {
-        self.state.lock().unwrap().is_cut = true;
+        self.power.cut();
     }
 
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
@@ -91,13 +137,17 @@ impl Device {
         self.pause(3);
         let fault = self.begin_write();
         let mut state = self.state.lock().unwrap();
-        if state.is_cut || fault == Some(Fault::Error) {
+        let supply = self.power.next();
+        if supply == Supply::Off || fault == Some(Fault::Error) {
             return Err(io::Error::other("the device is gone"));
         }
-        put(&mut state.seen, narrow(offset), bytes);
         state.nr_writes += 1;
         let number = state.nr_writes;
         state.volatile.push((number, narrow(offset), bytes.to_vec()));
+        if supply == Supply::Going {
+            return Err(io::Error::other("the power is gone"));
+        }
+        put(&mut state.seen, narrow(offset), bytes);
         Ok(())
     }
 
@@ -124,7 +174,7 @@ impl Device {
         let covered = self.state.lock().unwrap().nr_writes;
         self.pause(200);
         let mut state = self.state.lock().unwrap();
-        if state.is_cut {
+        if self.power.next() != Supply::On {
             return Err(io::Error::other("the device is gone"));
         }
         let state = &mut *state;

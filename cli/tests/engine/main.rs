@@ -14,7 +14,7 @@ use std::time::Duration;
 use client::{BLOCK, CLIENT_BYTES, Client};
 use common::logs::{MARK, entries, replayed, superblock, wide};
 use common::random::Random;
-use device::{Device, Fault, Shared};
+use device::{Device, Fault, Power, Shared};
 use logwrites::serve::engine::{CallError, Engine, LiveDisk, Payload, SLOTS, Waiter};
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{
@@ -57,6 +57,59 @@ fn what_a_flush_acknowledged_survives_power_cuts() {
     }
     println!("{NR_CUTS} cuts, {nr_flushed} blocks flushed, {nr_counted} entries counted");
     assert!(nr_flushed > 500 && nr_counted > 1000);
+}
+
+/// The same clients again and again, and each time the power lasts for one command of the two devices more.
+#[test]
+fn what_a_flush_acknowledged_survives_a_power_cut_at_every_command() {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    for (is_overlay, ordering) in
+        [(false, Ordering::Completion), (false, Ordering::Durability), (true, Ordering::Completion)]
+    {
+        let config = Config {
+            ordering,
+            superblock_policy: SuperblockPolicy::Barrier,
+            ..Config::new(SectorSize::B512)
+        };
+        let mut nr_cuts = 0;
+        while is_cut_at(nr_cuts, config, is_overlay, seed) {
+            nr_cuts += 1;
+        }
+        println!("{ordering:?}, overlay {is_overlay}: {nr_cuts} cuts");
+        assert!(nr_cuts > 100, "{nr_cuts}");
+    }
+}
+
+/// Uses a disk until the power goes at a command, and looks at what may be left. False if the power lasted.
+fn is_cut_at(command: u64, config: Config, is_overlay: bool, seed: u64) -> bool {
+    let (mut random, power) = (Random::new(seed), Power::until(command));
+    let data = Device::on(&power, DISK, &mut random);
+    let log = Device::on(&power, 0, &mut random);
+    let disk = start(config, is_overlay, &data, &log);
+    let clients: Vec<_> = std::thread::scope(|scope| {
+        let disk = &*disk;
+        let threads = [0, 1, 2].map(|number| {
+            let seed = random.next();
+            scope.spawn(move || Client::new(number).run(disk, seed, 40))
+        });
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let is_cut = disk.finish().is_err();
+    assert_eq!(is_cut, power.nr_commands() > command, "whoever lost the power is told");
+    for _ in 0..8 {
+        let (image, disk) = (log.after_cut(&mut random), data.after_cut(&mut random));
+        // Without a superblock the log is none, and nothing was promised.
+        let is_log = !image.is_empty();
+        let replay = if is_log { replayed(&image, &vec![0; DISK], usize::MAX).0 } else { vec![0; DISK] };
+        for client in &clients {
+            client.check(&replay, &format!("in the log, cut at command {command}"));
+            if !is_overlay {
+                client.check_flushed_in(&disk);
+            }
+        }
+    }
+    is_cut
 }
 
 #[test]
