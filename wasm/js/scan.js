@@ -29,13 +29,10 @@ export async function scan(source, { onprogress, signal }) {
   const history = scan.history;
   let damage = null;
   let windowBytes = FIRST_WINDOW_BYTES;
-  /** The window behind, which is read while one is walked over. @type {Promise<Window> | null} */
-  let ahead = null;
+  const ahead = new ReadAhead(source);
   while (!scan.isDone && !damage) {
-    const { offset, bytes } = await nextWindow(source, scan, windowBytes, ahead);
-    /** @type {number} */
-    const end = offset + bytes.length;
-    ahead = windowBytes === MAX_WINDOW_BYTES && end < byteLength ? readWindow(source, end, windowBytes) : null;
+    const { offset, bytes } = (await ahead.take(scan)) ?? (await readWindow(source, scan.next, Math.max(windowBytes, scan.needs)));
+    if (windowBytes === MAX_WINDOW_BYTES) ahead.fill(offset + bytes.length);
     const before = history.nrEntries;
     try {
       scan.push(bytes, offset);
@@ -54,18 +51,44 @@ export async function scan(source, { onprogress, signal }) {
 
 /** Bytes of the log, from `offset` on. @typedef {{ offset: number, bytes: Uint8Array }} Window */
 
-/**
- * The window that a walk asks for: what was read ahead, if that has it.
- *
- * @param {Source} source
- * @param {Scan} scan
- * @param {number} windowBytes
- * @param {Promise<Window> | null} ahead
- * @returns {Promise<Window>}
- */
-async function nextWindow(source, { next, needs }, windowBytes, ahead) {
-  const known = ahead && partOf(await ahead, next, needs);
-  return known ?? readWindow(source, next, Math.max(windowBytes, needs));
+/** The windows behind the one that is walked over, which are read meanwhile: one that waits in a browser for another process. */
+class ReadAhead {
+  #source;
+  /** In their order. @type {Promise<Window>[]} */
+  #windows = [];
+  /** The first byte behind them. */
+  #end = 0;
+
+  /** @param {Source} source */
+  constructor(source) {
+    this.#source = source;
+  }
+
+  /**
+   * The window that a walk asks for, if it was read ahead. If it was not, what was is forgotten.
+   *
+   * @param {Scan} scan
+   * @returns {Promise<Window | null>}
+   */
+  async take({ next, needs }) {
+    const window = this.#windows.shift();
+    const known = window ? partOf(await window, next, needs) : null;
+    if (!known) this.#windows = [];
+    return known;
+  }
+
+  /**
+   * Reads what follows on the windows that are there, or else from `offset` on.
+   *
+   * @param {number} offset
+   */
+  fill(offset) {
+    if (this.#windows.length === 0) this.#end = offset;
+    while (this.#windows.length < WINDOWS_AHEAD && this.#end < this.#source.byteLength) {
+      this.#windows.push(readWindow(this.#source, this.#end, MAX_WINDOW_BYTES));
+      this.#end += MAX_WINDOW_BYTES;
+    }
+  }
 }
 
 /**
@@ -100,6 +123,7 @@ const HEAD_BYTES = 32;
 const FIRST_WINDOW_BYTES = 256 << 10;
 const MIN_WINDOW_BYTES = 4 << 10;
 const MAX_WINDOW_BYTES = 16 << 20;
+const WINDOWS_AHEAD = 2;
 /** A request costs as much as so many bytes more in another one. */
 const REQUEST_BYTES = 64 << 10;
 const NOTHING = new Uint8Array(0);

@@ -54,6 +54,22 @@ export class Columns {
     return sector < to && from < sector + this.nrSectors[entry] && CHANGES[this.kind[entry]];
   }
 
+  /**
+   * The number of the last entry in front of `point` that touches a sector, or -1.
+   *
+   * @param {number} wanted the sector
+   * @param {number} point
+   */
+  lastTouching(wanted, point) {
+    // Each frame while a person scrubs, over up to all entries: so nothing is looked up twice.
+    const { sector, nrSectors, kind } = this;
+    for (let entry = point - 1; entry >= 0; entry -= 1) {
+      const ahead = wanted - sector[entry];
+      if (ahead >= 0 && ahead < nrSectors[entry] && CHANGES[kind[entry]]) return entry;
+    }
+    return -1;
+  }
+
   /** @param {number} entry */
   changesDisk(entry) {
     return CHANGES[this.kind[entry]] && this.nrSectors[entry] > 0;

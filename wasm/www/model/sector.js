@@ -13,8 +13,8 @@ import { DISCARD } from "./columns.js";
  * @param {Set<number>} lost
  */
 export function lastWriter({ columns }, sector, point, lost) {
-  let entry = point - 1;
-  while (entry >= 0 && (!columns.touches(entry, sector, sector + 1) || lost.has(entry))) entry -= 1;
+  let entry = columns.lastTouching(sector, point);
+  while (lost.has(entry)) entry = columns.lastTouching(sector, entry);
   return entry;
 }
 
