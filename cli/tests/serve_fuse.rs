@@ -260,6 +260,41 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
     }
 }
 
+/// The image is sparse, and the file system below it has room for a part of it.
+#[test]
+fn a_failing_data_device_is_told_and_marked_and_the_rest_goes_on() {
+    let folder = Folder::new();
+    let _small = SmallDisk::new(folder.path("small"), "1M");
+    File::create(folder.path("small/disk")).unwrap().set_len(4 * MIB).unwrap();
+    let files = Files::start(&folder, "--data small/disk --log log");
+    let disk = opened(&files.disk(), OFlags::empty());
+    let mut done = 0;
+    let error = loop {
+        match disk.write_all_at(&[0xaa; 4096], done * 4096) {
+            Ok(()) => done += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::IO), "{error}");
+    assert!((200..=256).contains(&done), "{done}");
+    disk.write_all_at(&[0xbb; 4096], 0).expect("there it has room");
+    let mut block = [0; 4096];
+    disk.read_exact_at(&mut block, 0).unwrap();
+    assert!(block == [0xbb; 4096]);
+    disk.sync_all().unwrap();
+    drop(disk);
+    files.stop().code(3).says(&["the data device failed", "No space left"]);
+
+    let log = folder.read("log");
+    let (sector, text) = (done * 8, format!("logwrites-indeterminate {}+8\0", done * 8));
+    let all = entries(&log);
+    let marks = all.iter().filter(|entry| entry.flags & MARK != 0);
+    assert!(marks.map(|entry| &log[entry.bytes.start + 32..]).any(|mark| mark.starts_with(text.as_bytes())));
+    let (replay, _) = replayed(&log, &vec![0; narrow(4 * MIB)], usize::MAX);
+    let known = narrow(sector * 512);
+    assert!(replay[..known] == folder.read("small/disk")[..known], "all but what the mark names");
+}
+
 #[test]
 fn what_cannot_be_a_mountpoint_is_refused_before_anything_is_made() {
     let folder = images(4);
