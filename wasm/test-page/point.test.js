@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { writeBigLog } from "./big-log.js";
 import { demoLog, folder, logwrites, NR_DEMO, openPage } from "./support.js";
 import { choose, dumped, goTo, listed, settle } from "./viewer.js";
 
@@ -77,6 +78,32 @@ test("slider, buttons, list and timeline all go to points", async (t) => {
   await page.hover("#timeline", { position: { x: (width * 5.5) / 16, y: 50 } });
   await settle(page);
   assert.equal(await page.textContent("#tip"), "#5  fua  256+2  1 KiB");
+});
+
+test("the timeline is dragged aside", async (t) => {
+  const path = folder(t)("log");
+  writeBigLog(path, 400);
+  const page = await openPage(t);
+  await choose(page, path);
+  await goTo(page, 200);
+  for (let nth = 0; nth < 2; nth += 1) await page.click("#zoom-in");
+  await settle(page);
+  const { x, y, width, height } = await page.locator("#timeline").boundingBox();
+  const pointAt = async (/** @type {number} */ part) => {
+    await page.click("#timeline", { position: { x: width * part, y: height - 4 } });
+    await settle(page);
+    return Number(await page.inputValue("#point"));
+  };
+  const [left, right] = [await pointAt(0.1), await pointAt(0.9)];
+  const shown = (right - left) / 0.8;
+  assert.ok(shown > 60 && shown < 240, `${shown} entries are in sight`);
+  await page.mouse.move(x + width * 0.75, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.5, y + height / 2, { steps: 8 });
+  await page.mouse.up();
+  await settle(page);
+  assert.equal(Number(await page.inputValue("#point")), right, "that is no click");
+  assert.ok(Math.abs((await pointAt(0.1)) - left - shown / 4) <= 2, "by a quarter of what is in sight");
 });
 
 test("the timeline's picture has each kind where it belongs", async (t) => {
