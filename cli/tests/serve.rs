@@ -228,6 +228,45 @@ fn a_full_file_system_is_told_before_the_disk_is_touched() {
     folder.run("verify log --base base --final disk").code(0).no_stderr();
 }
 
+/// Long zeros are a hole of the log: what takes storage is their entry, and what comes behind.
+#[test]
+fn a_full_file_system_is_told_before_long_zeros_are_written() {
+    let folder = images(4);
+    let _small = SmallDisk::new(folder.path("small"), "1M");
+    for nr_left in [0, 1, 3, 7, 9] {
+        folder.write("disk", folder.read("base"));
+        let served = Served::start(&folder, "--log small/log --data disk");
+        let mut client = connect(&folder);
+        let (mut done, mut nr_zeroed) = (0, 0);
+        while client.write(done * 512, &[0xaa; 512]).unwrap() == 0 {
+            done += 1;
+        }
+        assert!(done > 800, "{done}");
+        served.stop().code(0);
+
+        // Once more, up to there but a few.
+        folder.write("disk", folder.read("base"));
+        std::fs::remove_file(folder.path("small/log")).unwrap();
+        let served = Served::start(&folder, "--log small/log --data disk");
+        let mut client = connect(&folder);
+        for at in 0..done - nr_left {
+            assert_eq!(client.write(at * 512, &[0xaa; 512]).unwrap(), 0);
+        }
+        for at in 8..16 {
+            let error = client.call(WRITE_ZEROES, 0, at * 131_072, 128 << 10, b"").unwrap();
+            assert!([0, ENOSPC].contains(&error), "{error}, with room for {nr_left}");
+            nr_zeroed += u64::from(error == 0);
+            assert_eq!(client.flush().unwrap(), 0);
+        }
+        assert!(nr_zeroed < 8, "the room must end some time");
+        served.stop().code(0);
+        folder.write("log", folder.read("small/log"));
+        folder.run("verify log --base base --final disk").code(0).no_stderr();
+        std::fs::remove_file(folder.path("small/log")).unwrap();
+        std::fs::remove_file(folder.path("log")).unwrap();
+    }
+}
+
 #[test]
 fn one_log_has_one_server_and_so_has_one_socket() {
     let folder = images(4);

@@ -287,7 +287,7 @@ impl Disk {
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] if there is not as much; the system's.
     pub fn allocate(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
-        system::allocate(&self.file, offset_bytes, len_bytes)
+        if len_bytes == 0 { Ok(true) } else { system::allocate(&self.file, offset_bytes, len_bytes) }
     }
 
     /// Asks the system to read a range ahead.

@@ -137,9 +137,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             return Ok(state);
         }
         if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
-            // They are to be a hole.
-            state.reserve.to_bytes = state.reserve.to_bytes.max(needed_bytes);
-            return Ok(state);
+            return self.reserve_around_hole(state, end_bytes, needed_bytes);
         }
         let ahead_bytes = needed_bytes.saturating_add(AHEAD_BYTES).min(capacity_bytes);
         let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
@@ -159,6 +157,41 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         if result.as_ref().is_err_and(is_full) {
             to_bytes = needed_bytes;
             result = self.log.reserve(from_bytes, to_bytes.saturating_sub(from_bytes));
+        }
+        let mut state = self.lock();
+        state.reserved(to_bytes, &result);
+        if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
+    }
+
+    /// The same for zeros that are to be a hole of the log, for which no storage is taken: only for what may come to stand
+    /// in front of them and behind them, their own entry with it. If the storage ends just there, and more than
+    /// [`HOLE_MARGIN_BYTES`] overtake them on the way, or other such zeros do, it is the log that fails.
+    fn reserve_around_hole<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<M>>,
+        end_bytes: u64,
+        needed_bytes: u64,
+    ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
+        let capacity_bytes = state.machine.config().capacity_bytes;
+        let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+        if needed_bytes <= from_bytes {
+            return Ok(state);
+        }
+        let entry_bytes = self.sector_size.bytes_of(ENTRY_SECTORS);
+        let movable_bytes = state.in_flight_bytes.saturating_add(entry_bytes);
+        drop(state);
+        let reserve = |margin_bytes: u64| {
+            let front_bytes = end_bytes.saturating_add(entry_bytes + margin_bytes).min(needed_bytes);
+            let behind_bytes = needed_bytes.saturating_sub(movable_bytes).max(front_bytes).max(from_bytes);
+            let to_bytes = needed_bytes.saturating_add(margin_bytes).min(capacity_bytes);
+            let front = self.log.reserve(from_bytes, front_bytes.saturating_sub(from_bytes));
+            let result =
+                front.and_then(|_| self.log.reserve(behind_bytes, to_bytes.saturating_sub(behind_bytes)));
+            (to_bytes, result)
+        };
+        let (mut to_bytes, mut result) = reserve(HOLE_MARGIN_BYTES);
+        if result.as_ref().is_err_and(is_full) {
+            (to_bytes, result) = reserve(0);
         }
         let mut state = self.lock();
         state.reserved(to_bytes, &result);
@@ -297,8 +330,11 @@ const ENTRY_SECTORS: u64 = 3;
 /// How much storage is taken ahead of the log, in bytes. The log cannot be written meanwhile, so it is little.
 const AHEAD_BYTES: u64 = 4 << 20;
 
-/// Zeros that are longer become a hole of the log, for which no storage is taken.
+/// Zeros that are longer become a hole of the log.
 const LARGE_ZEROES_BYTES: u64 = 64 << 10;
+
+/// How much storage is taken on either side of a hole beyond what is needed. It stays, so it is little beside the hole.
+const HOLE_MARGIN_BYTES: u64 = 16 << 10;
 
 /// After so many jobs, most of them for others by then, a client's thread looks after its own client again.
 const MAX_JOBS: usize = 32;
