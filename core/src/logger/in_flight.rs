@@ -14,6 +14,8 @@ use crate::slots::{List, Slots};
 /// are in flight. The cells are hashed into buckets, which are lists of slots.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight<const N: usize> {
+    /// The only one, if it is not in the grid; then the grid is empty.
+    alone: Option<Tag>,
     buckets: [[List; BUCKETS_PER_SLOT]; N],
     /// How many extents each level has.
     nr_extents: [u16; LEVELS],
@@ -23,22 +25,49 @@ pub(crate) struct InFlight<const N: usize> {
 
 impl<const N: usize> InFlight<N> {
     pub(crate) const fn new() -> Self {
-        Self { buckets: [[List::new(); BUCKETS_PER_SLOT]; N], nr_extents: [0; LEVELS], levels_in_use: 0 }
+        Self {
+            alone: None,
+            buckets: [[List::new(); BUCKETS_PER_SLOT]; N],
+            nr_extents: [0; LEVELS],
+            levels_in_use: 0,
+        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.levels_in_use == 0
+        self.alone.is_none() && self.levels_in_use == 0
     }
 
     /// Takes in an operation whose extent is not empty and overlaps none that is here.
+    #[inline]
     pub(crate) fn insert(&mut self, slots: &mut Slots<N>, tag: Tag) {
+        if self.is_empty() {
+            self.alone = Some(tag);
+            return;
+        }
+        if let Some(first) = self.alone.take() {
+            self.enter(slots, first);
+        }
+        self.enter(slots, tag);
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, slots: &mut Slots<N>, tag: Tag) {
+        if self.alone == Some(tag) {
+            self.alone = None;
+        } else {
+            self.leave(slots, tag);
+        }
+    }
+
+    fn enter(&mut self, slots: &mut Slots<N>, tag: Tag) {
         let cell = Cell::of(slots.at(tag).extent());
         self.bucket_mut(cell).push_back(slots, tag);
         self.levels_in_use |= 1 << cell.level;
         *self.nr_extents_mut(cell) += 1;
     }
 
-    pub(crate) fn remove(&mut self, slots: &mut Slots<N>, tag: Tag) {
+    fn leave(&mut self, slots: &mut Slots<N>, tag: Tag) {
+        debug_assert!(self.alone.is_none(), "where there is one alone, the grid is empty");
         let cell = Cell::of(slots.at(tag).extent());
         self.bucket_mut(cell).remove(slots, tag);
         let nr_extents = self.nr_extents_mut(cell);
@@ -51,7 +80,11 @@ impl<const N: usize> InFlight<N> {
     /// How many share a sector with `extent`, which is not empty.
     #[inline]
     pub(crate) fn nr_overlapping(&self, slots: &Slots<N>, extent: Extent) -> usize {
-        if self.is_empty() { 0 } else { self.search(slots, extent) }
+        match self.alone {
+            Some(tag) => usize::from(slots.at(tag).extent().overlaps(extent)),
+            None if self.levels_in_use == 0 => 0,
+            None => self.search(slots, extent),
+        }
     }
 
     fn search(&self, slots: &Slots<N>, extent: Extent) -> usize {
@@ -186,13 +219,15 @@ mod tests {
 
     #[test]
     fn what_shares_a_bucket_is_counted_once() {
-        // One slot has four buckets, and two cells are looked at: sooner or later both have the same one.
+        // Two slots have eight buckets, and two cells are looked at: sooner or later both have the same one.
         for sector in 0..64 {
-            let mut slots = Slots::<1>::new();
+            let mut slots = Slots::<2>::new();
             let mut in_flight = InFlight::new();
             let extent = Extent::new(sector, 7).unwrap();
-            slots.occupy(Tag::new(0), Op::Discard { extent }, Phase::Issued);
-            in_flight.insert(&mut slots, Tag::new(0));
+            for (tag, extent) in [(Tag::new(0), extent), (Tag::new(1), Extent::new(1 << 40, 7).unwrap())] {
+                slots.occupy(tag, Op::Discard { extent }, Phase::Issued);
+                in_flight.insert(&mut slots, tag);
+            }
             for probe in 0..80 {
                 let probe = Extent::new(probe, 7).unwrap();
                 assert_eq!(in_flight.nr_overlapping(&slots, probe), usize::from(probe.overlaps(extent)));
