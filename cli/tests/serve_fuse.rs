@@ -237,13 +237,7 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
         folder.write("disk", folder.read("base"));
         let files = Files::start(&folder, &format!("--data disk --log {log}"));
         let disk = opened(&files.disk(), OFlags::empty());
-        let mut done = 0;
-        let error = loop {
-            match disk.write_all_at(&[0xaa; 4096], done * 4096) {
-                Ok(()) => done += 1,
-                Err(error) => break error,
-            }
-        };
+        let (done, error) = fill(&disk);
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert!(done >= least, "{done}");
         disk.sync_all().expect("there is always room for a flush");
@@ -268,13 +262,7 @@ fn a_failing_data_device_is_told_and_marked_and_the_rest_goes_on() {
     File::create(folder.path("small/disk")).unwrap().set_len(4 * MIB).unwrap();
     let files = Files::start(&folder, "--data small/disk --log log");
     let disk = opened(&files.disk(), OFlags::empty());
-    let mut done = 0;
-    let error = loop {
-        match disk.write_all_at(&[0xaa; 4096], done * 4096) {
-            Ok(()) => done += 1,
-            Err(error) => break error,
-        }
-    };
+    let (done, error) = fill(&disk);
     assert_eq!(Errno::from_io_error(&error), Some(Errno::IO), "{error}");
     assert!((200..=256).contains(&done), "{done}");
     disk.write_all_at(&[0xbb; 4096], 0).expect("there it has room");
@@ -286,12 +274,12 @@ fn a_failing_data_device_is_told_and_marked_and_the_rest_goes_on() {
     files.stop().code(3).says(&["the data device failed", "No space left"]);
 
     let log = folder.read("log");
-    let (sector, text) = (done * 8, format!("logwrites-indeterminate {}+8\0", done * 8));
+    let text = format!("logwrites-indeterminate {}+8\0", done * 8);
     let all = entries(&log);
     let marks = all.iter().filter(|entry| entry.flags & MARK != 0);
     assert!(marks.map(|entry| &log[entry.bytes.start + 32..]).any(|mark| mark.starts_with(text.as_bytes())));
     let (replay, _) = replayed(&log, &vec![0; narrow(4 * MIB)], usize::MAX);
-    let known = narrow(sector * 512);
+    let known = narrow(done * 4096);
     assert!(replay[..known] == folder.read("small/disk")[..known], "all but what the mark names");
 }
 
@@ -512,6 +500,17 @@ fn content(writer: u64, index: u64, number: u64) -> Vec<u8> {
 fn opened(path: &Path, flags: OFlags) -> File {
     let flags = i32::try_from(flags.bits()).expect("flags");
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).expect("a disk")
+}
+
+/// Writes block after block until one fails; gives how many there are, and the error.
+fn fill(disk: &File) -> (u64, io::Error) {
+    let mut done = 0;
+    loop {
+        match disk.write_all_at(&[0xaa; 4096], done * 4096) {
+            Ok(()) => done += 1,
+            Err(error) => return (done, error),
+        }
+    }
 }
 
 fn punch(file: &File, offset: u64, len: u64) -> rustix::io::Result<()> {
