@@ -290,6 +290,13 @@ impl Disk {
         if len_bytes == 0 { Ok(true) } else { system::allocate(&self.file, offset_bytes, len_bytes) }
     }
 
+    /// Whether a write over written bytes of a file is known to be cheaper to make durable than one of storage that was
+    /// only [allocated](Self::allocate), and to need none again. False where the system does not say.
+    #[must_use]
+    pub fn writes_in_place(&self) -> bool {
+        !self.is_block_device && system::writes_in_place(&self.file)
+    }
+
     /// Asks the system to read a range ahead.
     pub fn will_read(&self, offset_bytes: u64, len_bytes: u64) {
         system::will_read(&self.file, offset_bytes, len_bytes);

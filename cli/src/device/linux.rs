@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, AtFlags, CWD, FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::fs::{Advice, AtFlags, CWD, FallocateFlags, FsWord, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter};
 
@@ -143,6 +143,13 @@ pub(super) fn allocate(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Re
     supported(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset_bytes, len_bytes))
 }
 
+/// Whether bytes of a file that were written before are written where they are, and so need no storage again, and a
+/// first write must note more than bytes: ext2 to ext4, and XFS.
+pub(super) fn writes_in_place(file: &File) -> bool {
+    let kind = rustix::fs::fstatfs(file).map_or(0, |found| found.f_type);
+    kind == EXT_MAGIC || kind == XFS_MAGIC
+}
+
 pub(super) fn will_read(file: &File, offset_bytes: u64, len_bytes: u64) {
     // Only advice: what it answers does not matter.
     let _ = rustix::fs::fadvise(file, offset_bytes, std::num::NonZeroU64::new(len_bytes), Advice::WillNeed);
@@ -160,5 +167,11 @@ fn supported(result: rustix::io::Result<()>) -> io::Result<bool> {
         Err(error) => Err(error.into()),
     }
 }
+
+/// Of statfs(2).
+const EXT_MAGIC: FsWord = 0xef53;
+
+/// Of statfs(2).
+const XFS_MAGIC: FsWord = 0x5846_5342;
 
 const IOV_MAX: usize = 1024;

@@ -1,6 +1,7 @@
 //! A log that several threads write to, flush and read at once.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logwrites_core::device::{LogDevice as _, Piece};
@@ -15,6 +16,10 @@ pub struct LiveLog {
     /// The same disk, without waiting for a write.
     disk: Disk,
     is_scratch: bool,
+    /// Whether zeros that were written ahead make a flush cheaper.
+    do_zeros_help: bool,
+    /// How often it was flushed since zeros were last asked for.
+    nr_flushes: AtomicU64,
 }
 
 impl LiveLog {
@@ -24,7 +29,9 @@ impl LiveLog {
     /// [`DiskError`].
     pub fn new(file: LogFile) -> Result<Self, DiskError> {
         let disk = file.disk().try_clone()?;
-        Ok(Self { file: Mutex::new(file), disk, is_scratch: false })
+        let do_zeros_help = disk.writes_in_place();
+        let nr_flushes = AtomicU64::new(0);
+        Ok(Self { file: Mutex::new(file), disk, is_scratch: false, do_zeros_help, nr_flushes })
     }
 
     /// Shares a log that will be thrown away: nothing needs to be durable.
@@ -54,7 +61,11 @@ impl LiveLog {
     /// # Errors
     /// The system's.
     pub fn flush(&self) -> io::Result<()> {
-        if self.is_scratch { Ok(()) } else { self.disk.sync() }
+        if self.is_scratch {
+            return Ok(());
+        }
+        self.nr_flushes.fetch_add(1, Ordering::Relaxed);
+        self.disk.sync()
     }
 
     /// Takes storage for a range that will be written, without making the file longer. False where that cannot be
@@ -66,19 +77,92 @@ impl LiveLog {
         if self.disk.is_block_device() { Ok(false) } else { self.disk.allocate(offset_bytes, len_bytes) }
     }
 
+    /// Writes zeros to a range that was reserved, just ahead of the log, if the log is flushed so often that it pays:
+    /// each flush is cheaper by far where nothing but bytes changes, and the range is written twice for it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn lay_zeros(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+        let nr_flushes = self.nr_flushes.swap(0, Ordering::Relaxed);
+        if self.do_zeros_help && nr_flushes >= len_bytes / FEW_BYTES {
+            // Nothing is written meanwhile, so that no entry is taken for what is ahead.
+            self.lock().lay_zeros(offset_bytes..offset_bytes + len_bytes)?;
+        }
+        Ok(())
+    }
+
     /// Gives back what was reserved and never written.
     ///
     /// # Errors
     /// The system's.
     pub fn release_reserve(&self) -> io::Result<()> {
-        if self.disk.is_block_device() {
-            return Ok(());
-        }
-        self.disk.set_len(self.disk.len_bytes()?)
+        self.lock().trim()
     }
 
     fn lock(&self) -> MutexGuard<'_, LogFile> {
         // A write that panicked has left the file's own bookkeeping behind at most, never ahead.
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Flushes are often where fewer bytes than this lie between one and the next.
+const FEW_BYTES: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::Access;
+    use super::*;
+
+    const AHEAD_BYTES: u64 = 256 << 10;
+
+    fn log(dir: &tempfile::TempDir) -> LiveLog {
+        let disk = Disk::open(&dir.path().join("log"), Access::CreateNew).unwrap();
+        // The temporary folder's file system may be one where they do not.
+        LiveLog { do_zeros_help: true, ..LiveLog::new(LogFile::new(disk).unwrap()).unwrap() }
+    }
+
+    #[test]
+    fn zeros_are_laid_where_flushes_are_often_and_trimmed() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(&dir);
+        let len_bytes = || log.disk().len_bytes().unwrap();
+        log.write(0, &[Piece::Bytes(&[1; 512])]).unwrap();
+        for _ in 0..AHEAD_BYTES / FEW_BYTES - 1 {
+            log.flush().unwrap();
+        }
+        log.lay_zeros(512, AHEAD_BYTES).unwrap();
+        assert_eq!(len_bytes(), 512, "flushes are few");
+        for _ in 0..AHEAD_BYTES / FEW_BYTES {
+            log.flush().unwrap();
+        }
+        log.lay_zeros(512, AHEAD_BYTES).unwrap();
+        assert_eq!(len_bytes(), 512 + AHEAD_BYTES);
+        log.lay_zeros(512 + AHEAD_BYTES, AHEAD_BYTES).unwrap();
+        assert_eq!(len_bytes(), 512 + AHEAD_BYTES, "none since");
+        log.write(512, &[Piece::Bytes(&[2; 512])]).unwrap();
+        log.release_reserve().unwrap();
+        assert_eq!(len_bytes(), 1024);
+    }
+
+    #[test]
+    fn entries_that_are_written_meanwhile_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(&dir);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for at_bytes in (0..AHEAD_BYTES).step_by(512) {
+                    log.write(at_bytes, &[Piece::Bytes(&[7; 512])]).unwrap();
+                }
+            });
+            for _ in 0..64 {
+                for _ in 0..AHEAD_BYTES / FEW_BYTES {
+                    log.flush().unwrap();
+                }
+                log.lay_zeros(0, AHEAD_BYTES).unwrap();
+            }
+        });
+        let mut bytes = vec![0; usize::try_from(AHEAD_BYTES).unwrap()];
+        log.disk().read_at(0, &mut bytes).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 7));
     }
 }

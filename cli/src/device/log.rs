@@ -1,6 +1,7 @@
 //! A log on a disk, written by a driver.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 
 use logwrites_core::device::{LogDevice, Piece};
 
@@ -49,6 +50,32 @@ impl LogFile {
         &self.disk
     }
 
+    /// Writes zeros to what is not yet written of a range ahead of the log. A write there then changes nothing of a file
+    /// but its bytes: to make it durable, a file system has neither a length nor an extent to note.
+    ///
+    /// # Errors
+    /// The system's; any part may have been written.
+    pub fn lay_zeros(&self, range_bytes: Range<u64>) -> io::Result<()> {
+        let mut at_bytes = range_bytes.start.max(self.written_bytes);
+        while at_bytes < range_bytes.end {
+            let len = usize::try_from(range_bytes.end - at_bytes).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.disk.write_at(at_bytes, ZEROS.get(..len).unwrap_or(&ZEROS))?;
+            at_bytes += widen(len);
+        }
+        Ok(())
+    }
+
+    /// Gives back the storage of a file behind the log, with the zeros that were written there.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn trim(&self) -> io::Result<()> {
+        if self.disk.is_block_device() {
+            return Ok(());
+        }
+        self.disk.set_len(self.disk.len_bytes()?.min(self.written_bytes))
+    }
+
     /// Writes the slices collected so far.
     fn write_slices(&self, offset_bytes: u64, slices: &mut Vec<IoSlice<'_>>) -> io::Result<u64> {
         let len_bytes = slices.iter().map(|slice| widen(slice.len())).sum();
@@ -82,6 +109,9 @@ impl LogDevice for LogFile {
         }
         let mut slices = Vec::with_capacity(pieces.len());
         let (mut start_bytes, mut at_bytes) = (offset_bytes, offset_bytes);
+        // If this fails, any part of it may have been written.
+        let written_bytes = self.written_bytes;
+        self.written_bytes = written_bytes.max(end_bytes);
         for piece in pieces {
             match *piece {
                 Piece::Bytes(bytes) => slices.push(IoSlice::new(bytes)),
@@ -90,7 +120,7 @@ impl LogDevice for LogFile {
                         Some(zeros) => slices.push(IoSlice::new(zeros)),
                         None => {
                             start_bytes += self.write_slices(start_bytes, &mut slices)?;
-                            if start_bytes < self.written_bytes {
+                            if start_bytes < written_bytes {
                                 self.disk.zero_range(start_bytes, len_bytes, false)?;
                             }
                             start_bytes += len_bytes;
@@ -106,7 +136,6 @@ impl LogDevice for LogFile {
         if ends_in_hole && !self.disk.is_block_device() && end_bytes > self.disk.len_bytes()? {
             self.disk.set_len(end_bytes)?;
         }
-        self.written_bytes = self.written_bytes.max(end_bytes);
         Ok(())
     }
 
@@ -150,5 +179,27 @@ mod tests {
         let mut bytes = vec![1; 150_002];
         log.disk().read_at(512, &mut bytes).unwrap();
         assert_eq!((bytes[0], bytes[1], bytes[150_000], bytes[150_001]), (b'x', 0, 0, 7));
+    }
+
+    #[test]
+    fn zeros_ahead_touch_no_entry_and_go_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::new(Disk::open(&dir.path().join("log"), Access::CreateNew).unwrap()).unwrap();
+        log.write(0, &[Piece::Bytes(&[7; 1000])]).unwrap();
+        log.lay_zeros(500..200_000).unwrap();
+        assert_eq!(log.disk().len_bytes().unwrap(), 200_000);
+        // Into them, as a hole across their end, and a range that all is written of.
+        log.write(1000, &[Piece::Bytes(&[8; 1000])]).unwrap();
+        log.write(2000, &[Piece::Bytes(b"x"), Piece::Zeros { len_bytes: 300_000 }]).unwrap();
+        log.lay_zeros(0..302_001).unwrap();
+        log.lay_zeros(302_001..400_000).unwrap();
+        log.trim().unwrap();
+        assert_eq!(log.disk().len_bytes().unwrap(), 302_001);
+        let mut bytes = vec![1; 302_001];
+        log.disk().read_at(0, &mut bytes).unwrap();
+        assert!(bytes[..1000].iter().all(|byte| *byte == 7));
+        assert!(bytes[1000..2000].iter().all(|byte| *byte == 8));
+        assert_eq!(bytes[2000], b'x');
+        assert!(bytes[2001..].iter().all(|byte| *byte == 0));
     }
 }

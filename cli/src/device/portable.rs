@@ -109,4 +109,8 @@ pub(super) fn allocate(_: &File, _: u64, _: u64) -> io::Result<bool> {
     Ok(false)
 }
 
+pub(super) fn writes_in_place(_: &File) -> bool {
+    false
+}
+
 pub(super) fn will_read(_: &File, _: u64, _: u64) {}

@@ -139,9 +139,12 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
             return self.reserve_around_hole(state, end_bytes, needed_bytes);
         }
-        let ahead_bytes = needed_bytes.saturating_add(AHEAD_BYTES).min(capacity_bytes);
+        // What a short log is used for will only be seen, and most logs stay short.
+        let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
+        let ahead_bytes = needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes);
         let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
-        if needed_bytes + AHEAD_BYTES / 2 > from_bytes && !state.reserve.is_busy && from_bytes < ahead_bytes {
+        if needed_bytes + stretch_bytes / 2 > from_bytes && !state.reserve.is_busy && from_bytes < ahead_bytes
+        {
             state.reserve.is_busy = true;
             if needed_bytes <= from_bytes {
                 state.reserve.wanted = Some((from_bytes, ahead_bytes));
@@ -327,8 +330,11 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
 /// What an operation may take beside its payload: its entry, a flush behind it, and the closing entry.
 const ENTRY_SECTORS: u64 = 3;
 
-/// How much storage is taken ahead of the log, in bytes. The log cannot be written meanwhile, so it is little.
-const AHEAD_BYTES: u64 = 4 << 20;
+/// How much storage is taken ahead of the log at least, in bytes.
+const MIN_AHEAD_BYTES: u64 = 128 << 10;
+
+/// How much is taken at most. The log cannot be written meanwhile, so it is little.
+const MAX_AHEAD_BYTES: u64 = 4 << 20;
 
 /// Zeros that are longer become a hole of the log.
 const LARGE_ZEROES_BYTES: u64 = 64 << 10;

@@ -87,6 +87,14 @@ pub trait Log: Send + Sync {
         Ok(false)
     }
 
+    /// Makes flushes of a range cheaper that was reserved and comes next, if that pays.
+    ///
+    /// # Errors
+    /// The device's.
+    fn lay_zeros(&self, _offset_bytes: u64, _len_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// After the last write: gives back what was reserved.
     ///
     /// # Errors
@@ -144,6 +152,10 @@ impl Log for LiveLog {
 
     fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
         self.reserve(offset_bytes, len_bytes)
+    }
+
+    fn lay_zeros(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
+        self.lay_zeros(offset_bytes, len_bytes)
     }
 
     fn release_reserve(&self) -> io::Result<()> {

@@ -72,7 +72,7 @@ impl Job {
             Self::Log(entries) => write_log(&entries, log),
             Self::FlushLog(id) => Report::FlushLog(id, caught(|| log.flush())),
             Self::Reserve(from_bytes, to_bytes) => {
-                Report::Reserve(to_bytes, caught(|| log.reserve(from_bytes, to_bytes - from_bytes)))
+                Report::Reserve(to_bytes, caught(|| take_ahead(from_bytes, to_bytes - from_bytes, log)))
             }
         }
     }
@@ -82,6 +82,14 @@ impl Job {
 fn caught<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     // What a call was about is given up for failed, so that nothing half done is gone on with.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+}
+
+fn take_ahead(offset_bytes: u64, len_bytes: u64, log: &impl Log) -> io::Result<bool> {
+    let is_taken = log.reserve(offset_bytes, len_bytes)?;
+    if is_taken {
+        log.lay_zeros(offset_bytes, len_bytes)?;
+    }
+    Ok(is_taken)
 }
 
 fn run_data(ops: &[DataOp], sector_size: SectorSize, data: &impl Data) -> Report {
