@@ -17,7 +17,7 @@ pub struct LogFile {
     disk: Disk,
     /// What lies behind it is zero: there a hole does for zeros.
     written_bytes: u64,
-    /// On a block device: up to where it has been zeroed.
+    /// Up to where zeros stand ahead of the log, instead of nothing.
     zeroed_bytes: u64,
 }
 
@@ -55,12 +55,13 @@ impl LogFile {
     ///
     /// # Errors
     /// The system's; any part may have been written.
-    pub fn lay_zeros(&self, range_bytes: Range<u64>) -> io::Result<()> {
+    pub fn lay_zeros(&mut self, range_bytes: Range<u64>) -> io::Result<()> {
         let mut at_bytes = range_bytes.start.max(self.written_bytes);
         while at_bytes < range_bytes.end {
             let len = usize::try_from(range_bytes.end - at_bytes).unwrap_or(usize::MAX).min(ZEROS.len());
             self.disk.write_at(at_bytes, ZEROS.get(..len).unwrap_or(&ZEROS))?;
             at_bytes += widen(len);
+            self.zeroed_bytes = self.zeroed_bytes.max(at_bytes);
         }
         Ok(())
     }
@@ -76,37 +77,9 @@ impl LogFile {
         self.disk.set_len(self.disk.len_bytes()?.min(self.written_bytes))
     }
 
-    /// Writes the slices collected so far.
-    fn write_slices(&self, offset_bytes: u64, slices: &mut Vec<IoSlice<'_>>) -> io::Result<u64> {
-        let len_bytes = slices.iter().map(|slice| widen(slice.len())).sum();
-        self.disk.write_vectored_at(offset_bytes, slices)?;
-        slices.clear();
-        Ok(len_bytes)
-    }
-
-    /// Zeros a block device up to a stretch beyond `end_bytes`, before anything is written there.
-    fn zero_ahead(&mut self, end_bytes: u64) -> io::Result<()> {
-        // The sector behind the end must be zero too, however large it is.
-        let wanted = end_bytes.saturating_add(AHEAD_BYTES / 2).min(self.disk.len_bytes()?);
-        if self.disk.is_block_device() && wanted > self.zeroed_bytes {
-            let to_bytes =
-                self.zeroed_bytes.saturating_add(AHEAD_BYTES).max(wanted).min(self.disk.len_bytes()?);
-            self.disk.zero_range(self.zeroed_bytes, to_bytes - self.zeroed_bytes, false)?;
-            self.zeroed_bytes = to_bytes;
-        }
-        Ok(())
-    }
-}
-
-impl LogDevice for LogFile {
-    type Error = io::Error;
-
-    fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
+    fn write_pieces(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         let len_bytes: u64 = pieces.iter().map(len_of).sum();
         let end_bytes = offset_bytes + len_bytes;
-        if self.disk.is_block_device() {
-            self.zero_ahead(end_bytes)?;
-        }
         let mut slices = Vec::with_capacity(pieces.len());
         let (mut start_bytes, mut at_bytes) = (offset_bytes, offset_bytes);
         // If this fails, any part of it may have been written.
@@ -137,6 +110,47 @@ impl LogDevice for LogFile {
             self.disk.set_len(end_bytes)?;
         }
         Ok(())
+    }
+
+    /// Writes the slices collected so far.
+    fn write_slices(&self, offset_bytes: u64, slices: &mut Vec<IoSlice<'_>>) -> io::Result<u64> {
+        let len_bytes = slices.iter().map(|slice| widen(slice.len())).sum();
+        self.disk.write_vectored_at(offset_bytes, slices)?;
+        slices.clear();
+        Ok(len_bytes)
+    }
+
+    /// Zeros a block device up to a stretch beyond `end_bytes`, before anything is written there.
+    fn zero_ahead(&mut self, end_bytes: u64) -> io::Result<()> {
+        // The sector behind the end must be zero too, however large it is.
+        let wanted = end_bytes.saturating_add(AHEAD_BYTES / 2).min(self.disk.len_bytes()?);
+        if self.disk.is_block_device() && wanted > self.zeroed_bytes {
+            let to_bytes =
+                self.zeroed_bytes.saturating_add(AHEAD_BYTES).max(wanted).min(self.disk.len_bytes()?);
+            self.disk.zero_range(self.zeroed_bytes, to_bytes - self.zeroed_bytes, false)?;
+            self.zeroed_bytes = to_bytes;
+        }
+        Ok(())
+    }
+}
+
+impl LogDevice for LogFile {
+    type Error = io::Error;
+
+    fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
+        if self.disk.is_block_device() {
+            self.zero_ahead(offset_bytes + pieces.iter().map(len_of).sum::<u64>())?;
+        }
+        let is_amid_zeros = (self.written_bytes..self.zeroed_bytes).contains(&offset_bytes);
+        match pieces {
+            // A kill may end a write in its midst. Behind the end of a file that shows, amid zeros it would not: there the
+            // first header comes last.
+            [header, rest @ ..] if is_amid_zeros => {
+                self.write_pieces(offset_bytes + len_of(header), rest)?;
+                self.write_pieces(offset_bytes, std::slice::from_ref(header))
+            }
+            pieces => self.write_pieces(offset_bytes, pieces),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
