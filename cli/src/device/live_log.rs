@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logwrites_core::device::{LogDevice as _, Piece};
+use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskError};
 use super::log::LogFile;
@@ -53,7 +53,7 @@ impl LiveLog {
     /// # Errors
     /// The system's; any part may have been written.
     pub fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
-        self.lock().write(offset_bytes, pieces)
+        self.file.lock().write(offset_bytes, pieces)
     }
 
     /// Makes every write that has returned durable.
@@ -86,7 +86,7 @@ impl LiveLog {
         let nr_flushes = self.nr_flushes.swap(0, Ordering::Relaxed);
         if self.do_zeros_help && nr_flushes >= len_bytes / FEW_BYTES {
             // Nothing is written meanwhile, so that no entry is taken for what is ahead.
-            self.lock().lay_zeros(offset_bytes..offset_bytes + len_bytes)?;
+            self.file.lock().lay_zeros(offset_bytes..offset_bytes + len_bytes)?;
         }
         Ok(())
     }
@@ -96,12 +96,7 @@ impl LiveLog {
     /// # Errors
     /// The system's.
     pub fn release_reserve(&self) -> io::Result<()> {
-        self.lock().trim()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LogFile> {
-        // A write that panicked has left the file's own bookkeeping behind at most, never ahead.
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.lock().trim()
     }
 }
 

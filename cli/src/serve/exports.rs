@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::engine::LiveDisk;
 use super::nbd::{ExportInfo, Exports, NoExport};
@@ -78,9 +80,7 @@ impl ExportTable {
     pub fn opened(&self) -> Vec<Arc<dyn LiveDisk>> {
         match &self.disks {
             Disks::Live(disk) => vec![Arc::clone(disk)],
-            Disks::Past { opened, .. } => {
-                opened.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
-            }
+            Disks::Past { opened, .. } => opened.lock().values().map(Arc::clone).collect(),
         }
     }
 
@@ -88,7 +88,7 @@ impl ExportTable {
         let Disks::Past { points, open, opened } = &self.disks else {
             return Err(self.unknown());
         };
-        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = opened.lock();
         if let Some(disk) = opened.get(point) {
             return Ok(Arc::clone(disk));
         }

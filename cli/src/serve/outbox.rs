@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use logwrites_core::OpError;
+use parking_lot::{Condvar, Mutex};
 
 use super::engine::{Buffer, Waiter};
 use super::nbd::{ErrorCode, reply};
@@ -55,7 +56,7 @@ impl Outbox {
 
     /// From now on the connection's own thread is at work.
     pub fn attend(&self) {
-        self.lock().is_attended = true;
+        self.state.lock().is_attended = true;
     }
 
     /// Sends everything, or leaves what is not much to the second thread, if that is sending; from then on that does it
@@ -71,25 +72,25 @@ impl Outbox {
 
     /// One more operation was submitted, whose reply will come.
     pub fn expect(&self) {
-        self.lock().nr_pending += 1;
+        self.state.lock().nr_pending += 1;
     }
 
     /// An operation that was expected was not taken: its reply is among those that the connection pushes.
     pub fn forget(&self) {
-        self.lock().nr_pending -= 1;
+        self.state.lock().nr_pending -= 1;
     }
 
     /// Appends replies that the connection's own thread has made.
     pub fn push(&self, bytes: &mut Vec<u8>) {
         if !bytes.is_empty() {
-            self.lock().append(bytes);
+            self.state.lock().append(bytes);
             bytes.clear();
         }
     }
 
     /// Appends the head of a read's reply and its data.
     pub fn push_data(&self, head: &mut Vec<u8>, data: Buffer, len: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.append(head);
         head.clear();
         if !state.is_closed {
@@ -100,14 +101,14 @@ impl Outbox {
 
     /// Waits until every operation is done, sends the last replies, and ends the connection.
     pub fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_attended = true;
         while state.nr_pending > 0 {
-            state = self.quiet.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.quiet.wait(&mut state);
         }
         drop(state);
         self.send();
-        self.lock().is_closed = true;
+        self.state.lock().is_closed = true;
         self.wake.notify_all();
         self.stream.shutdown(Shutdown::Both);
     }
@@ -115,9 +116,9 @@ impl Outbox {
     /// The life of the second thread.
     pub fn send_until_closed(&self) {
         loop {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             while !state.is_closed && (state.is_attended || state.is_sending || state.queue.is_empty()) {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.wake.wait(&mut state);
             }
             if state.is_closed {
                 return;
@@ -128,13 +129,13 @@ impl Outbox {
     }
 
     fn send_until(&self, is_leaving: bool) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             // Whoever is sending goes on until nothing is left.
             if state.queue.is_empty() || state.is_sending || state.is_closed {
                 let is_too_much = state.queued_bytes > QUEUED_BYTES;
                 if state.is_sending && (!is_leaving || is_too_much) && !state.is_closed {
-                    state = self.quiet.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    self.quiet.wait(&mut state);
                     continue;
                 }
                 if is_leaving {
@@ -150,7 +151,7 @@ impl Outbox {
                 queue.iter().map(|message| IoSlice::new(message.bytes())).collect();
             let result = self.stream.send_all(&mut slices);
             drop(queue);
-            state = self.lock();
+            state = self.state.lock();
             state.is_sending = false;
             if let Err(error) = result {
                 tracing::debug!(%error, "a client takes no replies any more");
@@ -161,10 +162,6 @@ impl Outbox {
             }
             self.quiet.notify_all();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +191,7 @@ impl Waiter for Outbox {
     fn done(&self, cookie: u64, result: Result<(), OpError>) {
         let mut bytes = Vec::with_capacity(16);
         reply::push_simple(&mut bytes, cookie, result.map_err(|_| ErrorCode::Io));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.append(&bytes);
         state.nr_pending -= 1;
         let is_for_second = !state.is_attended && !state.is_sending;
@@ -211,7 +208,7 @@ impl Waiter for Outbox {
 
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").field("nr_pending", &self.lock().nr_pending).finish_non_exhaustive()
+        f.debug_struct("Outbox").field("nr_pending", &self.state.lock().nr_pending).finish_non_exhaustive()
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::connection::{self, End, Pools, STACK_BYTES};
 use super::exports::{ExportTable, Front};
@@ -58,20 +60,19 @@ impl Server {
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + LAST_REPLIES;
-        let mut connections = self.lock();
+        let mut connections = self.connections.lock();
         for stream in connections.open.values() {
             stream.shutdown(Shutdown::Read);
         }
         while !connections.open.is_empty() {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            connections =
-                self.ended.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.ended.wait_for(&mut connections, left);
         }
         for stream in connections.open.values() {
             stream.shutdown(Shutdown::Both);
         }
         while !connections.open.is_empty() {
-            connections = self.ended.wait(connections).unwrap_or_else(PoisonError::into_inner);
+            self.ended.wait(&mut connections);
         }
     }
 
@@ -88,7 +89,7 @@ impl Server {
 
     fn take(self: &Arc<Self>, stream: Stream) -> io::Result<()> {
         let stream = Arc::new(stream);
-        let mut connections = self.lock();
+        let mut connections = self.connections.lock();
         if connections.open.len() >= self.max_connections || self.is_stopping.load(Ordering::Relaxed) {
             tracing::warn!(max = self.max_connections, "a connection too many was refused");
             return Ok(());
@@ -109,13 +110,9 @@ impl Server {
             }
         });
         if spawned.is_err() {
-            self.lock().open.remove(&number);
+            self.connections.lock().open.remove(&number);
         }
         spawned.map(|_| ())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +122,7 @@ impl Front for Server {
     }
 
     fn nr_clients(&self) -> usize {
-        self.lock().open.len()
+        self.connections.lock().open.len()
     }
 }
 
@@ -136,7 +133,7 @@ struct Leaving<'a> {
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        let stream = self.server.lock().open.remove(&self.number);
+        let stream = self.server.connections.lock().open.remove(&self.number);
         if let Some(stream) = stream {
             stream.shutdown(Shutdown::Both);
         }

@@ -2,12 +2,13 @@
 //! says which, and under a log that is thrown away.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use logwrites_core::history::Discards;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, SectorSize};
+use parking_lot::Mutex;
 
 use super::super::len_of;
 use super::check_sector_size;
@@ -71,7 +72,7 @@ impl Past {
     fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
         let point: Point = point.parse()?;
         let (map, log) = {
-            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut log = self.log.lock();
             let resolved = log.resolve(Some(&point), Default::End)?;
             log.check_fits(resolved, self.len_bytes, &self.base_name)?;
             (log.index().map_at(resolved, Discards::Zero), log.disk().try_clone()?)

@@ -1,12 +1,13 @@
 //! The work of an engine: operations are taken under the lock, carried out without, and reported.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use logwrites_core::logger::SubmitError;
 use logwrites_core::reader::Position;
 use logwrites_core::{Op, Ordering, SectorSize};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::devices::{Data, Log};
 use super::jobs::{self, Job};
@@ -62,11 +63,6 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State<M>> {
-        // A panic inside the lock is a bug that was told; the log says what is in it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn submit(
         &self,
         op: Op,
@@ -75,7 +71,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         cookie: u64,
     ) -> Result<(), Refusal> {
         let log_bytes = self.sector_size.bytes_of(op.payload_sectors().saturating_add(ENTRY_SECTORS));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let tag = loop {
             state = self.reserve(state, op, log_bytes)?;
             if let Some(tag) = state.free_tag() {
@@ -105,11 +101,11 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     fn wait_for_slots<'a>(&'a self, state: MutexGuard<'a, State<M>>) -> MutexGuard<'a, State<M>> {
         drop(state);
         self.run(Role::Client);
-        let state = self.lock();
-        if state.nr_in_flight() < SLOTS {
-            return state;
+        let mut state = self.state.lock();
+        if state.nr_in_flight() == SLOTS {
+            self.freed.wait(&mut state);
         }
-        self.freed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        state
     }
 
     fn count(&self, op: Op) {
@@ -161,7 +157,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             to_bytes = needed_bytes;
             result = self.log.reserve(from_bytes, to_bytes.saturating_sub(from_bytes));
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.reserved(to_bytes, &result);
         if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
     }
@@ -196,14 +192,14 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         if result.as_ref().is_err_and(is_full) {
             (to_bytes, result) = reserve(0);
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.reserved(to_bytes, &result);
         if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
     }
 
     pub(super) fn run(&self, role: Role) {
         let mut news = News::default();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut nr_jobs = 0;
         loop {
             if state.poll(&mut news) {
@@ -223,7 +219,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             drop(state);
             news.tell();
             let report = self.carry_out(job);
-            state = self.lock();
+            state = self.state.lock();
             state.report(report);
             nr_jobs += 1;
             if role == Role::Client && nr_jobs >= MAX_JOBS && state.nr_idle > 0 {
@@ -251,10 +247,10 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     /// The life of a thread of the engine's own.
     pub(super) fn sync_until_end(&self) {
         loop {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.nr_idle += 1;
             while !state.has_sync() && !state.is_help_wanted && !state.is_stopped {
-                state = self.sync_wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.sync_wanted.wait(&mut state);
             }
             state.nr_idle -= 1;
             state.is_help_wanted = false;
@@ -267,7 +263,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let state = self.lock();
+        let state = self.state.lock();
         Counters {
             nr_reads: self.nr_reads.load(Atomic::Relaxed),
             read_bytes: self.read_bytes.load(Atomic::Relaxed),
@@ -284,7 +280,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         if !self.is_closing.swap(true, Atomic::Relaxed) {
             self.close();
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_stopped = true;
         self.sync_wanted.notify_all();
         let logged = state.machine.logged();
@@ -304,25 +300,25 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
 
     /// Ends the log as its ordering wants it. What is in flight completes.
     fn close(&self) {
-        let is_unflushed = self.lock().machine.is_unflushed();
-        let ordering = self.lock().machine.config().ordering;
+        let is_unflushed = self.state.lock().machine.is_unflushed();
+        let ordering = self.state.lock().machine.config().ordering;
         if ordering == Ordering::Completion && is_unflushed {
             // If it fails, the machine says so at the end.
             let _ = self.submit(Op::Flush, Payload::None, None, 0);
         } else if ordering == Ordering::Durability
             && let Err(error) = self.data.flush()
         {
-            self.lock().data_error.get_or_insert(error);
+            self.state.lock().data_error.get_or_insert(error);
         }
-        self.lock().machine.finish();
+        self.state.lock().machine.finish();
         loop {
             self.run(Role::Syncer);
-            let state = self.lock();
+            let mut state = self.state.lock();
             if state.is_finished {
                 return;
             }
             // Whoever does the rest may be about to say so.
-            drop(self.freed.wait_timeout(state, CLOSING_PAUSE).unwrap_or_else(PoisonError::into_inner));
+            self.freed.wait_for(&mut state, CLOSING_PAUSE);
         }
     }
 }

@@ -17,12 +17,13 @@ mod state;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use logwrites_core::logger::SubmitError;
 use logwrites_core::reader::Position;
 use logwrites_core::{Extent, Op, OpError, SectorSize};
+use parking_lot::{Condvar, Mutex};
 
 use self::core::{Core, Role};
 pub use self::devices::{Base, Data, Log};
@@ -158,7 +159,7 @@ where
                 std::thread::Builder::new().name("sync".to_owned()).spawn(move || core.sync_until_end())?,
             );
         }
-        *engine.syncers.lock().unwrap_or_else(PoisonError::into_inner) = syncers;
+        *engine.syncers.lock() = syncers;
         // The log begins with a superblock: now, not with the first client.
         core.run(Role::Client);
         Ok(engine)
@@ -213,7 +214,7 @@ where
 
     fn finish(&self) -> anyhow::Result<Position> {
         let result = self.core.finish();
-        for syncer in self.syncers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for syncer in self.syncers.lock().drain(..) {
             // It ends by itself; if it has panicked that was told.
             let _ = syncer.join();
         }
@@ -230,7 +231,7 @@ impl<M, D, L> fmt::Debug for Engine<M, D, L> {
 /// An engine that was not finished lets its threads go; the log is as a kill leaves it.
 impl<M, D, L> Drop for Engine<M, D, L> {
     fn drop(&mut self) {
-        self.core.state.lock().unwrap_or_else(PoisonError::into_inner).is_stopped = true;
+        self.core.state.lock().is_stopped = true;
         self.core.sync_wanted.notify_all();
     }
 }
@@ -244,19 +245,19 @@ struct Waiting {
 
 impl Waiting {
     fn wait(&self) -> Result<(), OpError> {
-        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = self.result.lock();
         loop {
             if let Some(result) = *result {
                 return result;
             }
-            result = self.told.wait(result).unwrap_or_else(PoisonError::into_inner);
+            self.told.wait(&mut result);
         }
     }
 }
 
 impl Waiter for Waiting {
     fn done(&self, _cookie: u64, result: Result<(), OpError>) {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        *self.result.lock() = Some(result);
         self.told.notify_one();
     }
 }

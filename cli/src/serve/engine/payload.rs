@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
 
 /// Buffers that are used again, and no more than so many bytes of them at once.
 pub struct Pool {
@@ -29,7 +31,7 @@ impl Pool {
     #[must_use]
     pub fn try_take(self: &Arc<Self>, len: usize) -> Option<Buffer> {
         let class = class_of(len);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_room = state.used_bytes == 0 || state.used_bytes + class_len(class) <= self.limit_bytes;
         is_room.then(|| self.take_from(&mut state, class))
     }
@@ -38,9 +40,9 @@ impl Pool {
     #[must_use]
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
         let class = class_of(len);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.used_bytes > 0 && state.used_bytes + class_len(class) > self.limit_bytes {
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.returned.wait(&mut state);
         }
         self.take_from(&mut state, class)
     }
@@ -53,7 +55,7 @@ impl Pool {
     }
 
     fn put_back(&self, bytes: Vec<u8>, class: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.used_bytes -= class_len(class);
         if let Some(free) = state.free.get_mut(class)
             && (free.len() + 1) * class_len(class) <= KEPT_BYTES
@@ -63,15 +65,11 @@ impl Pool {
         drop(state);
         self.returned.notify_one();
     }
-
-    fn lock(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used_bytes = self.lock().used_bytes;
+        let used_bytes = self.state.lock().used_bytes;
         f.debug_struct("Pool").field("used_bytes", &used_bytes).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             return self.data.read(self.sector_size.bytes_of(extent.sector()), buffer);
         }
         // What a piece names stays as it is: the log only grows, and the base is never written.
-        let pieces = self.lock().machine.pieces(extent, usize::MAX);
+        let pieces = self.state.lock().machine.pieces(extent, usize::MAX);
         devices::read_pieces(self.sector_size, pieces.into_iter(), buffer, |from, offset_bytes, buffer| {
             match from {
                 devices::From::Log => self.log.read(offset_bytes, buffer),
@@ -28,7 +28,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     }
 
     pub(super) fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>> {
-        let pieces = self.lock().machine.pieces(extent, MAX_PIECES);
+        let pieces = self.state.lock().machine.pieces(extent, MAX_PIECES);
         let mut runs = Runs { runs: Vec::new(), max };
         for piece in pieces {
             match piece.source {

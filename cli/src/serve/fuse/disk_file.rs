@@ -5,10 +5,11 @@
 //! the write of what is to be there.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fuser::{Errno, ReplyData, ReplyEmpty, ReplyWrite};
 use logwrites_core::{Extent, Op, OpError, WriteFlags};
+use parking_lot::Mutex;
 
 use super::gate::Gate;
 use crate::serve::engine::{Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
@@ -294,7 +295,7 @@ impl Pending {
     }
 
     fn finish(&self, result: Result<(), Errno>) {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let answer = self.answer.lock().take();
         if let Some(file) = &self.inside {
             file.gate.leave();
         }

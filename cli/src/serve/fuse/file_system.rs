@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -13,6 +13,7 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
     TimeOrNow,
 };
+use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, OFlags};
 
 use super::disk_file::{DiskFile, Sought, Zeroing, errno_of};
@@ -112,13 +113,9 @@ impl FileSystem {
         if let Some(control) = &self.control {
             let mut text = serde_json::to_vec(&control.status()).map_err(|_| Errno::EIO)?;
             text.push(b'\n');
-            self.told().insert(handle, text);
+            self.told.lock().insert(handle, text);
         }
         Ok((handle, flags))
-    }
-
-    fn told(&self) -> MutexGuard<'_, HashMap<FileHandle, Vec<u8>>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what each line says.
@@ -225,7 +222,7 @@ impl Filesystem for FileSystem {
     ) {
         match Node::of(number) {
             Some(Node::Disk(_)) => self.folder.note_closed(),
-            _ => drop(self.told().remove(&handle)),
+            _ => drop(self.told.lock().remove(&handle)),
         }
         reply.ok();
     }
@@ -242,7 +239,7 @@ impl Filesystem for FileSystem {
         reply: ReplyData,
     ) {
         if Node::of(number) == Some(Node::Control) {
-            let told = self.told();
+            let told = self.told.lock();
             let text = told.get(&handle).map(Vec::as_slice).unwrap_or_default();
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
             let rest = text.get(start..).unwrap_or_default();

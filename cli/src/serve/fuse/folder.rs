@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::RwLock;
 
 use super::disk_file::DiskFile;
 use crate::serve::engine::Pool;
@@ -41,7 +43,7 @@ impl Folder {
 
     /// The names of the files, in the order of their numbers.
     pub(super) fn names(&self) -> Vec<OsString> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.read();
         files.iter().map(|slot| file_name_of(&slot.export)).collect()
     }
 
@@ -55,7 +57,7 @@ impl Folder {
         }
         let export = name.to_str().ok_or_else(|| NoExport("its name is no text".to_owned()))?;
         let (disk, info) = self.exports.open(&export.replace("%2F", "/"))?;
-        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.write();
         let number = files.iter().position(|slot| slot.export == info.name).unwrap_or_else(|| {
             files.push(Slot::new(info.name));
             files.len() - 1
@@ -71,7 +73,7 @@ impl Folder {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) fn file(&self, number: usize) -> Result<Arc<DiskFile>, NoExport> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.read();
         let slot = files.get(number).ok_or_else(|| NoExport("there is no such file".to_owned()))?;
         if let Some(file) = slot.file.get() {
             return Ok(Arc::clone(file));

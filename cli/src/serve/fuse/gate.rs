@@ -1,7 +1,7 @@
 //! Who may change a disk: many at once, whole sectors each, since the engine orders those; or one alone, who puts a sector
 //! together out of what was there and a part that is new.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Condvar, Mutex};
 
 /// A gate that is passed shared or alone. Whoever wants to be alone is let in before others that come later.
 #[derive(Debug, Default)]
@@ -20,15 +20,15 @@ struct State {
 impl Gate {
     /// Goes in beside others, to [`leave`](Self::leave) when the change is done, perhaps in another thread.
     pub(super) fn enter(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.is_alone || state.nr_waiting > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         state.nr_inside += 1;
     }
 
     pub(super) fn leave(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.nr_inside -= 1;
         if state.nr_inside == 0 && state.nr_waiting > 0 {
             self.changed.notify_all();
@@ -37,18 +37,14 @@ impl Gate {
 
     /// Waits until nobody is inside, and lets nobody in.
     pub(super) fn alone(&self) -> Alone<'_> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.nr_waiting += 1;
         while state.is_alone || state.nr_inside > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         state.nr_waiting -= 1;
         state.is_alone = true;
         Alone { gate: self }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +56,7 @@ pub(super) struct Alone<'a> {
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        self.gate.lock().is_alone = false;
+        self.gate.state.lock().is_alone = false;
         self.gate.changed.notify_all();
     }
 }
@@ -99,6 +95,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(gate.lock().nr_inside, 0);
+        assert_eq!(gate.state.lock().nr_inside, 0);
     }
 }
