@@ -96,9 +96,9 @@ pub struct ServeFuse {
     /// The disk.
     #[command(flatten)]
     pub disk: DiskArgs,
-    /// How many requests are worked on at once
-    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_THREADS, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub threads: u8,
+    /// How many requests are worked on at once; if not set, one for each processor, 2 to 4
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: Option<u8>,
 }
 
 /// `logwrites run`
@@ -146,9 +146,6 @@ pub enum FileSystem {
     /// FAT
     Vfat,
 }
-
-/// What pays on two processors: see `benches/run fuse`.
-const DEFAULT_THREADS: u8 = 4;
 
 const NBD_EXAMPLES: &str = "\
 Examples:

@@ -73,7 +73,7 @@ impl Stage {
             started: Instant::now(),
         };
         let file_system = FileSystem::new(Arc::clone(&folder), Some(control.clone()));
-        let mounted = mountpoint.mount(file_system, NR_THREADS)?;
+        let mounted = mountpoint.mount(file_system, None)?;
         Ok(Self { folder, control, mounted })
     }
 
@@ -141,7 +141,5 @@ fn disk_args(args: &Run) -> DiskArgs {
         verbose: 0,
     }
 }
-
-const NR_THREADS: usize = 4;
 
 const PATIENCE: Duration = Duration::from_secs(10);

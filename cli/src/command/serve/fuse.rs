@@ -24,7 +24,7 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
         started: Instant::now(),
     });
     let file_system = FileSystem::new(Arc::clone(&folder), control);
-    let mounted = mountpoint.mount(file_system, usize::from(args.threads))?;
+    let mounted = mountpoint.mount(file_system, args.threads)?;
     let mut out = stdout();
     writeln!(out, "serving {}", args.mountpoint.display())?;
     describe(&mut out, folder.exports())?;

@@ -56,11 +56,11 @@ impl Mountpoint {
         &self.path
     }
 
-    /// Mounts it, and serves it with so many threads from now on.
+    /// Mounts it, and serves it from now on with so many threads, or as many as pay.
     ///
     /// # Errors
     /// The system's.
-    pub fn mount(self, file_system: FileSystem, nr_threads: usize) -> anyhow::Result<Mounted> {
+    pub fn mount(self, file_system: FileSystem, nr_threads: Option<u8>) -> anyhow::Result<Mounted> {
         let mut config = fuser::Config::default();
         config.mount_options = vec![
             MountOption::FSName(NAME.to_owned()),
@@ -69,7 +69,7 @@ impl Mountpoint {
             MountOption::NoAtime,
             MountOption::NoExec,
         ];
-        config.n_threads = Some(nr_threads);
+        config.n_threads = Some(nr_threads.map_or_else(threads_that_pay, usize::from));
         config.clone_fd = true;
         let name = self.path.display().to_string();
         let session = Session::new(file_system, &self.path, &config)
@@ -225,6 +225,12 @@ fn is_root() -> bool {
 
 fn find_helper() -> Option<PathBuf> {
     crate::program::find(HELPER).or_else(|| crate::program::find("fusermount"))
+}
+
+/// One for each processor. Two at least, since reads of a disk wait; and no more than four, since what they do beside is
+/// done one at a time.
+fn threads_that_pay() -> usize {
+    std::thread::available_parallelism().map_or(2, |processors| processors.get().clamp(2, 4))
 }
 
 const NAME: &str = "logwrites";
