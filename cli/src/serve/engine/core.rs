@@ -144,7 +144,6 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             state.reserve.is_busy = true;
             if needed_bytes <= from_bytes {
                 state.reserve.wanted = Some((from_bytes, ahead_bytes));
-                self.sync_wanted.notify_one();
                 return Ok(state);
             }
         } else if needed_bytes <= from_bytes {

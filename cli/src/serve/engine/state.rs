@@ -178,20 +178,33 @@ impl<M: Machine> State<M> {
             let ops: Vec<_> = self.data.drain(..nr_ops).collect();
             return Some(Job::Data(ops.into_iter().map(|(tag, op)| self.data_op(tag, op)).collect()));
         }
-        if !self.is_log_busy && !self.log.is_empty() {
+        if !self.is_log_busy
+            && let Some(job) = self.next_log_job()
+        {
             self.is_log_busy = true;
-            let log = std::mem::take(&mut self.log);
-            return Some(Job::Log(log.into_iter().map(|(id, write)| self.log_entry(id, write)).collect()));
+            return Some(job);
         }
         if takes_syncs { self.next_sync() } else { None }
     }
 
-    /// Whether something waits to be made durable, or for storage.
+    /// One at a time: a file has one lock, for which who writes and who takes storage would wait by turns, on a processor
+    /// each.
+    fn next_log_job(&mut self) -> Option<Job> {
+        if let Some((from_bytes, to_bytes)) = self.reserve.wanted.take() {
+            return Some(Job::Reserve(from_bytes, to_bytes));
+        }
+        if self.log.is_empty() {
+            return None;
+        }
+        let log = std::mem::take(&mut self.log);
+        Some(Job::Log(log.into_iter().map(|(id, write)| self.log_entry(id, write)).collect()))
+    }
+
+    /// Whether something waits to be made durable.
     pub(super) fn has_sync(&self) -> bool {
         self.log_flush.is_some()
             || !self.durable_data.is_empty()
             || (!self.is_data_flushing && !self.data_flushes.is_empty())
-            || self.reserve.wanted.is_some()
     }
 
     fn next_sync(&mut self) -> Option<Job> {
@@ -206,8 +219,7 @@ impl<M: Machine> State<M> {
             self.is_data_flushing = true;
             return Some(Job::FlushData(std::mem::take(&mut self.data_flushes)));
         }
-        let (from_bytes, to_bytes) = self.reserve.wanted.take()?;
-        Some(Job::Reserve(from_bytes, to_bytes))
+        None
     }
 
     fn data_op(&self, tag: Tag, op: Op) -> DataOp {
@@ -255,7 +267,10 @@ impl<M: Machine> State<M> {
                 note_error(&mut self.log_error, result.err(), "the log device failed to flush");
                 self.log_complete(id, outcome);
             }
-            Report::Reserve(to_bytes, result) => self.reserved(to_bytes, &result),
+            Report::Reserve(to_bytes, result) => {
+                self.is_log_busy = false;
+                self.reserved(to_bytes, &result);
+            }
         }
     }
 
