@@ -21,6 +21,8 @@ pub(super) struct Core<M, D, L> {
     pub(super) state: Mutex<State<M>>,
     /// Slots have become free, or all is finished.
     freed: Condvar,
+    /// Storage was taken for the log, or there was none.
+    reserved: Condvar,
     /// There is something to sync, or the end has come.
     pub(super) sync_wanted: Condvar,
     pub(super) data: D,
@@ -50,6 +52,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         Self {
             state: Mutex::new(State::new(machine)),
             freed: Condvar::new(),
+            reserved: Condvar::new(),
             sync_wanted: Condvar::new(),
             data,
             log,
@@ -124,40 +127,58 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         op: Op,
         log_bytes: u64,
     ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
-        let capacity_bytes = state.machine.config().capacity_bytes;
-        let end_bytes = state.machine.logged().offset_bytes.saturating_add(state.in_flight_bytes);
-        let needed_bytes = end_bytes.saturating_add(log_bytes);
-        // What came before a flush has taken room for it.
-        let is_never_refused = matches!(op, Op::Flush);
-        if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
-            return Ok(state);
-        }
-        if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
-            return self.reserve_around_hole(state, end_bytes, needed_bytes);
-        }
-        // What a short log is used for will only be seen, and most logs stay short.
-        let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
-        let ahead_bytes = needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes);
-        let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
-        if needed_bytes + stretch_bytes / 2 > from_bytes && !state.reserve.is_busy && from_bytes < ahead_bytes
-        {
-            state.reserve.is_busy = true;
-            if needed_bytes <= from_bytes {
-                state.reserve.wanted = Some((from_bytes, ahead_bytes));
+        loop {
+            let capacity_bytes = state.machine.config().capacity_bytes;
+            let end_bytes = state.machine.logged().offset_bytes.saturating_add(state.in_flight_bytes);
+            let needed_bytes = end_bytes.saturating_add(log_bytes);
+            // What came before a flush has taken room for it.
+            let is_never_refused = matches!(op, Op::Flush);
+            if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
                 return Ok(state);
             }
-        } else if needed_bytes <= from_bytes {
-            return Ok(state);
+            if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
+                return self.reserve_around_hole(state, end_bytes, needed_bytes);
+            }
+            // What a short log is used for will only be seen, and most logs stay short.
+            let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
+            let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+            if needed_bytes + stretch_bytes / 2 > from_bytes {
+                state
+                    .reserve
+                    .want(from_bytes, needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes));
+            }
+            if needed_bytes <= from_bytes {
+                return Ok(state);
+            }
+            state = self.wait_for_storage(state);
+            if state.reserve.is_short {
+                state = self.reserve_the_rest(state, needed_bytes)?;
+            }
         }
+    }
+
+    /// Takes what was wanted, or waits for who is at the log and will.
+    fn wait_for_storage<'a>(&'a self, state: MutexGuard<'a, State<M>>) -> MutexGuard<'a, State<M>> {
         drop(state);
-        let mut to_bytes = ahead_bytes;
-        let mut result = self.log.reserve(from_bytes, to_bytes.saturating_sub(from_bytes));
-        if result.as_ref().is_err_and(is_full) {
-            to_bytes = needed_bytes;
-            result = self.log.reserve(from_bytes, to_bytes.saturating_sub(from_bytes));
-        }
+        self.run(Role::Client);
         let mut state = self.state.lock();
-        state.reserved(to_bytes, &result);
+        while state.reserve.is_busy {
+            self.reserved.wait(&mut state);
+        }
+        state
+    }
+
+    /// Takes no more than what is needed, since there is not as much as was wanted.
+    fn reserve_the_rest<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<M>>,
+        needed_bytes: u64,
+    ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
+        let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+        drop(state);
+        let result = self.log.reserve(from_bytes, needed_bytes.saturating_sub(from_bytes));
+        let mut state = self.state.lock();
+        state.reserve.note(needed_bytes, &result);
         if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
     }
 
@@ -192,7 +213,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             (to_bytes, result) = reserve(0);
         }
         let mut state = self.state.lock();
-        state.reserved(to_bytes, &result);
+        state.reserve.note(to_bytes, &result);
         if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
     }
 
@@ -219,7 +240,11 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             news.tell();
             let report = self.carry_out(job);
             state = self.state.lock();
+            let was_reserving = state.reserve.is_busy;
             state.report(report);
+            if was_reserving && !state.reserve.is_busy {
+                self.reserved.notify_all();
+            }
             nr_jobs += 1;
             if role == Role::Client && nr_jobs >= MAX_JOBS && state.nr_idle > 0 {
                 state.is_help_wanted = true;

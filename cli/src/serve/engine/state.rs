@@ -50,14 +50,38 @@ impl News {
 }
 
 /// How the storage of the log is taken ahead.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reserve {
     /// Up to where there is some; everywhere, where it cannot be taken ahead.
     pub(super) to_bytes: u64,
-    /// Whether somebody is taking more.
+    /// What is to be taken next, as soon as nobody writes to the log.
+    wanted: Option<(u64, u64)>,
+    /// Whether something is wanted, or being taken.
     pub(super) is_busy: bool,
-    /// What is to be taken next.
-    pub(super) wanted: Option<(u64, u64)>,
+    /// There was not as much as was tried last.
+    pub(super) is_short: bool,
+}
+
+impl Reserve {
+    /// Asks for a range, unless one is being taken.
+    pub(super) const fn want(&mut self, from_bytes: u64, to_bytes: u64) {
+        if !self.is_busy && from_bytes < to_bytes {
+            self.is_busy = true;
+            self.wanted = Some((from_bytes, to_bytes));
+        }
+    }
+
+    /// Notes how taking storage up to there went.
+    pub(super) fn note(&mut self, to_bytes: u64, result: &io::Result<bool>) {
+        self.is_short = result.as_ref().is_err_and(is_full);
+        match result {
+            Ok(true) => self.to_bytes = self.to_bytes.max(to_bytes),
+            // Who needs it will try for less, and be refused.
+            Err(_) if self.is_short => {}
+            // It cannot be taken ahead here.
+            Ok(false) | Err(_) => self.to_bytes = u64::MAX,
+        }
+    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is about another thing that may be under way")]
@@ -99,7 +123,7 @@ impl<M: Machine> State<M> {
             log: Vec::new(),
             is_log_busy: false,
             log_flush: None,
-            reserve: Reserve { to_bytes: 0, is_busy: false, wanted: None },
+            reserve: Reserve::default(),
             in_flight_bytes: 0,
             is_finished: false,
             is_stopped: false,
@@ -269,7 +293,8 @@ impl<M: Machine> State<M> {
             }
             Report::Reserve(to_bytes, result) => {
                 self.is_log_busy = false;
-                self.reserved(to_bytes, &result);
+                self.reserve.is_busy = false;
+                self.reserve.note(to_bytes, &result);
             }
         }
     }
@@ -277,18 +302,6 @@ impl<M: Machine> State<M> {
     fn log_complete(&mut self, id: LogId, outcome: Outcome) {
         let completed = self.machine.log_complete(id, outcome);
         debug_assert_eq!(completed, Ok(()), "the machine gave it out");
-    }
-
-    /// Notes how taking storage for the log went.
-    pub(super) fn reserved(&mut self, to_bytes: u64, result: &io::Result<bool>) {
-        self.reserve.is_busy = false;
-        match result {
-            Ok(true) => self.reserve.to_bytes = self.reserve.to_bytes.max(to_bytes),
-            // Who needs it will try for less, and be refused.
-            Err(error) if is_full(error) => {}
-            // It cannot be taken ahead here.
-            Ok(false) | Err(_) => self.reserve.to_bytes = u64::MAX,
-        }
     }
 }
 
