@@ -58,6 +58,9 @@ impl Power {
 pub(crate) struct Device {
     state: Mutex<State>,
     power: Arc<Power>,
+    /// Whether it is written by one at a time, as a file is.
+    is_serial: bool,
+    nr_writing: AtomicU64,
     /// For how long things take.
     random: AtomicU64,
 }
@@ -91,8 +94,9 @@ impl Device {
 
     pub(crate) fn on(power: &Arc<Power>, len: usize, random: &mut Random) -> Arc<Self> {
         let state = State { seen: vec![0; len], durable: vec![0; len], ..State::default() };
-        let random = AtomicU64::new(random.next());
-        Arc::new(Self { state: Mutex::new(state), power: Arc::clone(power), random })
+        let is_serial = random.once_in(2);
+        let (nr_writing, random) = (AtomicU64::new(0), AtomicU64::new(random.next()));
+        Arc::new(Self { state: Mutex::new(state), power: Arc::clone(power), is_serial, nr_writing, random })
     }
 
     pub(crate) fn cut(&self) {
@@ -162,6 +166,11 @@ impl Device {
         fault
     }
 
+    fn begin_writing(&self) {
+        let nr_others = self.nr_writing.fetch_add(1, Atomic::Relaxed);
+        assert!(nr_others == 0 || !self.is_serial, "somebody else writes");
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let state = self.state.lock().unwrap();
         let bytes = state.seen.get(narrow(offset)..narrow(offset) + buffer.len());
@@ -211,9 +220,19 @@ impl Data for Shared {
         Ok(Some(offset_bytes..u64::MAX))
     }
 
+    fn is_serial(&self) -> bool {
+        self.0.is_serial
+    }
+
     fn write(&self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
-        self.0.write(offset_bytes, bytes)?;
-        if flags.contains(WriteFlags::FUA) { self.0.flush() } else { Ok(()) }
+        if flags.contains(WriteFlags::FUA) {
+            self.0.write(offset_bytes, bytes)?;
+            return self.0.flush();
+        }
+        self.0.begin_writing();
+        let result = self.0.write(offset_bytes, bytes);
+        self.0.nr_writing.fetch_sub(1, Atomic::Relaxed);
+        result
     }
 
     fn write_zeroes(&self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {

@@ -50,7 +50,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     pub(super) fn new(machine: M, data: D, log: L) -> Self {
         let sector_size = machine.config().sector_size;
         Self {
-            state: Mutex::new(State::new(machine)),
+            state: Mutex::new(State::new(machine, data.is_serial())),
             freed: Condvar::new(),
             reserved: Condvar::new(),
             sync_wanted: Condvar::new(),

@@ -26,6 +26,11 @@ pub trait Data: Send + Sync {
     /// Says that a range will be read.
     fn will_read(&self, _offset_bytes: u64, _len_bytes: u64) {}
 
+    /// Whether it lets only one of those who write at once go on, so that the others had better do something else.
+    fn is_serial(&self) -> bool {
+        false
+    }
+
     /// As [`DataDevice::write`](logwrites_core::device::DataDevice::write).
     ///
     /// # Errors
@@ -115,6 +120,11 @@ impl Data for Disk {
 
     fn will_read(&self, offset_bytes: u64, len_bytes: u64) {
         self.will_read(offset_bytes, len_bytes);
+    }
+
+    fn is_serial(&self) -> bool {
+        // A file has one lock in the kernel.
+        !self.is_block_device()
     }
 
     fn write(&self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {

@@ -46,8 +46,10 @@ pub(super) struct LogEntry {
 /// How a job went.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// Of the data device.
+    /// Of the data device, whose operations these were.
     Data(Vec<(Tag, Outcome)>, Option<io::Error>),
+    /// Of the data device, whose FUA write it was.
+    DurableData(Tag, io::Result<Outcome>),
     /// Of the data device's flush.
     FlushData(Vec<Tag>, io::Result<()>),
     /// Of the log device, whose writes these were.
@@ -67,7 +69,7 @@ impl Job {
     pub(super) fn carry_out(self, sector_size: SectorSize, data: &impl Data, log: &impl Log) -> Report {
         match self {
             Self::Data(ops) => run_data(&ops, sector_size, data),
-            Self::DurableData(op) => run_data(&[op], sector_size, data),
+            Self::DurableData(op) => Report::DurableData(op.tag, caught(|| run_one(&op, sector_size, data))),
             Self::FlushData(tags) => Report::FlushData(tags, caught(|| data.flush())),
             Self::Log(entries) => write_log(&entries, log),
             Self::FlushLog(id) => Report::FlushLog(id, caught(|| log.flush())),

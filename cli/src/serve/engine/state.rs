@@ -90,6 +90,9 @@ pub(super) struct State<M> {
     flight: Vec<Option<InFlight>>,
     free: Vec<Tag>,
     data: VecDeque<(Tag, Op)>,
+    /// Whether it is of no use to have several threads write data.
+    is_data_serial: bool,
+    nr_writing_data: usize,
     durable_data: VecDeque<(Tag, Op)>,
     data_flushes: Vec<Tag>,
     is_data_flushing: bool,
@@ -111,12 +114,14 @@ pub(super) struct State<M> {
 }
 
 impl<M: Machine> State<M> {
-    pub(super) fn new(machine: M) -> Self {
+    pub(super) fn new(machine: M, is_data_serial: bool) -> Self {
         Self {
             machine,
             flight: (0..SLOTS).map(|_| None).collect(),
             free: (0..).map(Tag::new).take(SLOTS).collect(),
             data: VecDeque::new(),
+            is_data_serial,
+            nr_writing_data: 0,
             durable_data: VecDeque::new(),
             data_flushes: Vec::new(),
             is_data_flushing: false,
@@ -197,7 +202,8 @@ impl<M: Machine> State<M> {
 
     /// The next thing to do for a thread that does everything, or leaves `syncs` to others.
     pub(super) fn next_job(&mut self, takes_syncs: bool) -> Option<Job> {
-        if !self.data.is_empty() {
+        if !self.data.is_empty() && (self.nr_writing_data == 0 || !self.is_data_serial) {
+            self.nr_writing_data += 1;
             let nr_ops = self.data.len().min(MAX_DATA_OPS);
             let ops: Vec<_> = self.data.drain(..nr_ops).collect();
             return Some(Job::Data(ops.into_iter().map(|(tag, op)| self.data_op(tag, op)).collect()));
@@ -264,19 +270,23 @@ impl<M: Machine> State<M> {
     pub(super) fn report(&mut self, report: Report) {
         match report {
             Report::Data(outcomes, error) => {
+                self.nr_writing_data -= 1;
                 note_error(&mut self.data_error, error, "the data device failed");
                 for (tag, outcome) in outcomes {
-                    let completed = self.machine.complete(tag, outcome);
-                    debug_assert_eq!(completed, Ok(()), "the machine gave it out");
+                    self.complete(tag, outcome);
                 }
+            }
+            Report::DurableData(tag, result) => {
+                let outcome = *result.as_ref().unwrap_or(&Outcome::Failed);
+                note_error(&mut self.data_error, result.err(), "the data device failed");
+                self.complete(tag, outcome);
             }
             Report::FlushData(tags, result) => {
                 self.is_data_flushing = false;
                 let outcome = outcome_of(&result);
                 note_error(&mut self.data_error, result.err(), "the data device failed to flush");
                 for tag in tags {
-                    let completed = self.machine.complete(tag, outcome);
-                    debug_assert_eq!(completed, Ok(()), "the machine gave it out");
+                    self.complete(tag, outcome);
                 }
             }
             Report::Log(outcomes, error) => {
@@ -297,6 +307,11 @@ impl<M: Machine> State<M> {
                 self.reserve.note(to_bytes, &result);
             }
         }
+    }
+
+    fn complete(&mut self, tag: Tag, outcome: Outcome) {
+        let completed = self.machine.complete(tag, outcome);
+        debug_assert_eq!(completed, Ok(()), "the machine gave it out");
     }
 
     fn log_complete(&mut self, id: LogId, outcome: Outcome) {
