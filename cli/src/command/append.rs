@@ -9,6 +9,7 @@ use crate::args::TailArg;
 use crate::device::{Disk, LogFile};
 use crate::error::Failure;
 use crate::log::Log;
+use crate::output::style;
 
 /// A log that can be appended to.
 pub(super) struct OpenEnd {
@@ -28,10 +29,10 @@ impl OpenEnd {
             match tail {
                 None => {
                     let message = format!(
-                        "{}: {} entries stand behind the {} that the superblock counts: --tail keep goes on behind \
-                         them, --tail drop overwrites them; `logwrites recover` tells more",
+                        "{}: {} behind the {} that the superblock counts: --tail keep goes on behind that, --tail drop \
+                         overwrites it; `logwrites recover` tells more",
                         path.display(),
-                        found.nr_entries(),
+                        style::count(found.nr_entries(), "entry stands", "entries stand"),
                         found.start.index,
                     );
                     return Err(Failure::Usage(message).into());

@@ -109,8 +109,9 @@ fn tail(info: &InfoJson) -> String {
     match info.tail_entries {
         0 => "nothing stands behind the last entry".to_owned(),
         nr_entries => format!(
-            "{nr_entries} whole entries seem to stand behind the last one counted, up to byte {}: \
-             left by a recorder that was stopped, or by an older log",
+            "{} to stand behind the last one counted, up to byte {}: left by a recorder that was stopped, or by an \
+             older log",
+            style::count(nr_entries, "whole entry seems", "whole entries seem"),
             info.tail_end_bytes
         ),
     }

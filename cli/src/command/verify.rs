@@ -192,9 +192,9 @@ fn print(out: &mut impl Write, args: &Verify, found: &VerifyJson) -> std::io::Re
     if found.tail_entries > 0 {
         writeln!(
             out,
-            "{}: {} whole entries seem to stand behind the last one that the superblock counts",
+            "{}: {} to stand behind the last one that the superblock counts",
             style::paint(style::WARNING, "note"),
-            found.tail_entries
+            style::count(found.tail_entries, "whole entry seems", "whole entries seem")
         )?;
     }
     Ok(())
