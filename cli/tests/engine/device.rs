@@ -11,7 +11,7 @@ use logwrites::serve::engine::{Data, Log};
 use logwrites_core::device::Piece;
 use logwrites_core::{Outcome, WriteFlags};
 
-use crate::common::logs::narrow;
+use crate::common::logs::{narrow, wide};
 use crate::common::random::Random;
 
 /// What devices run on, until it goes at one of their commands.
@@ -83,6 +83,11 @@ struct State {
     nr_writes: u64,
     fault: Option<Fault>,
     storage: Option<u64>,
+    /// Up to where a log has taken storage.
+    reserved_to: u64,
+    is_reserving: bool,
+    /// What a log must not do.
+    trespasses: Vec<&'static str>,
     /// How long a write takes at least.
     write_time: Duration,
 }
@@ -117,6 +122,10 @@ impl Device {
 
     pub(crate) fn nr_writes(&self) -> u64 {
         self.state.lock().unwrap().nr_writes
+    }
+
+    pub(crate) fn trespasses(&self) -> Vec<&'static str> {
+        self.state.lock().unwrap().trespasses.clone()
     }
 
     pub(crate) fn seen(&self) -> Vec<u8> {
@@ -164,6 +173,17 @@ impl Device {
         std::thread::sleep(time);
         assert_ne!(fault, Some(Fault::Panic), "as the test wants it");
         fault
+    }
+
+    fn note_log_write(&self, offset: u64, len: u64) {
+        let mut state = self.state.lock().unwrap();
+        if state.is_reserving {
+            state.trespasses.push("a write while storage is taken");
+        }
+        // The first superblock is there before anything is submitted.
+        if offset > 0 && offset + len > state.reserved_to {
+            state.trespasses.push("a write behind the storage");
+        }
     }
 
     fn begin_writing(&self) {
@@ -261,6 +281,7 @@ impl Log for Shared {
                 Piece::Zeros { len_bytes } => bytes.resize(bytes.len() + narrow(*len_bytes), 0),
             }
         }
+        self.0.note_log_write(offset_bytes, wide(bytes.len()));
         self.0.write(offset_bytes, &bytes)
     }
 
@@ -269,9 +290,16 @@ impl Log for Shared {
     }
 
     fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
-        match self.0.state.lock().unwrap().storage {
+        self.0.state.lock().unwrap().is_reserving = true;
+        self.0.pause(200);
+        let mut state = self.0.state.lock().unwrap();
+        state.is_reserving = false;
+        match state.storage {
             Some(storage) if offset_bytes + len_bytes > storage => Err(io::ErrorKind::StorageFull.into()),
-            Some(_) | None => Ok(true),
+            Some(_) | None => {
+                state.reserved_to = state.reserved_to.max(offset_bytes + len_bytes);
+                Ok(true)
+            }
         }
     }
 }

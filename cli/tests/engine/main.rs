@@ -204,6 +204,36 @@ fn a_log_without_storage_refuses_before_anything_is_touched() {
 /// Clients that never wait for answers are held up by the log, and what waits for it is written together.
 #[test]
 fn a_slow_log_holds_clients_up() {
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
+    let nr_before = log.nr_writes();
+    log.set_write_time(Duration::from_millis(5));
+    let most = flood(&*disk, 500, BLOCK);
+    disk.finish().unwrap();
+    assert!((100..=wide(SLOTS)).contains(&most), "{most} in flight");
+    let nr_writes = log.nr_writes() - nr_before;
+    assert!(nr_writes < 200, "{nr_writes} writes for 2000 entries");
+    assert_eq!(entries(&log.seen()).len(), 2001);
+}
+
+#[test]
+fn the_log_is_written_where_it_has_storage_and_not_while_that_is_taken() {
+    for is_overlay in [false, true] {
+        let mut random = Random::new(1);
+        let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+        let disk = start(Config::new(SectorSize::B512), is_overlay, &data, &log);
+        log.set_write_time(Duration::from_micros(100));
+        flood(&*disk, 200, CLIENT_BYTES);
+        disk.finish().unwrap();
+        assert_eq!(entries(&log.seen()).len(), 801);
+        assert_eq!(log.trespasses(), Vec::<&str>::new());
+    }
+}
+
+/// Four clients submit as many writes each without waiting for any; all are done in the end. Gives how many were in flight
+/// at most.
+fn flood(disk: &dyn LiveDisk, nr_each: u64, len: usize) -> u64 {
     struct Counted(AtomicU64);
     impl Waiter for Counted {
         fn done(&self, _cookie: u64, result: Result<(), OpError>) {
@@ -211,34 +241,31 @@ fn a_slow_log_holds_clients_up() {
             self.0.fetch_add(1, Atomic::Relaxed);
         }
     }
-    let mut random = Random::new(1);
-    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
-    let disk = start(Config::new(SectorSize::B512), false, &data, &log);
-    let nr_before = log.nr_writes();
-    log.set_write_time(Duration::from_millis(5));
     let counted = Arc::new(Counted(AtomicU64::new(0)));
     let most = AtomicU64::new(0);
+    let payload = Payload::Text(vec![7; len].into());
+    let (nr_sectors, nr_places) = (wide(len / 512), wide(CLIENT_BYTES / len).min(8));
     std::thread::scope(|scope| {
         for number in 0..4 {
-            let (disk, counted, most) = (&*disk, &counted, &most);
+            let (counted, most, payload) = (&counted, &most, &payload);
             scope.spawn(move || {
-                for index in 0..500 {
-                    let extent = Extent::new((number * 8 + index % 8) * 8, 8).unwrap();
+                for index in 0..nr_each {
+                    let place = number * nr_places + index % nr_places;
+                    let extent = Extent::new(place * nr_sectors, nr_sectors).unwrap();
                     let op = Op::Write { extent, flags: WriteFlags::empty() };
                     let waiter: Arc<dyn Waiter> = Arc::<Counted>::clone(counted);
-                    disk.submit(op, Payload::Text(vec![7; BLOCK].into()), waiter, index).unwrap();
+                    disk.submit(op, payload.clone(), waiter, index).unwrap();
                     most.fetch_max(wide(disk.counters().nr_in_flight), Atomic::Relaxed);
                 }
                 disk.run();
             });
         }
     });
-    disk.finish().unwrap();
-    assert_eq!(counted.0.load(Atomic::Relaxed), 2000);
-    assert!((100..=wide(SLOTS)).contains(&most.load(Atomic::Relaxed)), "{most:?} in flight");
-    let nr_writes = log.nr_writes() - nr_before;
-    assert!(nr_writes < 200, "{nr_writes} writes for 2000 entries");
-    assert_eq!(entries(&log.seen()).len(), 2001);
+    while counted.0.load(Atomic::Relaxed) < 4 * nr_each {
+        disk.run();
+        std::thread::yield_now();
+    }
+    most.into_inner()
 }
 
 fn start(config: Config, is_overlay: bool, data: &Arc<Device>, log: &Arc<Device>) -> Box<dyn LiveDisk> {
