@@ -271,7 +271,7 @@ fn a_failing_data_device_is_told_and_marked_and_the_rest_goes_on() {
     assert!(block == [0xbb; 4096]);
     disk.sync_all().unwrap();
     drop(disk);
-    files.stop().code(3).says(&["the data device failed", "No space left"]);
+    files.stop().code(3).says(&["while logging to log: the data device failed", "No space left"]);
 
     let log = folder.read("log");
     let text = format!("logwrites-indeterminate {}+8\0", done * 8);

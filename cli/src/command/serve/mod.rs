@@ -63,7 +63,7 @@ fn finish(exports: &ExportTable, args: &DiskArgs) -> anyhow::Result<()> {
         let end = disk.finish();
         let log = if args.at.is_empty() { Some(&args.log) } else { args.keep.as_ref() };
         let Some(log) = log else { continue };
-        let logged = end.with_context(|| log.display().to_string())?;
+        let logged = end.with_context(|| format!("while logging to {}", log.display()))?;
         watch::report(&mut out, log, logged)?;
     }
     Ok(out.flush()?)
