@@ -215,6 +215,14 @@ impl Disk {
         if len_bytes == 0 || system::zero_range(&self.file, offset_bytes, len_bytes, may_unmap)? {
             return Ok(());
         }
+        self.write_zeros(offset_bytes, len_bytes)
+    }
+
+    /// Makes a range zeros by writing them.
+    ///
+    /// # Errors
+    /// The system's; any part may have been written.
+    pub fn write_zeros(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
         let mut done = 0;
         while done < len_bytes {
             let len = usize::try_from(len_bytes - done).unwrap_or(usize::MAX).min(ZEROS.len());

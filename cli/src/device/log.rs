@@ -17,7 +17,7 @@ pub struct LogFile {
     disk: Disk,
     /// What lies behind it is zero: there a hole does for zeros.
     written_bytes: u64,
-    /// Up to where zeros stand ahead of the log, instead of nothing.
+    /// Up to where zeros may stand ahead of the log, instead of nothing.
     zeroed_bytes: u64,
 }
 
@@ -56,12 +56,11 @@ impl LogFile {
     /// # Errors
     /// The system's; any part may have been written.
     pub fn lay_zeros(&mut self, range_bytes: Range<u64>) -> io::Result<()> {
-        let mut at_bytes = range_bytes.start.max(self.written_bytes);
-        while at_bytes < range_bytes.end {
-            let len = usize::try_from(range_bytes.end - at_bytes).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.disk.write_at(at_bytes, ZEROS.get(..len).unwrap_or(&ZEROS))?;
-            at_bytes += widen(len);
-            self.zeroed_bytes = self.zeroed_bytes.max(at_bytes);
+        let start_bytes = range_bytes.start.max(self.written_bytes);
+        if start_bytes < range_bytes.end {
+            // If this fails, any part of them may be there.
+            self.zeroed_bytes = self.zeroed_bytes.max(range_bytes.end);
+            self.disk.write_zeros(start_bytes, range_bytes.end - start_bytes)?;
         }
         Ok(())
     }
