@@ -76,6 +76,7 @@ impl LogFile {
         self.disk.set_len(self.disk.len_bytes()?.min(self.written_bytes))
     }
 
+    /// Writes pieces one behind the other, in order.
     fn write_pieces(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         let len_bytes: u64 = pieces.iter().map(len_of).sum();
         let end_bytes = offset_bytes + len_bytes;
