@@ -464,7 +464,9 @@ fn what_happens_is_told_to_who_wants_to_know() {
         std::fs::read_dir(format!("/proc/{}/task", served.child().id())).unwrap().count() < 6
     });
     let ran = served.stop().code(0);
-    ran.says(&["a client has come", "refused request=write 1+512", "a client has left", "a client was lost"]);
+    // The first may be slower to leave than the second to be lost.
+    let ran = ran.says(&["a client has come", "refused request=write 1+512", "a client has left"]);
+    ran.says(&["refused request=write 1+512", "a client was lost"]);
 }
 
 /// The line is for people, at a terminal, which `script` makes.
