@@ -1,5 +1,6 @@
 //! The work of an engine: operations are taken under the lock, carried out without, and reported.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
 use std::time::{Duration, Instant};
@@ -141,7 +142,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             }
             // What a short log is used for will only be seen, and most logs stay short.
             let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
-            let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+            let from_bytes = state.storage_bytes();
             if needed_bytes + stretch_bytes / 2 > from_bytes {
                 state
                     .reserve
@@ -174,12 +175,21 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         state: MutexGuard<'a, State<M>>,
         needed_bytes: u64,
     ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
-        let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+        let from_bytes = state.storage_bytes();
         drop(state);
         let result = self.log.reserve(from_bytes, needed_bytes.saturating_sub(from_bytes));
+        self.reserved_or_refused(needed_bytes, &result)
+    }
+
+    /// Notes how taking storage up to there went.
+    fn reserved_or_refused(
+        &self,
+        to_bytes: u64,
+        result: &io::Result<bool>,
+    ) -> Result<MutexGuard<'_, State<M>>, Refusal> {
         let mut state = self.state.lock();
-        state.reserve.note(needed_bytes, &result);
-        if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
+        state.reserve.note(to_bytes, result);
+        if result.as_ref().is_err_and(is_full) { Err(Refusal::NoSpace) } else { Ok(state) }
     }
 
     /// The same for zeros that are to be a hole of the log, for which no storage is taken: only for what may come to stand
@@ -192,7 +202,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         needed_bytes: u64,
     ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
         let capacity_bytes = state.machine.config().capacity_bytes;
-        let from_bytes = state.reserve.to_bytes.max(state.machine.logged().offset_bytes);
+        let from_bytes = state.storage_bytes();
         if needed_bytes <= from_bytes {
             return Ok(state);
         }
@@ -212,9 +222,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         if result.as_ref().is_err_and(is_full) {
             (to_bytes, result) = reserve(0);
         }
-        let mut state = self.state.lock();
-        state.reserve.note(to_bytes, &result);
-        if result.is_err_and(|error| is_full(&error)) { Err(Refusal::NoSpace) } else { Ok(state) }
+        self.reserved_or_refused(to_bytes, &result)
     }
 
     pub(super) fn run(&self, role: Role) {

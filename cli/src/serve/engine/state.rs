@@ -153,6 +153,11 @@ impl<M: Machine> State<M> {
         SLOTS - self.free.len()
     }
 
+    /// Up to where the log has storage: what was taken, or else what is written.
+    pub(super) fn storage_bytes(&self) -> u64 {
+        self.reserve.to_bytes.max(self.machine.logged().offset_bytes)
+    }
+
     pub(super) fn add(&mut self, tag: Tag, op: InFlight) {
         self.in_flight_bytes += op.log_bytes;
         if let Some(slot) = self.flight.get_mut(tag.index()) {
