@@ -17,8 +17,10 @@ pub(crate) struct Slot {
     pub(crate) acked: bool,
     /// How many entries the log has with this one. For a flush that needs no entry: how many it stands behind.
     pub(crate) nr_entries: u64,
-    /// Where the entry goes, in bytes from the start of the log, once it has a number.
-    pub(crate) offset_bytes: u64,
+    /// Where the entry goes, in sectors from the start of the log, once it has a number.
+    pub(crate) log_sector: u64,
+    /// Behind the entry, in sectors from the start of the log.
+    pub(crate) log_end: u64,
     /// How many older operations must leave the data device before this one may go there.
     pub(crate) blockers: u16,
     prev: u16,
@@ -261,7 +263,8 @@ const FREE: Slot = Slot {
     result: Ok(()),
     acked: false,
     nr_entries: 0,
-    offset_bytes: 0,
+    log_sector: 0,
+    log_end: 0,
     blockers: 0,
     prev: NIL,
     next: NIL,

@@ -60,8 +60,8 @@ pub struct Logger<const N: usize> {
     nr_entries: u64,
     /// The next multiple of the superblock interval: that entry asks for a superblock.
     next_superblock: u64,
-    /// Where the last entry that is in the log ends.
-    logged_bytes: u64,
+    /// Where the last entry that is in the log ends, in sectors.
+    logged_sectors: u64,
     /// The first entry that never got into the log: it and all behind it have failed.
     failed_at: Option<u64>,
     data_flush_failed: bool,
@@ -136,7 +136,7 @@ impl<const N: usize> Logger<N> {
             volatile: Fifo::new(),
             early_acks: Fifo::new(),
             endings: Fifo::new(),
-            logged_bytes: space.end_bytes(),
+            logged_sectors: space.end_sector(),
             space,
             commit,
             nr_entries,
@@ -162,13 +162,14 @@ impl<const N: usize> Logger<N> {
     /// Behind the last entry that is in the log: its write and those of all before it have completed.
     #[must_use]
     pub const fn logged(&self) -> Position {
-        Position { index: self.commit.written(), offset_bytes: self.logged_bytes }
+        let offset_bytes = self.config.sector_size.bytes_of(self.logged_sectors);
+        Position { index: self.commit.written(), offset_bytes }
     }
 
     /// Where the next entry goes, in bytes from the start of the log.
     #[must_use]
     pub const fn end_bytes(&self) -> u64 {
-        self.space.end_bytes()
+        self.config.sector_size.bytes_of(self.space.end_sector())
     }
 
     /// Whether anything that changes the disk is in flight or was logged behind the last FLUSH. A front end whose
@@ -410,10 +411,11 @@ impl<const N: usize> Logger<N> {
     }
 
     fn reserve(&mut self, payload_sectors: u64) -> Result<(), SubmitError> {
-        self.space.reserve(payload_sectors).map_err(|needed_bytes| SubmitError::NoSpace {
-            needed_bytes,
-            free_bytes: self.space.free_bytes(),
-        })
+        if self.space.reserve(payload_sectors) {
+            return Ok(());
+        }
+        let needed_bytes = self.space.needed_bytes(payload_sectors);
+        Err(SubmitError::NoSpace { needed_bytes, free_bytes: self.space.free_bytes() })
     }
 
     #[inline]
@@ -648,8 +650,8 @@ impl<const N: usize> Logger<N> {
             Ordering::Durability => self.space.has_room_for_flush(),
         };
         if is_wanted {
-            self.slots.at_mut(tag).offset_bytes = self.space.place_flush();
-            self.number(tag);
+            let log_sector = self.space.place_flush();
+            self.number(tag, log_sector);
         } else {
             let slot = self.slots.at_mut(tag);
             slot.nr_entries = self.nr_entries;
@@ -663,18 +665,20 @@ impl<const N: usize> Logger<N> {
     /// Gives the entry of a mutation or mark its place at the end of the log.
     fn place(&mut self, tag: Tag) {
         debug_assert!(self.failed_at.is_none(), "nothing is placed behind a failed entry");
-        let slot = self.slots.at_mut(tag);
-        slot.offset_bytes = self.space.place(slot.payload_sectors());
-        self.number(tag);
+        let log_sector = self.space.place(self.slots.at(tag).payload_sectors());
+        self.number(tag, log_sector);
     }
 
-    /// Numbers an entry that has its place, and asks for the superblock that it brings about.
+    /// Numbers an entry whose place is from `log_sector` up to the new end of the log, and asks for the superblock that
+    /// it brings about.
     #[inline]
-    fn number(&mut self, tag: Tag) {
+    fn number(&mut self, tag: Tag, log_sector: u64) {
         self.nr_entries += 1;
         let nr_entries = self.nr_entries;
         let slot = self.slots.at_mut(tag);
         slot.nr_entries = nr_entries;
+        slot.log_sector = log_sector;
+        slot.log_end = self.space.end_sector();
         slot.phase = Phase::Writable;
         let is_mark = matches!(slot.op, Op::Mark { .. }) || slot.is_indeterminate();
         let is_due = nr_entries == self.next_superblock;
@@ -707,9 +711,8 @@ impl<const N: usize> Logger<N> {
             let (result, promises_durability) = (slot.result, slot.promises_durability());
             let op = (!slot.is_indeterminate()).then_some(slot.op);
             self.commit.entries_written(slot.nr_entries);
-            self.logged_bytes =
-                slot.offset_bytes + self.config.sector_size.bytes_of(1 + slot.payload_sectors());
-            logged(Logged { tag, op, offset_bytes: slot.offset_bytes });
+            self.logged_sectors = slot.log_end;
+            logged(Logged { tag, op, offset_bytes: self.config.sector_size.bytes_of(slot.log_sector) });
             if promises_durability {
                 self.slots.at_mut(tag).phase = Phase::Volatile;
                 self.volatile.push(tag);
@@ -793,7 +796,8 @@ impl<const N: usize> Logger<N> {
         } else {
             Record::Op { tag, op: slot.op }
         };
-        LogWrite { offset_bytes: slot.offset_bytes, record, sector_size: self.config.sector_size }
+        let sector_size = self.config.sector_size;
+        LogWrite { offset_bytes: sector_size.bytes_of(slot.log_sector), record, sector_size }
     }
 
     /// What is to be done once nothing else is: apart, so that it costs the commands of every operation nothing.
@@ -844,18 +848,16 @@ impl<const N: usize> Logger<N> {
     fn end_mark(&mut self) -> Command {
         self.stage = Stage::EndMark;
         self.nr_entries += 1;
-        let write = LogWrite {
-            offset_bytes: self.space.place_closing(),
-            record: Record::OwnMark(OwnMark::End),
-            sector_size: self.config.sector_size,
-        };
+        let sector_size = self.config.sector_size;
+        let offset_bytes = sector_size.bytes_of(self.space.place_closing());
+        let write = LogWrite { offset_bytes, record: Record::OwnMark(OwnMark::End), sector_size };
         Command::Log { id: LogId(LogTarget::EndMark), write }
     }
 
     fn complete_end_mark(&mut self, ok: bool) {
         if ok {
             self.commit.entries_written(self.nr_entries);
-            self.logged_bytes = self.space.end_bytes();
+            self.logged_sectors = self.space.end_sector();
         } else {
             self.fail_log(self.nr_entries - 1);
         }

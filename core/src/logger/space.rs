@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::geometry::{MAX_OFFSET_BYTES, SectorSize};
 
-/// The end of the log and the room kept behind it.
+/// The end of the log and the room kept behind it, in sectors.
 ///
 /// An operation that is accepted has room for its entry *and* for a FLUSH behind it, so that a flush is never
 /// refused. Once its entry has its place, the room for the FLUSH stays until the next one: [`is_dirty`].
@@ -12,28 +12,27 @@ use crate::geometry::{MAX_OFFSET_BYTES, SectorSize};
 #[derive(Clone, Debug)]
 pub(crate) struct Space {
     sector_size: SectorSize,
-    capacity_bytes: u64,
-    closing_bytes: u64,
-    end_bytes: u64,
-    reserved_bytes: u64,
+    capacity_sectors: u64,
+    end_sector: u64,
+    /// What is neither used nor promised.
+    free_sectors: u64,
     dirty: bool,
 }
 
 impl Space {
+    /// The room behind `end_bytes`, a sector boundary.
     pub(crate) fn new(config: &Config, end_bytes: u64, dirty: bool) -> Self {
-        Self {
-            sector_size: config.sector_size,
-            capacity_bytes: config.capacity_bytes.min(MAX_OFFSET_BYTES),
-            closing_bytes: config.closing_bytes(),
-            end_bytes,
-            reserved_bytes: 0,
-            dirty,
-        }
+        let sector_bytes = config.sector_size.bytes();
+        let capacity_sectors = config.capacity_bytes.min(MAX_OFFSET_BYTES) / sector_bytes;
+        let end_sector = end_bytes / sector_bytes;
+        let promised_sectors = u64::from(dirty) + config.closing_bytes() / sector_bytes;
+        let free_sectors = capacity_sectors.saturating_sub(end_sector).saturating_sub(promised_sectors);
+        Self { sector_size: config.sector_size, capacity_sectors, end_sector, free_sectors, dirty }
     }
 
-    /// Where the next entry goes, in bytes from the start of the log.
-    pub(crate) const fn end_bytes(&self) -> u64 {
-        self.end_bytes
+    /// Where the next entry goes, in sectors from the start of the log.
+    pub(crate) const fn end_sector(&self) -> u64 {
+        self.end_sector
     }
 
     /// Whether something was logged behind the last FLUSH.
@@ -42,78 +41,84 @@ impl Space {
     }
 
     /// What is neither used nor promised, in bytes.
-    pub(crate) fn free_bytes(&self) -> u64 {
-        let flush_bytes = if self.dirty { self.sector_size.bytes() } else { 0 };
-        let used = [self.end_bytes, self.reserved_bytes, flush_bytes, self.closing_bytes];
-        used.iter().fold(self.capacity_bytes, |free, bytes| free.saturating_sub(*bytes))
+    pub(crate) const fn free_bytes(&self) -> u64 {
+        self.sector_size.bytes_of(self.free_sectors)
     }
 
-    /// What an entry with so much payload takes together with a FLUSH behind it, in bytes; `None` if no log
-    /// could hold it.
-    pub(crate) const fn needed_bytes(&self, payload_sectors: u64) -> Option<u64> {
-        match payload_sectors.checked_add(2) {
-            Some(sectors) => self.sector_size.checked_bytes_of(sectors),
-            None => None,
-        }
+    /// What an entry with so much payload takes together with a FLUSH behind it, in bytes: `u64::MAX` if no log could
+    /// hold it.
+    pub(crate) const fn needed_bytes(&self, payload_sectors: u64) -> u64 {
+        self.sector_size.bytes_of(payload_sectors.saturating_add(ENTRY_AND_FLUSH))
     }
 
-    /// Promises room for an entry with so much payload, and a FLUSH behind it; gives what it needs, in bytes,
-    /// if there is not as much.
-    pub(crate) fn reserve(&mut self, payload_sectors: u64) -> Result<(), u64> {
-        let needed_bytes = self.needed_bytes(payload_sectors).ok_or(u64::MAX)?;
-        if needed_bytes > self.free_bytes() {
-            return Err(needed_bytes);
+    /// Promises room for an entry with so much payload, and a FLUSH behind it; says whether there is as much.
+    #[must_use]
+    pub(crate) const fn reserve(&mut self, payload_sectors: u64) -> bool {
+        match self.free_sectors.checked_sub(payload_sectors.saturating_add(ENTRY_AND_FLUSH)) {
+            Some(free_sectors) => {
+                self.free_sectors = free_sectors;
+                true
+            }
+            None => false,
         }
-        self.reserved_bytes += needed_bytes;
-        Ok(())
     }
 
     /// Takes a promise back.
     pub(crate) fn give_back(&mut self, payload_sectors: u64) {
-        let bytes = self.needed_bytes(payload_sectors).unwrap_or(0);
-        debug_assert!(bytes <= self.reserved_bytes, "only what was reserved is given back");
-        self.reserved_bytes = self.reserved_bytes.saturating_sub(bytes);
+        self.free_sectors += payload_sectors + ENTRY_AND_FLUSH;
+        self.check();
     }
 
     /// Takes back the part of a promise that was for the payload: the entry will have none.
     pub(crate) fn shrink(&mut self, payload_sectors: u64) {
-        self.give_back(payload_sectors);
-        self.reserved_bytes += self.needed_bytes(0).unwrap_or(0);
+        self.free_sectors += payload_sectors;
+        self.check();
     }
 
-    /// Gives an entry with so much payload, for which room was reserved, its place; returns its offset.
+    /// Gives an entry with so much payload, for which room was reserved, its place; returns its sector.
     #[inline]
     pub(crate) fn place(&mut self, payload_sectors: u64) -> u64 {
-        self.give_back(payload_sectors);
+        // One FLUSH needs no more than one room, however many entries it is promised to.
+        self.free_sectors += u64::from(self.dirty);
         self.dirty = true;
         self.advance(payload_sectors)
     }
 
     /// Whether a FLUSH has its room: always behind an entry, and otherwise if there is enough.
-    pub(crate) fn has_room_for_flush(&self) -> bool {
-        self.dirty || self.free_bytes() >= self.sector_size.bytes()
+    pub(crate) const fn has_room_for_flush(&self) -> bool {
+        self.dirty || self.free_sectors > 0
     }
 
-    /// Gives a FLUSH its place; returns its offset.
+    /// Gives a FLUSH its place; returns its sector.
     pub(crate) fn place_flush(&mut self) -> u64 {
         debug_assert!(self.has_room_for_flush(), "a flush is placed where there is room");
+        self.free_sectors -= u64::from(!self.dirty);
         self.dirty = false;
         self.advance(0)
     }
 
-    /// Gives the closing entry its place; returns its offset.
+    /// Gives the closing entry its place, which was kept from the beginning; returns its sector.
     pub(crate) fn place_closing(&mut self) -> u64 {
-        self.closing_bytes = 0;
         self.advance(0)
     }
 
+    #[inline]
     fn advance(&mut self, payload_sectors: u64) -> u64 {
-        let offset_bytes = self.end_bytes;
-        self.end_bytes += self.sector_size.bytes_of(payload_sectors + 1);
-        debug_assert!(self.end_bytes <= self.capacity_bytes, "every entry's room was reserved");
-        offset_bytes
+        let sector = self.end_sector;
+        self.end_sector += 1 + payload_sectors;
+        self.check();
+        sector
+    }
+
+    #[inline]
+    fn check(&self) {
+        let (end, free) = (self.end_sector, self.free_sectors);
+        debug_assert!(end + free <= self.capacity_sectors, "each entry's room was reserved, once");
     }
 }
+
+/// What an entry without payload and a FLUSH behind it take, in sectors.
+const ENTRY_AND_FLUSH: u64 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -129,40 +134,51 @@ mod tests {
     fn a_flush_always_has_room_behind_an_entry() {
         let mut space = space(4 * 512, Ordering::Completion);
         assert_eq!(space.free_bytes(), 3 * 512);
-        assert_eq!(space.reserve(2), Err(4 * 512));
-        assert_eq!(space.reserve(1), Ok(()));
-        assert_eq!(space.reserve(0), Err(2 * 512));
-        assert_eq!(space.place(1), 512);
+        assert_eq!((space.reserve(2), space.needed_bytes(2)), (false, 4 * 512));
+        assert!(space.reserve(1));
+        assert_eq!((space.reserve(0), space.needed_bytes(0)), (false, 2 * 512));
+        assert_eq!(space.place(1), 1);
         assert_eq!(space.free_bytes(), 0);
         assert!(space.has_room_for_flush());
-        assert_eq!(space.place_flush(), 3 * 512);
+        assert_eq!(space.place_flush(), 3);
         assert!(!space.has_room_for_flush());
     }
 
     #[test]
     fn a_failed_operation_gives_its_room_back() {
         let mut space = space(4 * 512, Ordering::Completion);
-        assert_eq!(space.reserve(1), Ok(()));
+        assert!(space.reserve(1));
         space.give_back(1);
-        assert_eq!(space.reserve(1), Ok(()));
+        assert!(space.reserve(1));
     }
 
     #[test]
     fn the_closing_entry_keeps_its_room() {
         let mut space = space(5 * 512, Ordering::Durability);
-        assert_eq!(space.reserve(2), Err(4 * 512));
-        assert_eq!(space.reserve(1), Ok(()));
-        assert_eq!(space.place(1), 512);
-        assert_eq!(space.place_flush(), 3 * 512);
-        assert_eq!(space.reserve(0), Err(1024));
-        assert_eq!(space.place_closing(), 4 * 512);
+        assert!(!space.reserve(2));
+        assert!(space.reserve(1));
+        assert_eq!(space.place(1), 1);
+        assert_eq!(space.place_flush(), 3);
+        assert!(!space.reserve(0));
+        assert_eq!(space.place_closing(), 4);
     }
 
     #[test]
     fn no_length_overflows() {
         let mut space = space(u64::MAX, Ordering::Completion);
-        assert_eq!(space.reserve(u64::MAX), Err(u64::MAX));
-        assert!(space.reserve(1 << 55).is_err());
-        assert!(space.reserve(1 << 50).is_ok());
+        assert_eq!((space.reserve(u64::MAX), space.needed_bytes(u64::MAX)), (false, u64::MAX));
+        assert!(!space.reserve(1 << 55));
+        assert!(space.reserve(1 << 50));
+    }
+
+    #[test]
+    fn many_entries_share_the_room_of_one_flush() {
+        let mut space = space(8 * 512, Ordering::Completion);
+        assert!(space.reserve(0) && space.reserve(0) && space.reserve(0));
+        assert_eq!(space.free_bytes(), 512);
+        assert_eq!((space.place(0), space.place(0), space.place(0)), (1, 2, 3));
+        assert_eq!(space.free_bytes(), 3 * 512);
+        assert_eq!((space.place_flush(), space.free_bytes()), (4, 3 * 512));
+        assert_eq!((space.place_flush(), space.free_bytes()), (5, 2 * 512));
     }
 }
