@@ -23,8 +23,11 @@ pub(crate) struct Slot {
     pub(crate) log_end: u64,
     /// How many older operations must leave the data device before this one may go there.
     pub(crate) blockers: u16,
+    /// Its neighbours in a [`List`].
     prev: u16,
     next: u16,
+    /// What stands behind it in each [`Fifo`].
+    links: [u16; LINKS],
 }
 
 impl Slot {
@@ -189,64 +192,57 @@ impl List {
     }
 }
 
-/// A queue of tags. It holds each at most once, and so never overflows. Every operation goes through several, which
-/// is why it is no more than a ring and two numbers.
-#[derive(Clone, Debug)]
-pub(crate) struct Fifo<const N: usize> {
-    ring: [Tag; N],
-    /// Where the first one stands.
-    front: usize,
-    len: usize,
+/// A queue of slots; a slot is in at most one of each `LINK`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fifo<const LINK: usize> {
+    head: u16,
+    tail: u16,
 }
 
-impl<const N: usize> Fifo<N> {
+/// The link of the queues that an operation goes through one behind the other.
+pub(crate) const PATH: usize = 0;
+/// The link of the queues that it is in besides.
+pub(crate) const BESIDE: usize = 1;
+const LINKS: usize = 2;
+
+impl<const LINK: usize> Fifo<LINK> {
     pub(crate) const fn new() -> Self {
-        Self { ring: [Tag::new(NIL); N], front: 0, len: 0 }
+        Self { head: NIL, tail: NIL }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(crate) const fn is_empty(self) -> bool {
+        self.head == NIL
     }
 
-    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
-    #[inline]
-    pub(crate) fn push(&mut self, tag: Tag) {
-        debug_assert!(self.len < N, "there are N tags, and each is in the queue at most once");
-        self.ring[self.place_of(self.len)] = tag;
-        self.len += 1;
+    pub(crate) const fn front(self) -> Option<Tag> {
+        tag_of(self.head)
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Tag> {
+    pub(crate) fn push<const N: usize>(&mut self, slots: &mut Slots<N>, tag: Tag) {
+        *Self::link(slots, tag) = NIL;
+        match self.front() {
+            Some(_) => *Self::link(slots, Tag::new(self.tail)) = tag.get(),
+            None => self.head = tag.get(),
+        }
+        self.tail = tag.get();
+    }
+
+    #[inline]
+    pub(crate) fn pop<const N: usize>(&mut self, slots: &mut Slots<N>) -> Option<Tag> {
         let tag = self.front()?;
-        self.front = self.place_of(1);
-        self.len -= 1;
+        self.head = *Self::link(slots, tag);
         Some(tag)
     }
 
-    /// Takes the last one out again.
-    pub(crate) fn pop_last(&mut self) -> Option<Tag> {
-        let tag = self.nth_last(1)?;
-        self.len -= 1;
-        Some(tag)
+    /// What stands behind one that is in the queue.
+    pub(crate) fn next<const N: usize>(slots: &mut Slots<N>, tag: Tag) -> Option<Tag> {
+        tag_of(*Self::link(slots, tag))
     }
 
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
-    pub(crate) fn front(&self) -> Option<Tag> {
-        if self.len == 0 { None } else { Some(self.ring[self.front]) }
-    }
-
-    /// The one that has `n - 1` behind it; `None` for `n` = 0, and where there are fewer.
-    #[expect(clippy::indexing_slicing, reason = "place_of stays below N")]
-    pub(crate) fn nth_last(&self, n: usize) -> Option<Tag> {
-        if n == 0 || n > self.len { None } else { Some(self.ring[self.place_of(self.len - n)]) }
-    }
-
-    /// Where in the ring the one stands that has `n`, at most `N`, in front of it.
-    const fn place_of(&self, n: usize) -> usize {
-        let place = self.front + n;
-        if place < N { place } else { place - N }
+    #[expect(clippy::indexing_slicing, reason = "LINK is PATH or BESIDE")]
+    fn link<const N: usize>(slots: &mut Slots<N>, tag: Tag) -> &mut u16 {
+        &mut slots.at_mut(tag).links[LINK]
     }
 }
 
@@ -268,6 +264,7 @@ const FREE: Slot = Slot {
     blockers: 0,
     prev: NIL,
     next: NIL,
+    links: [NIL; LINKS],
 };
 
 #[cfg(test)]
@@ -277,19 +274,23 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn a_queue_goes_round() {
-        let mut fifo = Fifo::<3>::new();
-        let tags: Vec<_> = (0..7).map(Tag::new).collect();
-        assert_eq!((fifo.pop(), fifo.pop_last(), fifo.front(), fifo.nth_last(1)), (None, None, None, None));
-        fifo.push(tags[0]);
-        for pair in tags.windows(2) {
-            fifo.push(pair[1]);
-            assert_eq!(fifo.front(), Some(pair[0]));
-            assert_eq!([0, 1, 2, 3].map(|n| fifo.nth_last(n)), [None, Some(pair[1]), Some(pair[0]), None]);
-            assert_eq!(fifo.pop(), Some(pair[0]));
+    fn a_queue_keeps_its_order() {
+        let mut slots = Slots::<3>::new();
+        let (mut path, mut beside) = (Fifo::<PATH>::new(), Fifo::<BESIDE>::new());
+        let [a, b, c] = [0, 1, 2].map(Tag::new);
+        assert_eq!((path.pop(&mut slots), path.front(), path.is_empty()), (None, None, true));
+        for tag in [a, b, c] {
+            path.push(&mut slots, tag);
         }
-        assert_eq!(fifo.pop_last(), Some(tags[6]));
-        assert!(fifo.is_empty());
+        beside.push(&mut slots, c);
+        beside.push(&mut slots, a);
+        assert_eq!(path.pop(&mut slots), Some(a));
+        path.push(&mut slots, a);
+        assert_eq!([b, c, a].map(|tag| Fifo::<PATH>::next(&mut slots, tag)), [Some(c), Some(a), None]);
+        assert_eq!([(); 4].map(|()| path.pop(&mut slots)), [Some(b), Some(c), Some(a), None]);
+        assert_eq!([(); 3].map(|()| beside.pop(&mut slots)), [Some(c), Some(a), None]);
+        path.push(&mut slots, b);
+        assert_eq!((path.front(), path.is_empty()), (Some(b), false));
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl<const N: usize> InFlight<N> {
         }
     }
 
+    #[inline(never)] // so that what finds nothing in flight is short
     fn search(&self, slots: &Slots<N>, extent: Extent) -> usize {
         let mut nr_overlapping = 0;
         let mut levels = self.levels_in_use;

@@ -16,7 +16,7 @@ use crate::config::{Config, ConfigError, Ordering};
 use crate::geometry::Extent;
 use crate::op::{Op, OpError, Outcome, Tag};
 use crate::reader::{Position, ResumePoint};
-use crate::slots::{Fifo, List, NIL, Phase, Slots};
+use crate::slots::{BESIDE, Fifo, List, NIL, PATH, Phase, Slots};
 
 /// Turns block operations into a log. See the [crate's documentation](crate) for the contract.
 ///
@@ -36,24 +36,24 @@ pub struct Logger<const N: usize> {
     /// Waiting for something in flight that they overlap, in the order of submission.
     withheld: List,
     /// `Data` commands to be given out.
-    issuable: Fifo<N>,
+    issuable: Fifo<PATH>,
     /// What has completed and has no place in the log yet, and between it the flushes that were submitted: an
     /// operation behind a flush has completed too late to be covered by it.
     queue: List,
     /// The flushes in the queue, in its order.
-    flushes: Fifo<N>,
+    flushes: Fifo<BESIDE>,
     /// How many FUAs wait in the queue.
     queued_fuas: usize,
     /// Entries that have a place, in log order, from the first whose write has not completed.
-    log_order: Fifo<N>,
-    /// How many of them, at its end, are still to be given out as `Log` commands.
-    nr_writable: usize,
+    log_order: Fifo<PATH>,
+    /// The first of them that is still to be given out as a `Log` command, as are all behind it.
+    writable: Option<Tag>,
     /// In the log, and to be acknowledged once durable.
-    volatile: Fifo<N>,
+    volatile: Fifo<PATH>,
     /// To be acknowledged now, and to go on through the logger.
-    early_acks: Fifo<N>,
+    early_acks: Fifo<BESIDE>,
     /// To be acknowledged, unless they were before, and released.
-    endings: Fifo<N>,
+    endings: Fifo<PATH>,
     space: Space,
     commit: Commit,
     /// Entries that have a place in the log.
@@ -132,7 +132,7 @@ impl<const N: usize> Logger<N> {
             flushes: Fifo::new(),
             queued_fuas: 0,
             log_order: Fifo::new(),
-            nr_writable: 0,
+            writable: None,
             volatile: Fifo::new(),
             early_acks: Fifo::new(),
             endings: Fifo::new(),
@@ -293,7 +293,7 @@ impl<const N: usize> Logger<N> {
 
     /// The next thing to do, or `None` until something completes or is submitted.
     pub fn poll(&mut self) -> Option<Command> {
-        if let Some(tag) = self.early_acks.pop() {
+        if let Some(tag) = self.early_acks.pop(&mut self.slots) {
             return Some(Command::Done { tag, result: self.slots.at(tag).result });
         }
         if let Some(tag) = self.endings.front() {
@@ -302,19 +302,19 @@ impl<const N: usize> Logger<N> {
                 slot.acked = true;
                 return Some(Command::Done { tag, result: slot.result });
             }
-            self.endings.pop();
+            self.endings.pop(&mut self.slots);
             self.slots.release(tag);
             return Some(Command::Release(tag));
         }
-        if let Some(tag) = self.issuable.pop() {
+        if let Some(tag) = self.issuable.pop(&mut self.slots) {
             let slot = self.slots.at_mut(tag);
             slot.phase = Phase::Issued;
             return Some(Command::Data { tag, op: slot.op });
         }
         if self.commit.is_open()
-            && let Some(tag) = self.log_order.nth_last(self.nr_writable)
+            && let Some(tag) = self.writable
         {
-            self.nr_writable -= 1;
+            self.writable = Fifo::<PATH>::next(&mut self.slots, tag);
             self.slots.at_mut(tag).phase = Phase::Writing;
             let write = self.entry_write(tag);
             return Some(Command::Log { id: LogId(LogTarget::Entry(tag)), write });
@@ -367,9 +367,9 @@ impl<const N: usize> Logger<N> {
             return;
         }
         self.slots.occupy(tag, Op::Flush, Phase::Issuable);
-        self.issuable.push(tag);
+        self.issuable.push(&mut self.slots, tag);
         self.queue.push_back(&mut self.slots, tag);
-        self.flushes.push(tag);
+        self.flushes.push(&mut self.slots, tag);
     }
 
     fn submit_mark(&mut self, tag: Tag, len_bytes: u32) -> Result<(), SubmitError> {
@@ -422,7 +422,7 @@ impl<const N: usize> Logger<N> {
     fn issue(&mut self, tag: Tag) {
         self.slots.at_mut(tag).phase = Phase::Issuable;
         self.in_flight.insert(&mut self.slots, tag);
-        self.issuable.push(tag);
+        self.issuable.push(&mut self.slots, tag);
     }
 
     fn extent(&self, tag: Tag) -> Extent {
@@ -497,7 +497,7 @@ impl<const N: usize> Logger<N> {
         let is_fua = slot.promises_durability();
         if self.config.ordering == Ordering::Durability && !is_fua {
             slot.acked = true;
-            self.early_acks.push(tag);
+            self.early_acks.push(&mut self.slots, tag);
         }
         let needs_no_queue = match self.config.ordering {
             Ordering::Completion if self.queue.is_empty() => true,
@@ -625,7 +625,7 @@ impl<const N: usize> Logger<N> {
         self.queue.remove(&mut self.slots, tag);
         let slot = self.slots.at(tag);
         if slot.is_flush() {
-            let flush = self.flushes.pop();
+            let flush = self.flushes.pop(&mut self.slots);
             debug_assert_eq!(flush, Some(tag), "flushes leave in the order of submission");
             self.log_flush(tag);
         } else {
@@ -656,7 +656,7 @@ impl<const N: usize> Logger<N> {
             let slot = self.slots.at_mut(tag);
             slot.nr_entries = self.nr_entries;
             slot.phase = Phase::Volatile;
-            self.volatile.push(tag);
+            self.volatile.push(&mut self.slots, tag);
             self.commit.request_durable(self.nr_entries);
             self.acknowledge_durable();
         }
@@ -671,7 +671,7 @@ impl<const N: usize> Logger<N> {
 
     /// Numbers an entry whose place is from `log_sector` up to the new end of the log, and asks for the superblock that
     /// it brings about.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self, tag: Tag, log_sector: u64) {
         self.nr_entries += 1;
         let nr_entries = self.nr_entries;
@@ -690,8 +690,8 @@ impl<const N: usize> Logger<N> {
         if is_due {
             self.next_superblock = next_multiple(nr_entries, self.config.superblock_interval);
         }
-        self.log_order.push(tag);
-        self.nr_writable += 1;
+        self.log_order.push(&mut self.slots, tag);
+        self.writable = self.writable.or(Some(tag));
     }
 }
 
@@ -702,7 +702,7 @@ impl<const N: usize> Logger<N> {
         while let Some(tag) = self.log_order.front()
             && self.slots.at(tag).phase == Phase::Written
         {
-            self.log_order.pop();
+            self.log_order.pop(&mut self.slots);
             let slot = self.slots.at(tag);
             if self.failed_at.is_some_and(|failed_at| slot.nr_entries > failed_at) {
                 self.end(tag, Err(OpError::Log));
@@ -715,7 +715,7 @@ impl<const N: usize> Logger<N> {
             logged(Logged { tag, op, offset_bytes: self.config.sector_size.bytes_of(slot.log_sector) });
             if promises_durability {
                 self.slots.at_mut(tag).phase = Phase::Volatile;
-                self.volatile.push(tag);
+                self.volatile.push(&mut self.slots, tag);
             } else {
                 self.end(tag, result);
             }
@@ -735,7 +735,7 @@ impl<const N: usize> Logger<N> {
             } else {
                 return;
             };
-            self.volatile.pop();
+            self.volatile.pop(&mut self.slots);
             self.end(tag, result);
         }
     }
@@ -748,7 +748,7 @@ impl<const N: usize> Logger<N> {
         if slot.result != Err(OpError::Data) {
             slot.result = result;
         }
-        self.endings.push(tag);
+        self.endings.push(&mut self.slots, tag);
     }
 
     /// Gives up on entry `index` and all behind it.
@@ -756,19 +756,23 @@ impl<const N: usize> Logger<N> {
         let failed_at = self.failed_at.map_or(index, |failed_at| failed_at.min(index));
         self.failed_at = Some(failed_at);
         self.commit.limit(failed_at);
-        while self.nr_writable > 0
-            && let Some(tag) = self.log_order.pop_last()
-        {
-            self.nr_writable -= 1;
-            self.end(tag, Err(OpError::Log));
+        self.writable = None;
+        let mut at_log = Fifo::new();
+        while let Some(tag) = self.log_order.pop(&mut self.slots) {
+            if self.slots.at(tag).phase == Phase::Writable {
+                self.end(tag, Err(OpError::Log));
+            } else {
+                at_log.push(&mut self.slots, tag);
+            }
         }
+        self.log_order = at_log;
         while let Some(tag) = self.withheld.pop_front(&mut self.slots) {
             self.end(tag, Err(OpError::Log));
         }
-        let mut flushes = Fifo::<N>::new();
-        while let Some(tag) = self.issuable.pop() {
+        let mut flushes = Fifo::new();
+        while let Some(tag) = self.issuable.pop(&mut self.slots) {
             if self.slots.at(tag).is_flush() {
-                flushes.push(tag);
+                flushes.push(&mut self.slots, tag);
             } else {
                 self.in_flight.remove(&mut self.slots, tag);
                 self.end(tag, Err(OpError::Log));
