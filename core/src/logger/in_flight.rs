@@ -101,12 +101,13 @@ impl<const N: usize> InFlight<N> {
                 let all = self.buckets.as_flattened().iter().flat_map(|bucket| bucket.iter(slots));
                 return all.filter(|tag| slots.at(*tag).extent().overlaps(extent)).count();
             }
-            for index in first..=last {
+            for index in first..last + 1 {
                 let cell = Cell { level, index };
-                // Of what else has the same bucket, some may stand in another cell that is looked at.
-                let overlaps = |other: Extent| Cell::of(other) == cell && other.overlaps(extent);
-                let bucket = self.bucket(cell).iter(slots);
-                nr_overlapping += bucket.filter(|tag| overlaps(slots.at(*tag).extent())).count();
+                for tag in self.bucket(cell).iter(slots) {
+                    let other = slots.at(tag).extent();
+                    // What has the same bucket may stand in another cell that is looked at, and is counted there.
+                    nr_overlapping += usize::from(other.overlaps(extent) && Cell::of(other) == cell);
+                }
             }
         }
         nr_overlapping
