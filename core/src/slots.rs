@@ -13,6 +13,8 @@ pub(crate) struct Slot {
     pub(crate) phase: Phase,
     /// How the operation will be, or was, acknowledged.
     pub(crate) result: Result<(), OpError>,
+    /// Whether its acknowledgement promises that its entry is durable: a FUA or flush that has not failed.
+    pub(crate) promises_durability: bool,
     /// Whether its `Done` command was given out, or will be before it ends.
     pub(crate) acked: bool,
     /// How many entries the log has with this one. For a flush that needs no entry: how many it stands behind.
@@ -46,9 +48,10 @@ impl Slot {
         if self.is_indeterminate() { 0 } else { self.op.payload_sectors() }
     }
 
-    /// Whether its acknowledgement promises that its entry is durable.
-    pub(crate) fn promises_durability(&self) -> bool {
-        self.result.is_ok() && (self.op.is_fua() || self.is_flush())
+    /// Notes that the data device has failed it.
+    pub(crate) fn fail(&mut self, error: OpError) {
+        self.result = Err(error);
+        self.promises_durability = false;
     }
 
     pub(crate) fn is_flush(&self) -> bool {
@@ -121,7 +124,8 @@ impl<const N: usize> Slots<N> {
     pub(crate) fn occupy(&mut self, tag: Tag, op: Op, phase: Phase) {
         debug_assert_eq!(self.at(tag).phase, Phase::Free, "a tag in use is refused by submit");
         self.occupied += 1;
-        *self.at_mut(tag) = Slot { op, phase, ..FREE };
+        let promises_durability = op.is_fua() || matches!(op, Op::Flush);
+        *self.at_mut(tag) = Slot { op, phase, promises_durability, ..FREE };
     }
 
     pub(crate) fn release(&mut self, tag: Tag) {
@@ -257,6 +261,7 @@ const FREE: Slot = Slot {
     op: Op::Flush,
     phase: Phase::Free,
     result: Ok(()),
+    promises_durability: false,
     acked: false,
     nr_entries: 0,
     log_sector: 0,

@@ -95,13 +95,13 @@ impl<const N: usize> InFlight<N> {
             let level = levels.trailing_zeros();
             levels &= levels - 1;
             let first = extent.sector().saturating_sub((1 << level) - 1) >> level;
-            let last = (extent.end() - 1) >> level;
-            if last - first >= Self::NR_BUCKETS {
+            let end = ((extent.end() - 1) >> level) + 1;
+            if end - first > Self::NR_BUCKETS {
                 // A long extent over short ones: there are fewer buckets than cells.
                 let all = self.buckets.as_flattened().iter().flat_map(|bucket| bucket.iter(slots));
                 return all.filter(|tag| slots.at(*tag).extent().overlaps(extent)).count();
             }
-            for index in first..last + 1 {
+            for index in first..end {
                 let cell = Cell { level, index };
                 for tag in self.bucket(cell).iter(slots) {
                     let other = slots.at(tag).extent();

@@ -257,10 +257,10 @@ impl<const N: usize> Logger<N> {
             LogTarget::Entry(tag) => {
                 let slot =
                     self.slots.find(tag).filter(|slot| slot.phase == Phase::Writing).ok_or(NotInFlight)?;
-                let index = slot.nr_entries - 1;
+                let nr_entries = slot.nr_entries;
                 self.slots.at_mut(tag).phase = Phase::Written;
                 if !ok {
-                    self.fail_log(index);
+                    self.fail_log(nr_entries - 1);
                 }
                 self.advance_log(logged);
             }
@@ -397,17 +397,24 @@ impl<const N: usize> Logger<N> {
         }
         self.reserve(op.payload_sectors())?;
         self.slots.occupy(tag, op, Phase::Withheld);
-        let in_flight = self.in_flight.nr_overlapping(&self.slots, extent);
-        let withheld =
-            self.withheld.iter(&self.slots).filter(|other| self.extent(*other).overlaps(extent)).count();
-        let blockers = u16::try_from(in_flight + withheld).unwrap_or(u16::MAX);
-        if blockers == 0 {
+        let nr_blockers = self.nr_blockers(extent);
+        if nr_blockers == 0 {
             self.issue(tag);
         } else {
-            self.slots.at_mut(tag).blockers = blockers;
+            self.slots.at_mut(tag).blockers = u16::try_from(nr_blockers).unwrap_or(u16::MAX);
             self.withheld.push_back(&mut self.slots, tag);
         }
         Ok(())
+    }
+
+    /// How many must leave the data device before an operation on `extent` may go there.
+    #[inline]
+    fn nr_blockers(&self, extent: Extent) -> usize {
+        let mut nr_blockers = self.in_flight.nr_overlapping(&self.slots, extent);
+        for older in self.withheld.iter(&self.slots) {
+            nr_blockers += usize::from(self.extent(older).overlaps(extent));
+        }
+        nr_blockers
     }
 
     fn reserve(&mut self, payload_sectors: u64) -> Result<(), SubmitError> {
@@ -436,7 +443,7 @@ impl<const N: usize> Logger<N> {
         let slot = self.slots.at_mut(tag);
         slot.phase = Phase::Queued;
         if outcome != Outcome::Ok {
-            slot.result = Err(OpError::Flush);
+            slot.fail(OpError::Flush);
         }
     }
 
@@ -455,7 +462,7 @@ impl<const N: usize> Logger<N> {
             return;
         }
         if is_failed {
-            self.slots.at_mut(tag).result = Err(OpError::Data);
+            self.slots.at_mut(tag).fail(OpError::Data);
             let mark = OwnMark::Indeterminate(self.extent(tag));
             if mark.len_bytes_in(self.config.sector_size).is_none() {
                 self.space.give_back(op.payload_sectors());
@@ -494,7 +501,7 @@ impl<const N: usize> Logger<N> {
     fn enqueue(&mut self, tag: Tag) {
         let slot = self.slots.at_mut(tag);
         slot.phase = Phase::Queued;
-        let is_fua = slot.promises_durability();
+        let is_fua = slot.promises_durability;
         if self.config.ordering == Ordering::Durability && !is_fua {
             slot.acked = true;
             self.early_acks.push(&mut self.slots, tag);
@@ -594,7 +601,7 @@ impl<const N: usize> Logger<N> {
                 return;
             }
             cursor = List::next(&self.slots, tag);
-            if slot.promises_durability() {
+            if slot.promises_durability {
                 self.log_behind_overlaps(tag);
             }
         }
@@ -629,7 +636,7 @@ impl<const N: usize> Logger<N> {
             debug_assert_eq!(flush, Some(tag), "flushes leave in the order of submission");
             self.log_flush(tag);
         } else {
-            self.queued_fuas -= usize::from(slot.promises_durability());
+            self.queued_fuas -= usize::from(slot.promises_durability);
             self.place(tag);
         }
     }
@@ -650,8 +657,7 @@ impl<const N: usize> Logger<N> {
             Ordering::Durability => self.space.has_room_for_flush(),
         };
         if is_wanted {
-            let log_sector = self.space.place_flush();
-            self.number(tag, log_sector);
+            self.place(tag);
         } else {
             let slot = self.slots.at_mut(tag);
             slot.nr_entries = self.nr_entries;
@@ -662,27 +668,20 @@ impl<const N: usize> Logger<N> {
         }
     }
 
-    /// Gives the entry of a mutation or mark its place at the end of the log.
+    /// Gives an entry its place at the end of the log and its number, and asks for the superblock that it brings about.
     fn place(&mut self, tag: Tag) {
         debug_assert!(self.failed_at.is_none(), "nothing is placed behind a failed entry");
-        let log_sector = self.space.place(self.slots.at(tag).payload_sectors());
-        self.number(tag, log_sector);
-    }
-
-    /// Numbers an entry whose place is from `log_sector` up to the new end of the log, and asks for the superblock that
-    /// it brings about.
-    #[inline(always)]
-    fn number(&mut self, tag: Tag, log_sector: u64) {
         self.nr_entries += 1;
         let nr_entries = self.nr_entries;
         let slot = self.slots.at_mut(tag);
-        slot.nr_entries = nr_entries;
-        slot.log_sector = log_sector;
+        slot.log_sector =
+            if slot.is_flush() { self.space.place_flush() } else { self.space.place(slot.payload_sectors()) };
         slot.log_end = self.space.end_sector();
+        slot.nr_entries = nr_entries;
         slot.phase = Phase::Writable;
         let is_mark = matches!(slot.op, Op::Mark { .. }) || slot.is_indeterminate();
         let is_due = nr_entries == self.next_superblock;
-        if slot.promises_durability() {
+        if slot.promises_durability {
             self.commit.request_durable(nr_entries);
         } else if is_mark || is_due {
             self.commit.request_count(nr_entries);
@@ -708,7 +707,7 @@ impl<const N: usize> Logger<N> {
                 self.end(tag, Err(OpError::Log));
                 continue;
             }
-            let (result, promises_durability) = (slot.result, slot.promises_durability());
+            let (result, promises_durability) = (slot.result, slot.promises_durability);
             let op = (!slot.is_indeterminate()).then_some(slot.op);
             self.commit.entries_written(slot.nr_entries);
             self.logged_sectors = slot.log_end;
