@@ -38,9 +38,9 @@ impl Slot {
         self.op.extent().unwrap_or(Extent::EMPTY)
     }
 
-    /// Whether its entry says that a write failed, in place of the write.
+    /// Whether its entry says that it failed, in place of itself: only what has an extent fails so.
     pub(crate) fn is_indeterminate(&self) -> bool {
-        self.result == Err(OpError::Data) && self.op.extent().is_some()
+        self.result == Err(OpError::Data)
     }
 
     /// How much payload its entry has, in log sectors.

@@ -264,24 +264,8 @@ impl<const N: usize> Logger<N> {
                 }
                 self.advance_log(logged);
             }
-            LogTarget::EndMark if self.stage == Stage::EndMark => self.complete_end_mark(ok),
-            LogTarget::EndMark => return Err(NotInFlight),
-            LogTarget::Superblock => {
-                if !self.commit.superblock_ended(ok) {
-                    return Err(NotInFlight);
-                }
-                if !ok {
-                    self.fail_log(self.commit.written());
-                }
-            }
-            LogTarget::Flush => {
-                if !self.commit.flush_ended(ok) {
-                    return Err(NotInFlight);
-                }
-                if !ok && !self.commit.is_open() {
-                    // What stood there before may come back: nothing of ours has begun.
-                    self.fail_log(self.commit.written());
-                }
+            LogTarget::EndMark | LogTarget::Superblock | LogTarget::Flush => {
+                self.complete_commit(id.0, ok)?;
             }
         }
         if !self.volatile.is_empty() {
@@ -680,22 +664,52 @@ impl<const N: usize> Logger<N> {
         slot.nr_entries = nr_entries;
         slot.phase = Phase::Writable;
         let is_mark = matches!(slot.op, Op::Mark { .. }) || slot.is_indeterminate();
-        let is_due = nr_entries == self.next_superblock;
-        if slot.promises_durability {
-            self.commit.request_durable(nr_entries);
-        } else if is_mark || is_due {
-            self.commit.request_count(nr_entries);
-        }
-        if is_due {
-            self.next_superblock = next_multiple(nr_entries, self.config.superblock_interval);
-        }
+        let wants_superblock = slot.promises_durability || is_mark || nr_entries == self.next_superblock;
         self.log_order.push(&mut self.slots, tag);
         self.writable = self.writable.or(Some(tag));
+        if wants_superblock {
+            self.request_superblock(tag);
+        }
+    }
+
+    /// Asks for the superblock that an entry with a place brings about.
+    #[inline(never)] // few entries do
+    fn request_superblock(&mut self, tag: Tag) {
+        let slot = self.slots.at(tag);
+        if slot.promises_durability {
+            self.commit.request_durable(slot.nr_entries);
+        } else {
+            self.commit.request_count(slot.nr_entries);
+        }
+        if slot.nr_entries == self.next_superblock {
+            self.next_superblock = next_multiple(slot.nr_entries, self.config.superblock_interval);
+        }
     }
 }
 
 /// From the log to the acknowledgement.
 impl<const N: usize> Logger<N> {
+    /// The log device has finished something that is no operation's entry.
+    #[inline(never)] // so that what is one is short
+    fn complete_commit(&mut self, target: LogTarget, ok: bool) -> Result<(), NotInFlight> {
+        let was_in_flight = match target {
+            LogTarget::Entry(_) => false,
+            LogTarget::EndMark => self.stage == Stage::EndMark,
+            LogTarget::Superblock => self.commit.superblock_ended(ok),
+            LogTarget::Flush => self.commit.flush_ended(ok),
+        };
+        if !was_in_flight {
+            return Err(NotInFlight);
+        }
+        if target == LogTarget::EndMark {
+            self.complete_end_mark(ok);
+        } else if !ok && (target == LogTarget::Superblock || !self.commit.is_open()) {
+            // Where the first flush fails, what stood there before may come back: nothing of ours has begun.
+            self.fail_log(self.commit.written());
+        }
+        Ok(())
+    }
+
     /// Goes over the entries whose writes have completed, up to the first that has not.
     fn advance_log(&mut self, mut logged: impl FnMut(Logged)) {
         while let Some(tag) = self.log_order.front()

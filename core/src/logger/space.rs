@@ -90,6 +90,7 @@ impl Space {
     }
 
     /// Gives a FLUSH its place; returns its sector.
+    #[inline]
     pub(crate) fn place_flush(&mut self) -> u64 {
         debug_assert!(self.has_room_for_flush(), "a flush is placed where there is room");
         self.free_sectors -= u64::from(!self.dirty);
