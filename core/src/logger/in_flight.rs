@@ -37,17 +37,33 @@ impl<const N: usize> InFlight<N> {
         self.alone.is_none() && self.levels_in_use == 0
     }
 
-    /// Takes in an operation whose extent is not empty and overlaps none that is here.
+    /// Takes in an operation whose extent is not empty, unless it has to wait: for `nr_withheld` that wait themselves,
+    /// or for those here that share a sector with it. Gives how many these are together.
     #[inline]
-    pub(crate) fn insert(&mut self, slots: &mut Slots<N>, tag: Tag) {
-        if self.is_empty() {
+    pub(crate) fn admit(
+        &mut self,
+        slots: &mut Slots<N>,
+        tag: Tag,
+        extent: Extent,
+        nr_withheld: usize,
+    ) -> usize {
+        if self.is_empty() && nr_withheld == 0 {
             self.alone = Some(tag);
-            return;
+            return 0;
         }
+        self.admit_beside(slots, tag, extent, nr_withheld)
+    }
+
+    #[inline(never)] // so that the other case is short
+    fn admit_beside(&mut self, slots: &mut Slots<N>, tag: Tag, extent: Extent, nr_withheld: usize) -> usize {
         if let Some(first) = self.alone.take() {
-            self.enter(slots, first);
+            self.enter(slots, first, slots.at(first).extent());
         }
-        self.enter(slots, tag);
+        let nr_blockers = nr_withheld + self.nr_overlapping(slots, extent);
+        if nr_blockers == 0 {
+            self.enter(slots, tag, extent);
+        }
+        nr_blockers
     }
 
     #[inline]
@@ -59,11 +75,15 @@ impl<const N: usize> InFlight<N> {
         }
     }
 
-    fn enter(&mut self, slots: &mut Slots<N>, tag: Tag) {
-        let cell = Cell::of(slots.at(tag).extent());
+    #[inline]
+    fn enter(&mut self, slots: &mut Slots<N>, tag: Tag, extent: Extent) {
+        let cell = Cell::of(extent);
         self.bucket_mut(cell).push_back(slots, tag);
-        self.levels_in_use |= 1 << cell.level;
-        *self.nr_extents_mut(cell) += 1;
+        let nr_extents = self.nr_extents_mut(cell);
+        *nr_extents += 1;
+        if *nr_extents == 1 {
+            self.levels_in_use |= 1 << cell.level;
+        }
     }
 
     fn leave(&mut self, slots: &mut Slots<N>, tag: Tag) {
@@ -77,18 +97,8 @@ impl<const N: usize> InFlight<N> {
         }
     }
 
-    /// How many share a sector with `extent`, which is not empty.
-    #[inline]
-    pub(crate) fn nr_overlapping(&self, slots: &Slots<N>, extent: Extent) -> usize {
-        match self.alone {
-            Some(tag) => usize::from(slots.at(tag).extent().overlaps(extent)),
-            None if self.levels_in_use == 0 => 0,
-            None => self.search(slots, extent),
-        }
-    }
-
-    #[inline(never)] // so that what finds nothing in flight is short
-    fn search(&self, slots: &Slots<N>, extent: Extent) -> usize {
+    /// How many of those in the grid share a sector with `extent`, which is not empty.
+    fn nr_overlapping(&self, slots: &Slots<N>, extent: Extent) -> usize {
         let mut nr_overlapping = 0;
         let mut levels = self.levels_in_use;
         while levels != 0 {
@@ -188,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn overlaps_in_flight_are_found(
-            ops in proptest::collection::vec(extents(), 1..16), probe in extents(),
+            ops in proptest::collection::vec(extents(), 1..16),
         ) {
             let mut slots = Slots::<16>::new();
             let mut in_flight = InFlight::new();
@@ -196,22 +206,19 @@ mod tests {
             for (index, (sector, nr_sectors)) in (0..).zip(ops) {
                 let extent = Extent::new(sector, nr_sectors).unwrap();
                 let nr_overlapping = model.iter().filter(|(_, other)| other.overlaps(extent)).count();
-                prop_assert_eq!(in_flight.nr_overlapping(&slots, extent), nr_overlapping);
+                let tag = Tag::new(index);
+                slots.occupy(tag, Op::Write { extent, flags: WriteFlags::empty() }, Phase::Issued);
+                prop_assert_eq!(in_flight.admit(&mut slots, tag, extent, 1), 1 + nr_overlapping);
+                prop_assert_eq!(in_flight.admit(&mut slots, tag, extent, 0), nr_overlapping);
                 if nr_overlapping > 0 {
                     continue;
                 }
-                let tag = Tag::new(index);
-                slots.occupy(tag, Op::Write { extent, flags: WriteFlags::empty() }, Phase::Issued);
-                in_flight.insert(&mut slots, tag);
                 model.push((tag, extent));
                 if model.len() > 5 {
                     let (gone, _) = model.remove(2);
                     in_flight.remove(&mut slots, gone);
                 }
             }
-            let probe = Extent::new(probe.0, probe.1).unwrap();
-            let nr_overlapping = model.iter().filter(|(_, extent)| extent.overlaps(probe)).count();
-            prop_assert_eq!(in_flight.nr_overlapping(&slots, probe), nr_overlapping);
             for (tag, _) in model {
                 in_flight.remove(&mut slots, tag);
             }
@@ -228,7 +235,7 @@ mod tests {
             let extent = Extent::new(sector, 7).unwrap();
             for (tag, extent) in [(Tag::new(0), extent), (Tag::new(1), Extent::new(1 << 40, 7).unwrap())] {
                 slots.occupy(tag, Op::Discard { extent }, Phase::Issued);
-                in_flight.insert(&mut slots, tag);
+                assert_eq!(in_flight.admit(&mut slots, tag, extent, 0), 0);
             }
             for probe in 0..80 {
                 let probe = Extent::new(probe, 7).unwrap();

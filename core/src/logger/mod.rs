@@ -381,7 +381,11 @@ impl<const N: usize> Logger<N> {
         }
         self.reserve(op.payload_sectors())?;
         self.slots.occupy(tag, op, Phase::Withheld);
-        let nr_blockers = self.nr_blockers(extent);
+        let mut nr_withheld = 0;
+        for older in self.withheld.iter(&self.slots) {
+            nr_withheld += usize::from(self.extent(older).overlaps(extent));
+        }
+        let nr_blockers = self.in_flight.admit(&mut self.slots, tag, extent, nr_withheld);
         if nr_blockers == 0 {
             self.issue(tag);
         } else {
@@ -389,16 +393,6 @@ impl<const N: usize> Logger<N> {
             self.withheld.push_back(&mut self.slots, tag);
         }
         Ok(())
-    }
-
-    /// How many must leave the data device before an operation on `extent` may go there.
-    #[inline]
-    fn nr_blockers(&self, extent: Extent) -> usize {
-        let mut nr_blockers = self.in_flight.nr_overlapping(&self.slots, extent);
-        for older in self.withheld.iter(&self.slots) {
-            nr_blockers += usize::from(self.extent(older).overlaps(extent));
-        }
-        nr_blockers
     }
 
     fn reserve(&mut self, payload_sectors: u64) -> Result<(), SubmitError> {
@@ -412,7 +406,6 @@ impl<const N: usize> Logger<N> {
     #[inline]
     fn issue(&mut self, tag: Tag) {
         self.slots.at_mut(tag).phase = Phase::Issuable;
-        self.in_flight.insert(&mut self.slots, tag);
         self.issuable.push(&mut self.slots, tag);
     }
 
@@ -470,11 +463,9 @@ impl<const N: usize> Logger<N> {
             slot.blockers -= 1;
             if slot.blockers == 0 {
                 self.withheld.remove(&mut self.slots, tag);
-                debug_assert_eq!(
-                    self.in_flight.nr_overlapping(&self.slots, self.extent(tag)),
-                    0,
-                    "all that it overlaps has left the data device"
-                );
+                let own = self.extent(tag);
+                let nr_blockers = self.in_flight.admit(&mut self.slots, tag, own, 0);
+                debug_assert_eq!(nr_blockers, 0, "all that it overlaps has left the data device");
                 self.issue(tag);
             }
         }
@@ -716,22 +707,27 @@ impl<const N: usize> Logger<N> {
             && self.slots.at(tag).phase == Phase::Written
         {
             self.log_order.pop(&mut self.slots);
-            let slot = self.slots.at(tag);
-            if self.failed_at.is_some_and(|failed_at| slot.nr_entries > failed_at) {
-                self.end(tag, Err(OpError::Log));
-                continue;
-            }
-            let (result, promises_durability) = (slot.result, slot.promises_durability);
-            let op = (!slot.is_indeterminate()).then_some(slot.op);
-            self.commit.entries_written(slot.nr_entries);
-            self.logged_sectors = slot.log_end;
-            logged(Logged { tag, op, offset_bytes: self.config.sector_size.bytes_of(slot.log_sector) });
-            if promises_durability {
-                self.slots.at_mut(tag).phase = Phase::Volatile;
-                self.volatile.push(&mut self.slots, tag);
-            } else {
-                self.end(tag, result);
-            }
+            self.enter_log(tag, &mut logged);
+        }
+    }
+
+    /// An entry has become part of the log, unless that has failed.
+    fn enter_log(&mut self, tag: Tag, logged: &mut impl FnMut(Logged)) {
+        let slot = self.slots.at_mut(tag);
+        if self.failed_at.is_some_and(|failed_at| slot.nr_entries > failed_at) {
+            self.end(tag, Err(OpError::Log));
+            return;
+        }
+        self.commit.entries_written(slot.nr_entries);
+        self.logged_sectors = slot.log_end;
+        let op = (!slot.is_indeterminate()).then_some(slot.op);
+        logged(Logged { tag, op, offset_bytes: self.config.sector_size.bytes_of(slot.log_sector) });
+        if slot.promises_durability {
+            slot.phase = Phase::Volatile;
+            self.volatile.push(&mut self.slots, tag);
+        } else {
+            let result = slot.result;
+            self.end(tag, result);
         }
     }
 
