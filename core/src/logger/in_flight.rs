@@ -198,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn overlaps_in_flight_are_found(
-            ops in proptest::collection::vec(extents(), 1..16),
+            ops in proptest::collection::vec(extents(), 1..16), probe in extents(),
         ) {
             let mut slots = Slots::<16>::new();
             let mut in_flight = InFlight::new();
@@ -219,6 +219,9 @@ mod tests {
                     in_flight.remove(&mut slots, gone);
                 }
             }
+            let probe = Extent::new(probe.0, probe.1).unwrap();
+            let nr_overlapping = model.iter().filter(|(_, extent)| extent.overlaps(probe)).count();
+            prop_assert_eq!(in_flight.admit(&mut slots, Tag::new(15), probe, 1), 1 + nr_overlapping);
             for (tag, _) in model {
                 in_flight.remove(&mut slots, tag);
             }
