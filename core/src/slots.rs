@@ -28,7 +28,7 @@ pub(crate) struct Slot {
     /// Its neighbours in a [`List`].
     prev: u16,
     next: u16,
-    /// What stands behind it in each [`Fifo`].
+    /// What stands behind it in each [`Fifo`], or [`OUT`].
     links: [u16; LINKS],
 }
 
@@ -224,6 +224,7 @@ impl<const LINK: usize> Fifo<LINK> {
 
     #[inline]
     pub(crate) fn push<const N: usize>(&mut self, slots: &mut Slots<N>, tag: Tag) {
+        debug_assert_eq!(*Self::link(slots, tag), OUT, "a slot is in one queue of a link, once");
         *Self::link(slots, tag) = NIL;
         match self.front() {
             Some(_) => *Self::link(slots, Tag::new(self.tail)) = tag.get(),
@@ -235,7 +236,7 @@ impl<const LINK: usize> Fifo<LINK> {
     #[inline]
     pub(crate) fn pop<const N: usize>(&mut self, slots: &mut Slots<N>) -> Option<Tag> {
         let tag = self.front()?;
-        self.head = *Self::link(slots, tag);
+        self.head = core::mem::replace(Self::link(slots, tag), OUT);
         Some(tag)
     }
 
@@ -257,6 +258,9 @@ const fn tag_of(link: u16) -> Option<Tag> {
 /// No slot. [`Logger`](crate::Logger) asserts that `N` does not reach it.
 pub(crate) const NIL: u16 = u16::MAX;
 
+/// In no queue. Nor does `N` reach it.
+const OUT: u16 = NIL - 1;
+
 const FREE: Slot = Slot {
     op: Op::Flush,
     phase: Phase::Free,
@@ -269,7 +273,7 @@ const FREE: Slot = Slot {
     blockers: 0,
     prev: NIL,
     next: NIL,
-    links: [NIL; LINKS],
+    links: [OUT; LINKS],
 };
 
 #[cfg(test)]
