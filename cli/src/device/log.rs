@@ -93,9 +93,7 @@ impl LogFile {
                         Some(zeros) => slices.push(IoSlice::new(zeros)),
                         None => {
                             start_bytes += self.write_slices(start_bytes, &mut slices)?;
-                            if start_bytes < written_bytes {
-                                self.disk.zero_range(start_bytes, len_bytes, false)?;
-                            }
+                            self.leave_hole(start_bytes..start_bytes + len_bytes, written_bytes)?;
                             start_bytes += len_bytes;
                         }
                     }
@@ -104,10 +102,21 @@ impl LogFile {
             at_bytes += len_of(piece);
         }
         debug_assert_eq!(at_bytes, end_bytes, "every piece was taken");
-        self.write_slices(start_bytes, &mut slices)?;
-        let ends_in_hole = start_bytes == end_bytes && len_bytes > 0;
-        if ends_in_hole && !self.disk.is_block_device() && end_bytes > self.disk.len_bytes()? {
-            self.disk.set_len(end_bytes)?;
+        self.write_slices(start_bytes, &mut slices).map(drop)
+    }
+
+    /// Makes a range zeros that take no storage. What lies behind `written_bytes` is zero as it is.
+    fn leave_hole(&self, range_bytes: Range<u64>, written_bytes: u64) -> io::Result<()> {
+        let len_bytes = range_bytes.end - range_bytes.start;
+        if range_bytes.start < written_bytes {
+            self.disk.zero_range(range_bytes.start, len_bytes, true)?;
+        }
+        if !self.disk.is_block_device() {
+            if self.disk.len_bytes()? < range_bytes.end {
+                self.disk.set_len(range_bytes.end)?;
+            }
+            // What may have been reserved here is needed elsewhere.
+            self.disk.punch_hole(range_bytes.start, len_bytes)?;
         }
         Ok(())
     }
@@ -193,6 +202,26 @@ mod tests {
         let mut bytes = vec![1; 150_002];
         log.disk().read_at(512, &mut bytes).unwrap();
         assert_eq!((bytes[0], bytes[1], bytes[150_000], bytes[150_001]), (b'x', 0, 0, 7));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_reserved_under_a_hole_is_given_back() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = LogFile::new(Disk::open(&path, Access::CreateNew).unwrap()).unwrap();
+        let taken_bytes = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        assert!(
+            log.disk().allocate(0, 16 << 20).unwrap(),
+            "the temporary folder's file system cannot do this"
+        );
+        assert!(taken_bytes() >= 16 << 20);
+        log.write(512, &[Piece::Bytes(b"head"), Piece::Zeros { len_bytes: 8 << 20 }]).unwrap();
+        assert!((8 << 20..9 << 20).contains(&taken_bytes()), "{}", taken_bytes());
+        log.trim().unwrap();
+        assert!(taken_bytes() < 1 << 20, "{}", taken_bytes());
     }
 
     #[test]
