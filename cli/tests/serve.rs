@@ -8,10 +8,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::logs::{DISCARD, FLUSH, FUA, MARK, entries, replayed, superblock};
+use common::logs::{DISCARD, FLUSH, FUA, MARK, entries, narrow, replayed, superblock};
 use common::nbd::{
     Client, EINVAL, ENOSPC, FLUSH as FLUSH_COMMAND, READ, Served, TRIM, WRITE, WRITE_ZEROES, client, request,
 };
+use common::random::Random;
 use common::{Folder, SmallDisk, wait_until};
 
 const MIB: u64 = 1 << 20;
@@ -264,6 +265,48 @@ fn a_full_file_system_is_told_before_long_zeros_are_written() {
         folder.run("verify log --base base --final disk").code(0).no_stderr();
         std::fs::remove_file(folder.path("small/log")).unwrap();
         std::fs::remove_file(folder.path("log")).unwrap();
+    }
+}
+
+/// Of what overtakes long zeros, some comes to stand where their hole was to be, and takes what was kept for others.
+#[test]
+fn what_overtakes_long_zeros_fails_no_log_when_the_file_system_is_full() {
+    for round in 0..60 {
+        let folder = images(16);
+        let _small = SmallDisk::new(folder.path("small"), "384K");
+        let served = Served::start(&folder, "--log small/log --data disk");
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let mut client = connect(&folder);
+                scope.spawn(move || fill_up(&mut client, &mut Random::new(round * 4 + number)));
+            }
+        });
+        assert_eq!(connect(&folder).flush().unwrap(), 0);
+        served.stop().code(0);
+        folder.write("log", folder.read("small/log"));
+        folder.run("verify log --base base --final disk").code(0).no_stderr();
+    }
+}
+
+/// Many requests at a time, long zeros among them, until there is no room for some time.
+fn fill_up(client: &mut Client, random: &mut Random) {
+    let (mut nr_sent, mut nr_done, mut nr_refused) = (0, 0, 0);
+    while nr_refused < 64 {
+        while nr_sent - nr_done < 16 {
+            let at = random.below(8 * MIB / 512) * 512;
+            if random.once_in(4) {
+                let len = narrow(random.below(8 * MIB / 512) * 512) + (128 << 10);
+                client.send(WRITE_ZEROES, 0, at, len.min(4 << 20), b"").expect("the server goes on");
+            } else {
+                let len = 512 << random.below(4);
+                client.send(WRITE, 0, at, len, &vec![random.byte(); len]).expect("the server goes on");
+            }
+            nr_sent += 1;
+        }
+        let (_, error) = client.reply().expect("the server goes on");
+        assert!([0, ENOSPC].contains(&error), "{error} after {nr_done} requests");
+        nr_refused += u64::from(error == ENOSPC);
+        nr_done += 1;
     }
 }
 

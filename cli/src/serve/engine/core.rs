@@ -76,12 +76,13 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     ) -> Result<(), Refusal> {
         let log_bytes = self.sector_size.bytes_of(op.payload_sectors().saturating_add(ENTRY_SECTORS));
         let mut state = self.state.lock();
-        let tag = loop {
-            state = self.reserve(state, op, log_bytes)?;
-            if let Some(tag) = state.free_tag() {
-                break tag;
+        let (tag, storage_bytes) = loop {
+            self.wait_for_a_slot(&mut state);
+            if let Some(storage_bytes) = self.reserve(&mut state, op, log_bytes)?
+                && let Some(tag) = state.free_tag()
+            {
+                break (tag, storage_bytes);
             }
-            state = self.wait_for_slots(state);
         };
         match state.machine.submit(tag, op) {
             Ok(()) => {}
@@ -97,19 +98,19 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         }
         self.count(op);
         state.nr_flushes += u64::from(matches!(op, Op::Flush));
+        state.reserve.to_bytes = state.reserve.to_bytes.max(storage_bytes);
         state.add(tag, InFlight { waiter, cookie, payload, log_bytes });
         Ok(())
     }
 
     /// Does what there is to do, and if that frees no slot, waits for somebody else to free one.
-    fn wait_for_slots<'a>(&'a self, state: MutexGuard<'a, State<M>>) -> MutexGuard<'a, State<M>> {
-        drop(state);
-        self.run(Role::Client);
-        let mut state = self.state.lock();
-        if state.nr_in_flight() == SLOTS {
-            self.freed.wait(&mut state);
+    fn wait_for_a_slot(&self, state: &mut MutexGuard<'_, State<M>>) {
+        while state.nr_in_flight() == SLOTS {
+            MutexGuard::unlocked(state, || self.run(Role::Client));
+            if state.nr_in_flight() == SLOTS {
+                self.freed.wait(state);
+            }
         }
-        state
     }
 
     fn count(&self, op: Op) {
@@ -121,94 +122,76 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         }
     }
 
-    /// Makes sure that the log has storage for one more operation, before anything is touched.
-    fn reserve<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State<M>>,
+    /// Makes sure that the log has storage for one more operation, before anything is touched. Tells up to where it has,
+    /// once the operation is in flight; none if others may have come in between, so that all is to be looked at again.
+    fn reserve(
+        &self,
+        state: &mut MutexGuard<'_, State<M>>,
         op: Op,
         log_bytes: u64,
-    ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
-        loop {
-            let capacity_bytes = state.machine.config().capacity_bytes;
-            let end_bytes = state.machine.logged().offset_bytes.saturating_add(state.in_flight_bytes);
-            let needed_bytes = end_bytes.saturating_add(log_bytes);
-            // What came before a flush has taken room for it.
-            let is_never_refused = matches!(op, Op::Flush);
-            if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
-                return Ok(state);
-            }
-            if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
-                return self.reserve_around_hole(state, end_bytes, needed_bytes);
-            }
-            // What a short log is used for will only be seen, and most logs stay short.
-            let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
-            let from_bytes = state.storage_bytes();
-            if needed_bytes + stretch_bytes / 2 > from_bytes {
-                state
-                    .reserve
-                    .want(from_bytes, needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes));
-            }
-            if needed_bytes <= from_bytes {
-                return Ok(state);
-            }
-            state = self.wait_for_storage(state);
-            if state.reserve.is_short {
-                state = self.reserve_the_rest(state, needed_bytes)?;
-            }
+    ) -> Result<Option<u64>, Refusal> {
+        let capacity_bytes = state.machine.config().capacity_bytes;
+        let end_bytes = state.machine.logged().offset_bytes.saturating_add(state.in_flight_bytes);
+        let needed_bytes = end_bytes.saturating_add(log_bytes);
+        let from_bytes = state.storage_bytes();
+        // What came before a flush has taken room for it.
+        let is_never_refused = matches!(op, Op::Flush);
+        if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
+            return Ok(Some(from_bytes));
         }
+        if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
+            return self.reserve_around_hole(state, end_bytes, needed_bytes).map(Some);
+        }
+        // What a short log is used for will only be seen, and most logs stay short.
+        let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
+        if needed_bytes + stretch_bytes / 2 > from_bytes {
+            state.reserve.want(from_bytes, needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes));
+        }
+        if needed_bytes <= from_bytes {
+            return Ok(Some(from_bytes));
+        }
+        self.wait_for_storage(state);
+        if state.reserve.is_short {
+            self.reserve_the_rest(state, needed_bytes)?;
+        }
+        Ok(None)
     }
 
     /// Takes what was wanted, or waits for who is at the log and will.
-    fn wait_for_storage<'a>(&'a self, state: MutexGuard<'a, State<M>>) -> MutexGuard<'a, State<M>> {
-        drop(state);
-        self.run(Role::Client);
-        let mut state = self.state.lock();
+    fn wait_for_storage(&self, state: &mut MutexGuard<'_, State<M>>) {
+        MutexGuard::unlocked(state, || self.run(Role::Client));
         while state.reserve.is_busy {
-            self.reserved.wait(&mut state);
+            self.reserved.wait(state);
         }
-        state
     }
 
     /// Takes no more than what is needed, since there is not as much as was wanted.
-    fn reserve_the_rest<'a>(
-        &'a self,
-        state: MutexGuard<'a, State<M>>,
-        needed_bytes: u64,
-    ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
+    fn reserve_the_rest(&self, state: &mut State<M>, needed_bytes: u64) -> Result<(), Refusal> {
         let from_bytes = state.storage_bytes();
-        drop(state);
         let result = self.log.reserve(from_bytes, needed_bytes.saturating_sub(from_bytes));
-        self.reserved_or_refused(needed_bytes, &result)
-    }
-
-    /// Notes how taking storage up to there went.
-    fn reserved_or_refused(
-        &self,
-        to_bytes: u64,
-        result: &io::Result<bool>,
-    ) -> Result<MutexGuard<'_, State<M>>, Refusal> {
-        let mut state = self.state.lock();
-        state.reserve.note(to_bytes, result);
-        if result.as_ref().is_err_and(is_full) { Err(Refusal::NoSpace) } else { Ok(state) }
+        state.reserve.note(needed_bytes, &result);
+        refused_if_full(&result)
     }
 
     /// The same for zeros that are to be a hole of the log, for which no storage is taken: only for what may come to stand
-    /// in front of them and behind them, their own entry with it. If the storage ends just there, and more than
-    /// [`HOLE_MARGIN_BYTES`] overtake them on the way, or other such zeros do, it is the log that fails.
-    fn reserve_around_hole<'a>(
-        &'a self,
-        state: MutexGuard<'a, State<M>>,
+    /// in front of them and behind them, their own entry with it. It counts once they are in flight, since until then
+    /// there is no hole, but storage that is missing.
+    ///
+    /// What overtakes them may come to stand where the hole was to be; for that, what is kept behind is given back
+    /// ([`Job::Log`]).
+    fn reserve_around_hole(
+        &self,
+        state: &mut State<M>,
         end_bytes: u64,
         needed_bytes: u64,
-    ) -> Result<MutexGuard<'a, State<M>>, Refusal> {
+    ) -> Result<u64, Refusal> {
         let capacity_bytes = state.machine.config().capacity_bytes;
         let from_bytes = state.storage_bytes();
         if needed_bytes <= from_bytes {
-            return Ok(state);
+            return Ok(from_bytes);
         }
         let entry_bytes = self.sector_size.bytes_of(ENTRY_SECTORS);
         let movable_bytes = state.in_flight_bytes.saturating_add(entry_bytes);
-        drop(state);
         let reserve = |margin_bytes: u64| {
             let front_bytes = end_bytes.saturating_add(entry_bytes + margin_bytes).min(needed_bytes);
             let behind_bytes = needed_bytes.saturating_sub(movable_bytes).max(front_bytes).max(from_bytes);
@@ -220,9 +203,10 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         };
         let (mut to_bytes, mut result) = reserve(HOLE_MARGIN_BYTES);
         if result.as_ref().is_err_and(is_full) {
-            (to_bytes, result) = reserve(0);
+            (to_bytes, result) = reserve(LEAST_MARGIN_BYTES);
         }
-        self.reserved_or_refused(to_bytes, &result)
+        state.reserve.note(from_bytes, &result);
+        refused_if_full(&result).map(|()| to_bytes)
     }
 
     pub(super) fn run(&self, role: Role) {
@@ -355,6 +339,10 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
     }
 }
 
+fn refused_if_full(reserved: &io::Result<bool>) -> Result<(), Refusal> {
+    if reserved.as_ref().is_err_and(is_full) { Err(Refusal::NoSpace) } else { Ok(()) }
+}
+
 /// What an operation may take beside its payload: its entry, a flush behind it, and the closing entry.
 const ENTRY_SECTORS: u64 = 3;
 
@@ -369,6 +357,9 @@ const LARGE_ZEROES_BYTES: u64 = 64 << 10;
 
 /// How much storage is taken on either side of a hole beyond what is needed. It stays, so it is little beside the hole.
 const HOLE_MARGIN_BYTES: u64 = 16 << 10;
+
+/// The least of that: on either side of a hole, a block of the file system is begun that is in use only in part.
+const LEAST_MARGIN_BYTES: u64 = 4 << 10;
 
 /// After so many jobs, most of them for others by then, a client's thread looks after its own client again.
 const MAX_JOBS: usize = 32;

@@ -100,7 +100,7 @@ pub trait Log: Send + Sync {
         Ok(())
     }
 
-    /// After the last write: gives back what was reserved.
+    /// Gives back what was reserved and is not yet written. Nothing is written meanwhile.
     ///
     /// # Errors
     /// The device's.

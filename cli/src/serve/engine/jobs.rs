@@ -9,6 +9,7 @@ use logwrites_core::{LogId, LogWrite, Op, Outcome, SectorSize, Segment, Tag};
 
 use super::devices::{Data, Log};
 use super::payload::Payload;
+use super::state::is_full;
 
 /// Work that needs no lock.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub(super) enum Job {
     DurableData(DataOp),
     /// One flush of the data device for all of these.
     FlushData(Vec<Tag>),
-    /// Log writes, each with the payload that it may have.
+    /// Log writes, each with the payload that it may have. Where there is no storage for them, what was reserved behind
+    /// is given back for them.
     Log(Vec<LogEntry>),
     /// One flush of the log.
     FlushLog(LogId),
@@ -53,7 +55,7 @@ pub(super) enum Report {
     /// Of the data device's flush.
     FlushData(Vec<Tag>, io::Result<()>),
     /// Of the log device, whose writes these were.
-    Log(Vec<(LogId, Outcome)>, Option<io::Error>),
+    Log { outcomes: Vec<(LogId, Outcome)>, error: Option<io::Error>, is_reserve_given_back: bool },
     /// Of the log device's flush.
     FlushLog(LogId, io::Result<()>),
     /// Up to where the log has storage; whether it can be told at all.
@@ -129,11 +131,17 @@ fn run_one(
 
 /// Writes entries, each run of adjacent ones in one.
 fn write_log(entries: &[LogEntry], log: &impl Log) -> Report {
-    let mut first_error = None;
+    let (mut first_error, mut is_reserve_given_back) = (None, false);
     let mut outcomes = Vec::with_capacity(entries.len());
     let is_adjacent = |a: &LogEntry, b: &LogEntry| a.write.end_bytes() == b.write.offset_bytes();
     for run in entries.chunk_by(is_adjacent) {
-        let outcome = match caught(|| write_run(run, log)) {
+        let mut result = caught(|| write_run(run, log));
+        if result.as_ref().is_err_and(is_full) {
+            // There is as much as was reserved, but elsewhere: zeros that were to be a hole here come later.
+            is_reserve_given_back = true;
+            result = caught(|| log.release_reserve().and_then(|()| write_run(run, log)));
+        }
+        let outcome = match result {
             Ok(()) => Outcome::Ok,
             Err(error) => {
                 first_error.get_or_insert(error);
@@ -142,7 +150,7 @@ fn write_log(entries: &[LogEntry], log: &impl Log) -> Report {
         };
         outcomes.extend(run.iter().map(|entry| (entry.id, outcome)));
     }
-    Report::Log(outcomes, first_error)
+    Report::Log { outcomes, error: first_error, is_reserve_given_back }
 }
 
 fn write_run(run: &[LogEntry], log: &impl Log) -> io::Result<()> {

@@ -82,6 +82,15 @@ impl Reserve {
             Ok(false) | Err(_) => self.to_bytes = u64::MAX,
         }
     }
+
+    /// Notes that all was given back. What is in flight has its room, but not in one place any more: whoever comes next
+    /// takes storage for that as well.
+    fn note_given_back(&mut self) {
+        self.to_bytes = 0;
+        if self.wanted.take().is_some() {
+            self.is_busy = false;
+        }
+    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is about another thing that may be under way")]
@@ -294,8 +303,11 @@ impl<M: Machine> State<M> {
                     self.complete(tag, outcome);
                 }
             }
-            Report::Log(outcomes, error) => {
+            Report::Log { outcomes, error, is_reserve_given_back } => {
                 self.is_log_busy = false;
+                if is_reserve_given_back {
+                    self.reserve.note_given_back();
+                }
                 note_error(&mut self.log_error, error, "the log device failed");
                 for (id, outcome) in outcomes {
                     self.log_complete(id, outcome);
