@@ -1,78 +1,8 @@
-//! Points in a log: how many of its entries are applied.
-//!
-//! ```text
-//! POINT  = ANCHOR [~N | +N]
-//! ANCHOR = N | start | end | flush:K | fua:K | mark:NAME[#J]
-//! ```
-//!
-//! - `N` is a number of entries; the first entry is in at 1. `start` is 0, `end` is all of them.
-//! - `flush:K`, `fua:K` and `mark:NAME#J` are the points at which that entry has just been applied. `K` and
-//!   `J` count from 1, or from the end: `flush:-1` is the last flush. A name that stands in the log more than
-//!   once needs its `#J`.
-//! - `~N` goes N entries back, `+N` on.
-//! - In `NAME` the characters `~ + # %` are written `%7E %2B %23 %25`; any byte may be written so.
+//! The place of a point in a particular log, or why it has none.
 
 use core::fmt;
-use core::num::NonZeroI64;
-use core::str::FromStr;
 
-/// A point in some log. [`resolve`](Self::resolve) finds it in a particular one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Point {
-    /// What it is counted from.
-    pub anchor: Anchor,
-    /// How far from there.
-    pub shift: Option<Shift>,
-}
-
-/// What a [`Point`] is counted from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Anchor {
-    /// So many entries are applied.
-    Entries(u64),
-    /// No entry is.
-    Start,
-    /// Every entry is.
-    End,
-    /// This flush has just been applied.
-    Flush(Nth),
-    /// This FUA write has just been applied.
-    Fua(Nth),
-    /// This mark has just been applied.
-    Mark {
-        /// Its text.
-        name: Box<[u8]>,
-        /// Which of those with this text; none is only right if there is one.
-        nth: Option<Nth>,
-    },
-}
-
-/// How far a [`Point`] is from its anchor, in entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shift {
-    /// So many entries before it.
-    Before(u64),
-    /// So many entries after it.
-    After(u64),
-}
-
-/// Which one of several things: from 1 on, or from the end, where -1 is the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Nth(NonZeroI64);
-
-impl Nth {
-    /// The one with this number, or `None` for 0.
-    #[must_use]
-    pub fn new(number: i64) -> Option<Self> {
-        NonZeroI64::new(number).map(Self)
-    }
-
-    /// That one of `things`, or `None` if there are too few.
-    fn of<T>(self, mut things: impl DoubleEndedIterator<Item = T>) -> Option<T> {
-        let nr_skipped = usize::try_from(self.0.unsigned_abs().get() - 1).ok()?;
-        if self.0.is_positive() { things.nth(nr_skipped) } else { things.nth_back(nr_skipped) }
-    }
-}
+use super::{Anchor, Encoded, Nth, Point, Shift};
 
 /// What a [`Point`] needs to know of a log. Entries are given by their index, from 0, and in log order.
 pub trait Anchors {
@@ -118,23 +48,15 @@ impl Point {
     }
 }
 
+impl Nth {
+    /// That one of `things`, or `None` if there are too few.
+    fn of<T>(self, mut things: impl DoubleEndedIterator<Item = T>) -> Option<T> {
+        let nr_skipped = usize::try_from(self.0.unsigned_abs().get() - 1).ok()?;
+        if self.0.is_positive() { things.nth(nr_skipped) } else { things.nth_back(nr_skipped) }
+    }
+}
+
 impl Anchor {
-    /// Whether it is counted from the end, so that all of the log must be known to find it.
-    #[must_use]
-    pub fn counts_from_end(&self) -> bool {
-        match self {
-            Self::End => true,
-            Self::Flush(nth) | Self::Fua(nth) | Self::Mark { nth: Some(nth), .. } => nth.0.is_negative(),
-            Self::Entries(_) | Self::Start | Self::Mark { nth: None, .. } => false,
-        }
-    }
-
-    /// Whether it means the only one of its kind, so that all of the log must be known to be sure.
-    #[must_use]
-    pub const fn must_be_unique(&self) -> bool {
-        matches!(self, Self::Mark { nth: None, .. })
-    }
-
     /// How many entries are applied at it; beyond the end if a number says so.
     fn resolve(&self, log: &impl Anchors) -> Result<u64, ResolveError> {
         let entry = match self {
@@ -169,93 +91,6 @@ impl Anchor {
             }),
         }
     }
-}
-
-impl From<Anchor> for Point {
-    fn from(anchor: Anchor) -> Self {
-        Self { anchor, shift: None }
-    }
-}
-
-impl FromStr for Point {
-    type Err = PointError;
-
-    fn from_str(text: &str) -> Result<Self, PointError> {
-        let (anchor, shift) = Part { text, column: 1 }.split_before(&['~', '+']);
-        Ok(Self { anchor: anchor.anchor()?, shift: shift.shift()? })
-    }
-}
-
-/// As it is parsed.
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.anchor.fmt(f)?;
-        match self.shift {
-            None => Ok(()),
-            Some(Shift::Before(nr)) => write!(f, "~{nr}"),
-            Some(Shift::After(nr)) => write!(f, "+{nr}"),
-        }
-    }
-}
-
-/// As it is parsed.
-impl fmt::Display for Anchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Entries(nr) => nr.fmt(f),
-            Self::Start => f.write_str("start"),
-            Self::End => f.write_str("end"),
-            Self::Flush(nth) => write!(f, "flush:{nth}"),
-            Self::Fua(nth) => write!(f, "fua:{nth}"),
-            Self::Mark { name, nth: None } => write!(f, "mark:{}", Encoded(name)),
-            Self::Mark { name, nth: Some(nth) } => write!(f, "mark:{}#{nth}", Encoded(name)),
-        }
-    }
-}
-
-impl fmt::Display for Nth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The name of a mark as a [`Point`] has it: with `~ + # %`, control characters and what is no UTF-8
-/// percent-encoded.
-#[derive(Clone, Copy, Debug)]
-pub struct Encoded<'a>(
-    /// The text of the mark.
-    pub &'a [u8],
-);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let encode = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
-            bytes.iter().try_for_each(|byte| write!(f, "%{byte:02X}"))
-        };
-        for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                match char {
-                    '~' | '+' | '#' | '%' => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
-                    _ if char.is_control() => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
-                    _ => write!(f, "{char}")?,
-                }
-            }
-            encode(f, chunk.invalid())?;
-        }
-        Ok(())
-    }
-}
-
-/// What makes a text no [`Point`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("column {column}: expected {expected}, found {}", Quoted(.found))]
-pub struct PointError {
-    /// Where, counted from 1, in characters.
-    pub column: usize,
-    /// What was expected there.
-    pub expected: &'static str,
-    /// What stands there; nothing at the end.
-    pub found: Box<str>,
 }
 
 /// Why a log does not have a [`Point`].
@@ -376,117 +211,6 @@ fn distance(name: &[u8], other: &[u8]) -> Option<usize> {
     row.last().copied().filter(|&distance| distance <= max_distance)
 }
 
-/// A part of the text of a point.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    text: &'a str,
-    /// Where it starts in the whole text, from 1, in characters.
-    column: usize,
-}
-
-impl Part<'_> {
-    fn anchor(self) -> Result<Anchor, PointError> {
-        if let Some(number) = self.strip_prefix("flush:") {
-            Ok(Anchor::Flush(number.nth("the number of a flush, from 1, or -1 for the last")?))
-        } else if let Some(number) = self.strip_prefix("fua:") {
-            Ok(Anchor::Fua(number.nth("the number of a FUA write, from 1, or -1 for the last")?))
-        } else if let Some(mark) = self.strip_prefix("mark:") {
-            mark.mark()
-        } else {
-            match self.text {
-                "start" => Ok(Anchor::Start),
-                "end" => Ok(Anchor::End),
-                _ => Ok(Anchor::Entries(self.number(ANCHOR)?)),
-            }
-        }
-    }
-
-    fn mark(self) -> Result<Anchor, PointError> {
-        let (name, nth) = self.split_before(&['#']);
-        let name = name.decoded()?;
-        let nth = nth
-            .strip_prefix("#")
-            .map(|number| number.nth("the number of a mark, from 1, or -1 for the last"));
-        Ok(Anchor::Mark { name, nth: nth.transpose()? })
-    }
-
-    fn shift(self) -> Result<Option<Shift>, PointError> {
-        if let Some(number) = self.strip_prefix("~") {
-            Ok(Some(Shift::Before(number.number("a number of entries behind ~")?)))
-        } else if let Some(number) = self.strip_prefix("+") {
-            Ok(Some(Shift::After(number.number("a number of entries behind +")?)))
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// Decimal digits.
-    fn number(self, expected: &'static str) -> Result<u64, PointError> {
-        let is_number = self.text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if is_number { self.text.parse().ok() } else { None };
-        number.ok_or_else(|| self.unexpected(expected))
-    }
-
-    /// Decimal digits, perhaps behind a minus sign, but not zero.
-    fn nth(self, expected: &'static str) -> Result<Nth, PointError> {
-        let digits = self.text.strip_prefix('-').unwrap_or(self.text);
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if is_number { self.text.parse().ok() } else { None };
-        number.and_then(Nth::new).ok_or_else(|| self.unexpected(expected))
-    }
-
-    /// The bytes that a percent-encoded name says.
-    fn decoded(self) -> Result<Box<[u8]>, PointError> {
-        let mut name = Vec::with_capacity(self.text.len());
-        let mut rest = self;
-        loop {
-            let (plain, escaped) = rest.split_before(&['%']);
-            name.extend_from_slice(plain.text.as_bytes());
-            let [b'%', escape @ ..] = escaped.text.as_bytes() else { break };
-            let byte = escape.first_chunk().and_then(|&[high, low]| hexadecimal(high, low));
-            name.push(byte.ok_or_else(|| escaped.unexpected("% and two hexadecimal digits"))?);
-            // An escape is three characters of one byte each.
-            rest = escaped.split_at(3).1;
-        }
-        Ok(name.into())
-    }
-
-    fn strip_prefix(self, prefix: &str) -> Option<Self> {
-        let text = self.text.strip_prefix(prefix)?;
-        Some(Self { text, column: self.column + prefix.chars().count() })
-    }
-
-    /// What stands before the first of these characters, and the rest.
-    fn split_before(self, chars: &[char]) -> (Self, Self) {
-        self.split_at(self.text.find(chars).unwrap_or(self.text.len()))
-    }
-
-    fn split_at(self, at: usize) -> (Self, Self) {
-        let (before, rest) = self.text.split_at(at);
-        let rest = Self { text: rest, column: self.column + before.chars().count() };
-        (Self { text: before, ..self }, rest)
-    }
-
-    fn unexpected(self, expected: &'static str) -> PointError {
-        let Self { text, column } = self;
-        PointError { column, expected, found: text.chars().take(MAX_FOUND_CHARS).collect() }
-    }
-}
-
-fn hexadecimal(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte| u8::try_from(char::from(byte).to_digit(16)?).ok();
-    Some(digit(high)? << 4 | digit(low)?)
-}
-
-/// What was found, in quotes; or that nothing was.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("nothing") } else { write!(f, "{:?}", self.0) }
-    }
-}
-
 /// A number of things with their name: `no flushes`, `1 flush`, `2 flushes`.
 struct Count<'a, N>(&'a N, &'static str, &'static str);
 
@@ -529,13 +253,8 @@ impl fmt::Display for Choices<'_> {
     }
 }
 
-const ANCHOR: &str = "a number of entries, start, end, flush:K, fua:K or mark:NAME";
-
 /// How many marks of the same name an error lists.
 const MAX_CHOICES: usize = 20;
-
-/// How many characters of what was found an error shows.
-const MAX_FOUND_CHARS: usize = 40;
 
 /// Of how many marks, how long a name, and how different, a similar name is looked for.
 const MAX_SIMILAR_NAMES: usize = 10_000;
@@ -668,74 +387,7 @@ mod tests {
         assert!(error.ends_with("\n  mark:a b#20 is entry 19\n  and 2 more"));
     }
 
-    #[test]
-    fn what_is_no_point_is_shown() {
-        for (text, column, expected, found) in [
-            ("", 1, ANCHOR, "nothing"),
-            ("begin", 1, ANCHOR, "\"begin\""),
-            ("-1", 1, ANCHOR, "\"-1\""),
-            ("+1", 1, ANCHOR, "nothing"),
-            ("end#1", 1, ANCHOR, "\"end#1\""),
-            ("18446744073709551616", 1, ANCHOR, "\"18446744073709551616\""),
-            ("flush", 1, ANCHOR, "\"flush\""),
-            ("flush:0", 7, "the number of a flush, from 1, or -1 for the last", "\"0\""),
-            ("flush:+1", 7, "the number of a flush, from 1, or -1 for the last", "nothing"),
-            ("fua:--1", 5, "the number of a FUA write, from 1, or -1 for the last", "\"--1\""),
-            (
-                "fua:9223372036854775808",
-                5,
-                "the number of a FUA write, from 1, or -1 for the last",
-                "\"9223372036854775808\"",
-            ),
-            ("mark:\u{e9}\u{e9}#-0", 9, "the number of a mark, from 1, or -1 for the last", "\"-0\""),
-            ("mark:a#1#2", 8, "the number of a mark, from 1, or -1 for the last", "\"1#2\""),
-            ("mark:a%4g", 7, "% and two hexadecimal digits", "\"%4g\""),
-            ("mark:%41%", 9, "% and two hexadecimal digits", "\"%\""),
-            ("mark:%\u{e9}", 6, "% and two hexadecimal digits", "\"%\u{e9}\""),
-            ("mark:%+41", 6, "% and two hexadecimal digits", "\"%\""),
-            ("end~", 5, "a number of entries behind ~", "nothing"),
-            ("end+1+2", 5, "a number of entries behind +", "\"1+2\""),
-            ("end~+2", 5, "a number of entries behind ~", "\"+2\""),
-        ] {
-            let error = text.parse::<Point>().unwrap_err().to_string();
-            assert_eq!(error, format!("column {column}: expected {expected}, found {found}"), "{text}");
-        }
-    }
-
-    #[test]
-    fn names_are_shown_encoded() {
-        let shown = |name: &[u8]| Encoded(name).to_string();
-        assert_eq!(shown("a b\u{e9}'".as_bytes()), "a b\u{e9}'");
-        assert_eq!(shown(b"~+#%\n\x1b\x7f\xff"), "%7E%2B%23%25%0A%1B%7F%FF");
-        assert_eq!(shown("\u{9b}".as_bytes()), "%C2%9B");
-    }
-
-    fn points() -> impl Strategy<Value = Point> {
-        let nth = || any::<i64>().prop_filter_map("not zero", Nth::new);
-        let name = prop_oneof![any::<Vec<u8>>(), "[a-c~+#%\u{e9}\u{9b}:-]{0,6}".prop_map(String::into_bytes)];
-        let anchor = prop_oneof![
-            any::<u64>().prop_map(Anchor::Entries),
-            Just(Anchor::Start),
-            Just(Anchor::End),
-            nth().prop_map(Anchor::Flush),
-            nth().prop_map(Anchor::Fua),
-            (name, proptest::option::of(nth()))
-                .prop_map(|(name, nth)| Anchor::Mark { name: name.into(), nth }),
-        ];
-        let shift = prop_oneof![
-            Just(None),
-            any::<u64>().prop_map(|nr| Some(Shift::Before(nr))),
-            any::<u64>().prop_map(|nr| Some(Shift::After(nr))),
-        ];
-        (anchor, shift).prop_map(|(anchor, shift)| Point { anchor, shift })
-    }
-
     proptest! {
-        #[test]
-        fn what_is_shown_is_read_back(point in points()) {
-            prop_assert_eq!(point.to_string().parse(), Ok(point));
-        }
-
         #[test]
         fn any_text_gives_an_answer(text in "\\PC*|(start|end|flush:|fua:|mark:|[0-9~+#%a\u{e9}-]){0,6}") {
             if let Ok(point) = text.parse::<Point>() {
