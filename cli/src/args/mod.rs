@@ -1,18 +1,21 @@
 //! What a person may type, as clap reads it.
 
 mod serve;
+mod values;
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand};
 use colorchoice_clap::Color;
-use logwrites_core::format::Flags;
-use logwrites_core::history::Discards;
-use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
+use logwrites_core::{Extent, SectorSize};
 
 pub use self::serve::{DiskArgs, FileSystem, Run, Serve, ServeFuse, ServeNbd};
+pub use self::values::{
+    DiscardArg, FlagArg, FormatArg, KeepArg, NextArg, OrderingArg, SuperblockArg, TailArg, VerifyDiscardArg,
+};
+use self::values::{parse_extent, parse_sector_size};
 use crate::output::style;
 use crate::point::Point;
 use crate::size::Size;
@@ -441,187 +444,6 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// `--ordering`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum OrderingArg {
-    /// When its write completes, as QEMU's blklogwrites
-    #[default]
-    Completion,
-    /// When it is durable, as Linux dm-log-writes
-    Durability,
-}
-
-impl From<OrderingArg> for Ordering {
-    fn from(arg: OrderingArg) -> Self {
-        match arg {
-            OrderingArg::Completion => Self::Completion,
-            OrderingArg::Durability => Self::Durability,
-        }
-    }
-}
-
-/// `--superblock`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SuperblockArg {
-    /// One flush of the log for entries and superblock; safe against a killed process
-    #[default]
-    WithFlush,
-    /// A flush of the log before the superblock too; safe against power cuts
-    Barrier,
-}
-
-impl From<SuperblockArg> for SuperblockPolicy {
-    fn from(arg: SuperblockArg) -> Self {
-        match arg {
-            SuperblockArg::WithFlush => Self::WithFlush,
-            SuperblockArg::Barrier => Self::Barrier,
-        }
-    }
-}
-
-/// `--format`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// The commands of qemu-io, with marks and comments
-    #[default]
-    QemuIo,
-    /// An iolog of fio, version 2 or 3
-    Fio,
-}
-
-/// `--tail`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TailArg {
-    /// They are part of the log from now on
-    Keep,
-    /// They are overwritten
-    Drop,
-}
-
-/// `--next`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NextArg {
-    /// A flush
-    Flush,
-    /// A FUA write
-    Fua,
-    /// A discard
-    Discard,
-    /// A mark
-    Mark,
-}
-
-impl From<NextArg> for Flags {
-    fn from(arg: NextArg) -> Self {
-        match arg {
-            NextArg::Flush => Self::FLUSH,
-            NextArg::Fua => Self::FUA,
-            NextArg::Discard => Self::DISCARD,
-            NextArg::Mark => Self::MARK,
-        }
-    }
-}
-
-/// `--keep`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeepArg {
-    /// Writes without any flag but metadata
-    Write,
-    /// Flushes
-    Flush,
-    /// FUA writes
-    Fua,
-    /// Discards
-    Discard,
-    /// Marks
-    Mark,
-    /// What the file system called metadata
-    Metadata,
-}
-
-/// `--flag`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FlagArg {
-    /// Everything before it was durable
-    Flush,
-    /// Its own payload was durable
-    Fua,
-    /// The extent was discarded
-    Discard,
-    /// A mark
-    Mark,
-    /// The file system called it metadata
-    Metadata,
-}
-
-impl From<FlagArg> for Flags {
-    fn from(arg: FlagArg) -> Self {
-        match arg {
-            FlagArg::Flush => Self::FLUSH,
-            FlagArg::Fua => Self::FUA,
-            FlagArg::Discard => Self::DISCARD,
-            FlagArg::Mark => Self::MARK,
-            FlagArg::Metadata => Self::METADATA,
-        }
-    }
-}
-
-/// `--discard` of `replay`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DiscardArg {
-    /// It leaves zeros
-    #[default]
-    Zero,
-    /// It leaves what was there
-    Ignore,
-    /// It is passed on to DEVICE
-    Pass,
-}
-
-impl DiscardArg {
-    /// What it leaves behind.
-    #[must_use]
-    pub const fn leaves(self) -> Discards {
-        match self {
-            Self::Zero | Self::Pass => Discards::Zero,
-            Self::Ignore => Discards::Ignore,
-        }
-    }
-}
-
-/// `--discard` of `verify`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VerifyDiscardArg {
-    /// It has left zeros
-    Zero,
-    /// It has left what was there
-    Ignore,
-}
-
-impl From<VerifyDiscardArg> for Discards {
-    fn from(arg: VerifyDiscardArg) -> Self {
-        match arg {
-            VerifyDiscardArg::Zero => Self::Zero,
-            VerifyDiscardArg::Ignore => Self::Ignore,
-        }
-    }
-}
-
-fn parse_sector_size(text: &str) -> Result<SectorSize, String> {
-    let size: Size = text.parse().map_err(|error| format!("{error}"))?;
-    let bytes = u32::try_from(size.bytes()).map_err(|_| "a sector has at most 8388608 bytes".to_owned())?;
-    SectorSize::try_from(bytes).map_err(|error| error.to_string())
-}
-
-fn parse_extent(text: &str) -> Result<Extent, String> {
-    let (sector, nr_sectors) = text.split_once('+').unwrap_or((text, "1"));
-    let number = |text: &str| text.parse::<u64>().ok();
-    let extent = number(sector).zip(number(nr_sectors)).and_then(|(sector, nr)| Extent::new(sector, nr));
-    extent
-        .filter(|extent| !extent.is_empty())
-        .ok_or_else(|| "expected SECTOR or SECTOR+NR in log sectors, such as 2048 or 2048+16".to_owned())
-}
-
 const AFTER_HELP: &str = "\
 A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
   N            so many entries are applied (entry 0 is in at 1)
@@ -748,22 +570,5 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn extents_are_sectors() {
-        assert_eq!(parse_extent("8+16").ok(), Extent::new(8, 16));
-        assert_eq!(parse_extent("8").ok(), Extent::new(8, 1));
-        for text in ["", "+", "8+", "8+0", "8k", "-1", "18446744073709551615+2"] {
-            assert!(parse_extent(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sector_sizes_are_sizes() {
-        assert_eq!(parse_sector_size("4k").ok(), Some(SectorSize::B4096));
-        for text in ["0", "513", "16M", "4294967808", "x"] {
-            assert!(parse_sector_size(text).is_err(), "{text}");
-        }
     }
 }
