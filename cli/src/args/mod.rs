@@ -111,7 +111,19 @@ pub struct Record {
     /// The language of the script
     #[arg(long, value_enum, default_value_t)]
     pub format: FormatArg,
-    /// The unit of the log in bytes, from 32 to 8388608; 512 where it is missing, and an old log keeps its own
+    /// How the log is written.
+    #[command(flatten)]
+    pub logging: LogArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a log is written: of `record` and `serve`
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct LogArgs {
+    /// The unit of the log and of the disk in bytes, a power of two from 32 on; 512 where it is missing, and an old log
+    /// keeps its own
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
     pub sector_size: Option<SectorSize>,
     /// What the log promises.
@@ -123,12 +135,9 @@ pub struct Record {
     /// The log that is there.
     #[command(flatten)]
     pub existing: ExistingLogArgs,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
-/// What a log that is being written promises: of `record` and `serve`
+/// What a log that is being written promises
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct PolicyArgs {
     /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
@@ -154,7 +163,7 @@ impl Default for PolicyArgs {
 
 const SUPER_INTERVAL: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
-/// What becomes of a log that is there: of `record` and `serve`
+/// What becomes of a log that is there
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct ExistingLogArgs {
     /// Overwrite an existing log

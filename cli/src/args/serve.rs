@@ -5,9 +5,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use logwrites_core::SectorSize;
 
-use super::{ExistingLogArgs, PolicyArgs, parse_sector_size};
+use super::LogArgs;
 use crate::point::Point;
 use crate::size::Size;
 
@@ -44,19 +43,9 @@ pub struct DiskArgs {
     /// With one --at: keep the changes, as a new log of their own
     #[arg(long, value_name = "FILE", requires = "at")]
     pub keep: Option<PathBuf>,
-    /// The unit of the log and of the disk in bytes, from 32 to 65536; 512 where it is missing, and an old log keeps
-    /// its own
-    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
-    pub sector_size: Option<SectorSize>,
-    /// What the log promises.
+    /// How the log is written.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// The most that the log may take; clients are told that there is no space before the disk is touched
-    #[arg(long, value_name = "SIZE")]
-    pub log_size: Option<Size>,
-    /// The log that is there.
-    #[command(flatten)]
-    pub existing: ExistingLogArgs,
+    pub logging: LogArgs,
     /// Say on standard error what happens: clients, marks, failures; twice: refused requests too
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

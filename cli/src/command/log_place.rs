@@ -10,20 +10,10 @@ use logwrites_core::{Config, Logger, SectorSize};
 
 use super::append::OpenEnd;
 use super::{len_of, same_file};
-use crate::args::{ExistingLogArgs, PolicyArgs};
+use crate::args::{LogArgs, PolicyArgs};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
 use crate::size::Size;
-
-/// What a person says about the log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LogOptions<'a> {
-    pub(super) path: &'a Path,
-    pub(super) sector_size: Option<SectorSize>,
-    pub(super) log_size: Option<Size>,
-    pub(super) policy: PolicyArgs,
-    pub(super) existing: ExistingLogArgs,
-}
 
 /// Where the log is to go.
 pub(super) enum LogPlace {
@@ -35,9 +25,8 @@ pub(super) enum LogPlace {
 
 impl LogPlace {
     /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
-    pub(super) fn find(options: &LogOptions<'_>, target: Option<&Disk>) -> anyhow::Result<Self> {
-        let path = options.path;
-        if !path.exists() && !options.existing.append {
+    pub(super) fn find(path: &Path, args: &LogArgs, target: Option<&Disk>) -> anyhow::Result<Self> {
+        if !path.exists() && !args.existing.append {
             return Ok(Self::New { there: None });
         }
         let disk = Disk::open_locked(path)?;
@@ -46,13 +35,13 @@ impl LogPlace {
         {
             return Err(same_file(target.path(), path).into());
         }
-        if options.existing.append {
-            return Ok(Self::Old(Box::new(OpenEnd::find(disk, options.existing.tail)?)));
+        if args.existing.append {
+            return Ok(Self::Old(Box::new(OpenEnd::find(disk, args.existing.tail)?)));
         }
         let mut start = [0; 4096];
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
-        if !is_blank && !options.existing.force {
+        if !is_blank && !args.existing.force {
             let message =
                 format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
             return Err(Failure::Usage(message).into());
@@ -61,10 +50,10 @@ impl LogPlace {
     }
 
     /// The unit of the log.
-    pub(super) fn sector_size(&self, options: &LogOptions<'_>) -> SectorSize {
+    pub(super) fn sector_size(&self, args: &LogArgs) -> SectorSize {
         match self {
             Self::Old(end) => end.index().sector_size(),
-            Self::New { .. } => options.sector_size.unwrap_or_default(),
+            Self::New { .. } => args.sector_size.unwrap_or_default(),
         }
     }
 
@@ -76,14 +65,14 @@ impl LogPlace {
     }
 
     /// How the log is to be written.
-    pub(super) fn config(&self, options: &LogOptions<'_>) -> anyhow::Result<Config> {
-        let PolicyArgs { ordering, superblock, super_interval } = options.policy;
+    pub(super) fn config(&self, args: &LogArgs) -> anyhow::Result<Config> {
+        let PolicyArgs { ordering, superblock, super_interval } = args.policy;
         Ok(Config {
-            sector_size: self.sector_size(options),
+            sector_size: self.sector_size(args),
             ordering: ordering.into(),
             superblock_policy: superblock.into(),
             superblock_interval: super_interval,
-            capacity_bytes: self.capacity_bytes(options)?,
+            capacity_bytes: self.capacity_bytes(args)?,
         })
     }
 
@@ -106,8 +95,8 @@ impl LogPlace {
     }
 
     /// How large the log may become.
-    fn capacity_bytes(&self, options: &LogOptions<'_>) -> anyhow::Result<u64> {
-        let asked = options.log_size.map_or(MAX_OFFSET_BYTES, Size::bytes);
+    fn capacity_bytes(&self, args: &LogArgs) -> anyhow::Result<u64> {
+        let asked = args.log_size.map_or(MAX_OFFSET_BYTES, Size::bytes);
         match self.disk() {
             Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
             _ => Ok(asked),

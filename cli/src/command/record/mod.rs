@@ -13,7 +13,7 @@ use logwrites_core::Ordering;
 use logwrites_core::device::NoData;
 
 use self::session::{SLOTS, Session};
-use super::log_place::{LogOptions, LogPlace};
+use super::log_place::LogPlace;
 use super::new_file::NewFile;
 use super::{check_alignment, len_of};
 use crate::args::{FormatArg, Record};
@@ -25,21 +25,14 @@ use crate::script::{Limits, Script};
 
 pub(super) fn run(args: &Record) -> anyhow::Result<()> {
     let disk = Target::find(args)?;
-    let options = LogOptions {
-        path: &args.log,
-        sector_size: args.sector_size,
-        log_size: args.log_size,
-        policy: args.policy,
-        existing: args.existing,
-    };
-    let place = LogPlace::find(&options, disk.disk.as_ref())?;
-    let sector_size = place.sector_size(&options);
+    let place = LogPlace::find(&args.log, &args.logging, disk.disk.as_ref())?;
+    let sector_size = place.sector_size(&args.logging);
     check_alignment(disk.len_bytes, disk.path, sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(disk.len_bytes, disk.path)?;
     }
     let script = read_script(args, &Limits { disk_bytes: disk.len_bytes, sector_size })?;
-    let config = place.config(&options)?;
+    let config = place.config(&args.logging)?;
     let (recorded, result) = if args.base.is_some() {
         if config.ordering == Ordering::Durability {
             let message =

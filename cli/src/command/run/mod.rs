@@ -17,7 +17,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use self::child::Program;
 use self::file_system::{Mounting, make};
 use super::serve::{DISK_NAME, log_to_stderr, open_disk};
-use crate::args::{DiskArgs, ExistingLogArgs, PolicyArgs, Run};
+use crate::args::{DiskArgs, ExistingLogArgs, LogArgs, Run};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::output::style;
@@ -127,6 +127,7 @@ fn make_dir(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn disk_args(args: &Run) -> DiskArgs {
+    let existing = ExistingLogArgs { force: args.force, ..ExistingLogArgs::default() };
     DiskArgs {
         log: args.log.clone(),
         data: None,
@@ -134,10 +135,7 @@ fn disk_args(args: &Run) -> DiskArgs {
         size: args.size,
         at: Vec::new(),
         keep: None,
-        sector_size: None,
-        policy: PolicyArgs::default(),
-        log_size: args.log_size,
-        existing: ExistingLogArgs { force: args.force, ..ExistingLogArgs::default() },
+        logging: LogArgs { log_size: args.log_size, existing, ..LogArgs::default() },
         verbose: 0,
     }
 }

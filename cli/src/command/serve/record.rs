@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logwrites_core::{Config, Ordering};
 
-use super::super::log_place::{LogOptions, LogPlace};
+use super::super::log_place::LogPlace;
 use super::super::{check_alignment, len_of};
 use super::check_sector_size;
 use crate::args::DiskArgs;
@@ -15,22 +15,15 @@ use crate::serve::exports::ExportTable;
 
 pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     let target = Target::find(args)?;
-    let options = LogOptions {
-        path: &args.log,
-        sector_size: args.sector_size,
-        log_size: args.log_size,
-        policy: args.policy,
-        existing: args.existing,
-    };
-    let place = LogPlace::find(&options, target.disk())?;
+    let place = LogPlace::find(&args.log, &args.logging, target.disk())?;
     target.lock()?;
-    let sector_size = place.sector_size(&options);
+    let sector_size = place.sector_size(&args.logging);
     check_sector_size(sector_size)?;
     check_alignment(target.len_bytes(), target.name(), sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(target.len_bytes(), target.name())?;
     }
-    let config = place.config(&options)?;
+    let config = place.config(&args.logging)?;
     if config.ordering == Ordering::Durability && !matches!(target, Target::Data(..)) {
         let message = "--base and --size log in completion order only: the log is the disk, so nothing can be held back";
         return Err(Failure::Usage(message.to_owned()).into());
