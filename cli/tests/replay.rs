@@ -201,6 +201,7 @@ fn arguments_are_checked() {
         ("--base base --output out --discard all", vec!["zero, ignore, pass"]),
         ("--base base --output old", vec!["old exists", "--force overwrites", "--onto changes it in place"]),
         ("--base base --output base --force", vec!["are the same file"]),
+        ("--base disk --onto disk --from end --at 1", vec!["are the same file"]),
         ("--base base --output log --force", vec!["are the same file"]),
         ("--base base --output log-link --force", vec!["are the same file"]),
         ("--onto log", vec!["log"]),

@@ -113,10 +113,12 @@ fn change(
     let target = Disk::open(onto, Access::Write)?;
     let len_bytes = len_of(&target)?;
     log.check_fits(from.max(at), len_bytes, onto)?;
-    target.lock()?;
-    if target.is_same(log.disk())? {
-        return Err(same_file(onto, log.path()).into());
+    for other in base.into_iter().chain([log.disk()]) {
+        if target.is_same(other)? {
+            return Err(same_file(onto, other.path()).into());
+        }
     }
+    target.lock()?;
     let index = log.index();
     let discards = args.discard.leaves();
     let pieces = if from <= at {
