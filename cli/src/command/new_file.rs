@@ -36,6 +36,8 @@ impl NewFile {
                     return Err(same_file(path, other.path()).into());
                 }
             }
+            // Whoever writes to it would go on with a file that has no name any more.
+            old.lock()?;
         }
         Ok(Self { draft: Draft::replacing(path)?, hint: "", replaces: true })
     }

@@ -40,17 +40,16 @@ impl Disk {
             Access::CreateNew => "create",
         };
         let error = |source| DiskError::new(verb, path, source);
+        // To open a pipe would wait for whoever is at its other end.
+        if let Ok(metadata) = std::fs::metadata(path) {
+            check_kind(&metadata).map_err(error)?;
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(access != Access::Read).create_new(access == Access::CreateNew);
         let file = options.open(path).map_err(error)?;
         let metadata = file.metadata().map_err(error)?;
+        check_kind(&metadata).map_err(error)?;
         let is_block_device = system::is_block_device(&metadata);
-        if !metadata.is_file() && !is_block_device {
-            return Err(error(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is neither a regular file nor a block device",
-            )));
-        }
         if is_block_device && access != Access::Read && system::is_read_only(&metadata) {
             return Err(error(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is a read-only device")));
         }
@@ -117,18 +116,29 @@ impl Disk {
         self.file.set_len(len_bytes)
     }
 
-    /// Locks other writers of this tool out for as long as the disk is open.
+    /// Locks other users of this tool out for as long as the disk is open, so that it can be written.
     ///
     /// # Errors
     /// [`DiskError`], of the kind [`io::ErrorKind::ResourceBusy`] if another one has it.
     pub fn lock(&self) -> Result<(), DiskError> {
-        let source = match self.file.try_lock() {
+        let busy = "another process is writing to it, or has it as a base that must stay as it is";
+        self.locked(self.file.try_lock(), busy)
+    }
+
+    /// Locks writers of this tool out for as long as the disk is open: a base must stay as it is.
+    ///
+    /// # Errors
+    /// [`DiskError`], of the kind [`io::ErrorKind::ResourceBusy`] if there is one.
+    pub fn lock_shared(&self) -> Result<(), DiskError> {
+        self.locked(self.file.try_lock_shared(), "another process is writing to it")
+    }
+
+    fn locked(&self, result: Result<(), TryLockError>, busy: &'static str) -> Result<(), DiskError> {
+        let source = match result {
             Ok(()) => return Ok(()),
             // Some network file systems have no locks; that is no reason to refuse them.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it")
-            }
+            Err(TryLockError::WouldBlock) => io::Error::new(io::ErrorKind::ResourceBusy, busy),
             Err(TryLockError::Error(error)) => error,
         };
         Err(DiskError::new("lock", &self.path, source))
@@ -395,6 +405,13 @@ pub(super) fn widen(len: usize) -> u64 {
 const COPY_BYTES: usize = 1 << 20;
 
 pub(super) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+fn check_kind(metadata: &std::fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() || system::is_block_device(metadata) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a regular file nor a block device"))
+}
 
 #[cfg(test)]
 mod tests {

@@ -104,6 +104,8 @@ impl<'a> Target<'a> {
         if let Some(disk) = self.disk {
             if self.is_written {
                 disk.lock()?;
+            } else {
+                disk.lock_shared()?;
             }
             let log = place.open(log, Some(&disk))?;
             return Ok((disk, log));

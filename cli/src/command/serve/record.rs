@@ -80,11 +80,12 @@ impl Target {
         }
     }
 
-    /// Locks other writers of this tool out of what is written.
+    /// Locks others of this tool out of what is written, and other writers out of what must stay as it is.
     fn lock(&self) -> Result<(), DiskError> {
         match self {
             Self::Data(disk, _) => disk.lock(),
-            Self::Base(..) | Self::Zeros(_) => Ok(()),
+            Self::Base(disk, _) => disk.lock_shared(),
+            Self::Zeros(_) => Ok(()),
         }
     }
 
