@@ -1,21 +1,28 @@
 //! Ctrl-C, and a request to terminate: a flag that long work looks at, so that it can end well.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::Failure;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
+/// When it was first asked for.
+static SINCE: OnceLock<Instant> = OnceLock::new();
+
 /// Whether a second request ends the process at once.
 static MAY_EXIT: AtomicBool = AtomicBool::new(true);
 
-/// From now on a first Ctrl-C asks, and a second one ends the process at once.
+/// From now on a first Ctrl-C asks, and a second one ends the process at once. What comes within [`ECHO`] of the first is
+/// the same request: timeout(1) sends its signal to its child, and again to all of the child's group.
 ///
 /// # Errors
 /// The system's, if it has no such signals.
 pub fn install() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::Relaxed) && MAY_EXIT.load(Ordering::Relaxed) {
+        let is_second = SINCE.get_or_init(Instant::now).elapsed() > ECHO;
+        if REQUESTED.swap(true, Ordering::Relaxed) && is_second && MAY_EXIT.load(Ordering::Relaxed) {
             #[expect(clippy::exit, reason = "the person insists")]
             std::process::exit(130);
         }
@@ -40,3 +47,5 @@ pub fn is_requested() -> bool {
 pub fn check(outcome: &str) -> Result<(), Failure> {
     if is_requested() { Err(Failure::Interrupted(outcome.to_owned())) } else { Ok(()) }
 }
+
+const ECHO: Duration = Duration::from_millis(300);
