@@ -30,5 +30,9 @@ pub(super) fn run(args: &Status) -> anyhow::Result<()> {
         status.in_flight,
         style::count(status.connections, "client", "clients"),
     )?;
+    if status.refused > 0 {
+        let requests = style::count(status.refused, "request was", "requests were");
+        writeln!(out, "{requests} refused: the log had no room")?;
+    }
     Ok(out.flush()?)
 }

@@ -92,10 +92,12 @@ pub struct StatusJson {
     pub reads: u64,
     /// What they read.
     pub read_bytes: u64,
-    /// How many writes, write-zeroes and discards there were.
+    /// How many writes, write-zeroes and discards were taken; some may have failed since.
     pub writes: u64,
     /// What the writes wrote.
     pub written_bytes: u64,
+    /// How many operations were refused since the log had no room.
+    pub refused: u64,
     /// How many operations are in flight.
     pub in_flight: u64,
     /// How many clients are connected.
@@ -134,6 +136,7 @@ impl Control {
             read_bytes: counters.read_bytes,
             writes: counters.nr_writes,
             written_bytes: counters.written_bytes,
+            refused: counters.nr_refused,
             in_flight: widen(counters.nr_in_flight),
             connections: widen(self.front.nr_clients()),
             map_runs: widen(counters.nr_runs),

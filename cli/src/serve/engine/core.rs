@@ -35,6 +35,8 @@ pub(super) struct Core<M, D, L> {
     pub(super) read_bytes: AtomicU64,
     nr_writes: AtomicU64,
     written_bytes: AtomicU64,
+    /// How many operations the log had no room for.
+    nr_refused: AtomicU64,
     is_closing: AtomicBool,
 }
 
@@ -63,11 +65,28 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             read_bytes: AtomicU64::new(0),
             nr_writes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
+            nr_refused: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
         }
     }
 
     pub(super) fn submit(
+        &self,
+        op: Op,
+        payload: Payload,
+        waiter: Option<Arc<dyn Waiter>>,
+        cookie: u64,
+    ) -> Result<(), Refusal> {
+        let result = self.take(op, payload, waiter, cookie);
+        if result == Err(Refusal::NoSpace) && self.nr_refused.fetch_add(1, Atomic::Relaxed) == 0 {
+            tracing::warn!(
+                "the log has no room for more; what would pass it is refused, as if the disk were full"
+            );
+        }
+        result
+    }
+
+    fn take(
         &self,
         op: Op,
         payload: Payload,
@@ -286,6 +305,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             nr_writes: self.nr_writes.load(Atomic::Relaxed),
             written_bytes: self.written_bytes.load(Atomic::Relaxed),
             nr_flushes: state.nr_flushes,
+            nr_refused: self.nr_refused.load(Atomic::Relaxed),
             nr_in_flight: state.nr_in_flight(),
             logged: state.machine.logged(),
             nr_runs: state.machine.nr_runs(),
@@ -305,6 +325,10 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         drop(state);
         if let Err(error) = self.log.release_reserve() {
             tracing::warn!(%error, "what was reserved for the log could not be given back");
+        }
+        let nr_refused = self.nr_refused.load(Atomic::Relaxed);
+        if nr_refused > 0 {
+            tracing::warn!("the log had no room for {nr_refused} requests, which were refused");
         }
         match (log_error, data_error, failure) {
             (Some(error), _, _) => Err(anyhow::Error::new(error).context("the log device failed")),

@@ -78,6 +78,8 @@ pub struct Counters {
     pub written_bytes: u64,
     /// How many flushes were submitted.
     pub nr_flushes: u64,
+    /// How many operations were refused since the log had no room.
+    pub nr_refused: u64,
     /// How many operations are in flight.
     pub nr_in_flight: usize,
     /// The end of the log: how many entries it has, and where it ends.
