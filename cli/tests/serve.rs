@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -178,6 +178,8 @@ fn the_end_finishes_what_has_arrived() {
             client.send(WRITE, 0, number * 4096, 4096, &[9; 4096]).unwrap();
         }
         assert_eq!(client.reply().unwrap().1, 0);
+        // As timeout(1) does it, which sends its signal to the group of its child as well.
+        common::signal(served.child(), signal);
         common::signal(served.child(), signal);
         let done = 1 + (1..200).take_while(|_| client.reply().is_ok_and(|(_, error)| error == 0)).count();
         served.end().code(0).no_stderr();
@@ -193,7 +195,7 @@ fn the_end_finishes_what_has_arrived() {
 #[test]
 fn a_full_log_is_told_before_the_disk_is_touched() {
     let folder = images(4);
-    let served = Served::start(&folder, "--log log --data disk --log-size 64k");
+    let served = Served::start(&folder, "--log log --data disk --log-size 64k --control control.sock");
     let mut client = connect(&folder);
     let mut done = 0;
     let error = loop {
@@ -206,6 +208,10 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
     assert_eq!(error, ENOSPC);
     assert_eq!(done, 13, "each takes nine sectors of the 128");
     assert_eq!(client.flush().unwrap(), 0, "there is always room for a flush");
+    let status = folder.run("status control.sock --json").code(0).json().remove(0);
+    assert_eq!(status["refused"], 1);
+    let said = folder.run("status control.sock").code(0).stdout;
+    assert!(said.ends_with("1 request was refused: the log had no room\n"), "{said}");
     assert!(client.read(done * 4096, 4096).unwrap() == folder.read("base")[..4096], "it was not touched");
     served.stop().code(0);
     folder.run("verify log --base base --final disk").code(0).no_stderr();
@@ -329,6 +335,52 @@ fn one_log_has_one_server_and_so_has_one_socket() {
     folder.run("serve nbd --log other --size 1M --socket file").refuses(&["no socket"]);
     let served = Served::start(&folder, "--log log --data disk --append --tail keep");
     served.stop().code(0).no_stderr();
+}
+
+#[test]
+fn who_uses_a_disk_keeps_others_from_changing_it() {
+    let folder = images(4);
+    let data = Served::start_at(&folder, "--socket data.sock --log data.log --data disk");
+    let base = Served::start(&folder, "--log log --base base");
+    let busy = "another process is writing to it";
+    for args in [
+        "serve nbd --socket other.sock --log other --data base",
+        "serve nbd --socket other.sock --log other --base disk",
+        "record base --log other --script /dev/null",
+        "record --base disk --log other --script /dev/null",
+        "replay log --onto base",
+        "replay log --size 4M --output data.log --force",
+    ] {
+        folder.run(args).code(3).says(&[busy]);
+        assert!(!folder.has("other"), "{args}");
+    }
+    let beside = Served::start_at(&folder, "--socket other.sock --log other --base base");
+    for served in [data, base, beside] {
+        served.stop().code(0).no_stderr();
+    }
+    folder.run("info data.log").code(0);
+}
+
+#[test]
+fn a_socket_that_cannot_be_had_leaves_nothing_behind() {
+    let folder = images(4);
+    folder.run("serve nbd --log log --size 1M --socket a --control a").refuses(&["need a socket each"]);
+    let ran = folder.run("serve nbd --log log --size 1M --socket a --control none/b");
+    ran.code(3).says(&["cannot listen on none/b"]);
+    common::system("mkfifo", &[folder.path("pipe").as_os_str()]);
+    for args in ["--log pipe --size 1M", "--log log --base pipe"] {
+        let ran = folder.run(&format!("serve nbd {args} --socket a"));
+        ran.code(3).says(&["it is neither a regular file nor a block device"]);
+    }
+    assert!(!folder.has("log") && !folder.has("a"));
+    let mut command = folder.command("serve nbd --log log --size 1M --socket");
+    command.arg("a b%").stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut greeting = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+    common::signal(&child, "TERM");
+    child.wait().unwrap();
+    assert_eq!(greeting, "serving nbd+unix:///?socket=a%20b%25\n");
 }
 
 #[test]
@@ -468,6 +520,7 @@ fn changes_of_the_past_are_kept_if_that_is_wanted() {
     assert!(disk[..4096] == [1; 4096] && disk[4096..8192] == [5; 4096] && disk[8192] == 9);
     for (args, words) in [
         ("--at 0 --at 1 --keep more", "--keep goes with one --at"),
+        ("--at 0 --keep branch", "branch exists; --keep makes a new log"),
         ("--at mark:none", "no mark 'none'"),
         ("--at 0 --append", "cannot be used with"),
     ] {

@@ -46,10 +46,17 @@ impl ExportTable {
         Self { name, description, len_bytes, has_fast_zero, disks: Disks::Live(disk) }
     }
 
-    /// A disk at points of its log, at least one.
+    /// A disk at points of its log, at least one; what is changed is kept or not.
     #[must_use]
-    pub fn past(name: String, len_bytes: u64, points: Vec<String>, open: Box<OpenPoint>) -> Self {
-        let description = "a disk as it was, with changes that are thrown away".to_owned();
+    pub fn past(
+        name: String,
+        len_bytes: u64,
+        points: Vec<String>,
+        is_kept: bool,
+        open: Box<OpenPoint>,
+    ) -> Self {
+        let becomes = if is_kept { "kept, in a log of their own" } else { "thrown away" };
+        let description = format!("a disk as it was, with changes that are {becomes}");
         let disks = Disks::Past { points, open, opened: Mutex::default() };
         Self { name, description, len_bytes, has_fast_zero: true, disks }
     }

@@ -186,7 +186,14 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => write!(f, "nbd://{address}"),
             #[cfg(unix)]
-            Self::Unix(path) => write!(f, "nbd+unix:///?socket={}", path.display()),
+            Self::Unix(path) => {
+                f.write_str("nbd+unix:///?socket=")?;
+                path.as_os_str().as_encoded_bytes().iter().try_for_each(|&byte| match byte {
+                    b'/' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte)),
+                    _ if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(byte)),
+                    _ => write!(f, "%{byte:02X}"),
+                })
+            }
         }
     }
 }

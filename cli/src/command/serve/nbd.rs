@@ -20,11 +20,14 @@ pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     listen::raise_file_limit();
     // Before anything is opened or made.
     let door = Door::open(args)?;
+    #[cfg(unix)]
+    let control = args.control.as_deref().map(listen::SocketPath::bind).transpose()?;
     let exports = open_disk(&args.disk, &args.name)?;
     let server = Server::new(exports, usize::try_from(args.max_connections.get())?);
     let watched = watch::Watched::new(&args.disk, Arc::<Server>::clone(&server));
     #[cfg(unix)]
-    let _control = watched.control(args)?;
+    let _control =
+        control.map(|(name, listener)| watched.answer(args, listener).map(|()| name)).transpose()?;
     door.announce(server.exports())?;
     // It goes when all is done.
     let _name = door.name;
@@ -47,6 +50,9 @@ struct Door {
 impl Door {
     #[cfg(unix)]
     fn open(args: &ServeNbd) -> anyhow::Result<Self> {
+        if args.socket.is_some() && args.socket == args.control {
+            return Err(Failure::Usage("--socket and --control need a socket each".to_owned()).into());
+        }
         if let Some(path) = &args.socket {
             let (name, listener) = listen::SocketPath::bind(path)?;
             return Ok(Self { listener: Listener::Unix(listener), name: Some(name) });

@@ -24,6 +24,9 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     if args.keep.is_some() && args.at.len() > 1 {
         return Err(Failure::Usage("--keep goes with one --at: its log has one disk".to_owned()).into());
     }
+    if let Some(keep) = args.keep.as_ref().filter(|keep| keep.exists()) {
+        return Err(Failure::Usage(format!("{} exists; --keep makes a new log", keep.display())).into());
+    }
     let mut log = Log::open(&args.log)?;
     let sector_size = log.index().sector_size();
     check_sector_size(sector_size)?;
@@ -36,6 +39,9 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
         (None, Some(size)) => size.bytes(),
         (None, None) => return Err(Failure::Usage("--base or --size is needed".to_owned()).into()),
     };
+    if let Some(base) = &base {
+        base.lock_shared()?;
+    }
     let base_name = args.base.clone().unwrap_or_else(|| PathBuf::from("--size"));
     for point in &args.at {
         let resolved = log.resolve(Some(point), Default::End)?;
@@ -50,7 +56,7 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     let past =
         Past { log: Mutex::new(log), base, len_bytes, base_name, sector_size, keep: args.keep.clone() };
     let open = Box::new(move |point: &str| past.open(point));
-    let table = ExportTable::past(name.to_owned(), len_bytes, points, open);
+    let table = ExportTable::past(name.to_owned(), len_bytes, points, args.keep.is_some(), open);
     if args.keep.is_some() {
         // It is to be there even if no client comes, and to fail now if it cannot be made.
         table.open_default().map_err(|error| anyhow::anyhow!("{}", error.0))?;

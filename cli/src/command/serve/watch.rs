@@ -51,24 +51,22 @@ impl Watched {
         }
     }
 
-    /// Opens the control socket, if one was asked for.
+    /// Answers at the control socket.
     #[cfg(unix)]
-    pub(super) fn control(
+    pub(super) fn answer(
         &self,
         args: &crate::args::ServeNbd,
-    ) -> anyhow::Result<Option<crate::serve::listen::SocketPath>> {
-        let Some((path, disk)) = args.control.as_ref().zip(self.front.exports().opened().pop()) else {
-            return Ok(None);
-        };
-        let (name, listener) = crate::serve::listen::SocketPath::bind(path)?;
+        listener: std::os::unix::net::UnixListener,
+    ) -> anyhow::Result<()> {
+        // Without a disk in use there is nothing to be asked.
+        let Some(disk) = self.front.exports().opened().pop() else { return Ok(()) };
         let control = crate::serve::control::Control {
             log: args.disk.log.display().to_string(),
             disk,
             front: Arc::clone(&self.front),
             started: self.started,
         };
-        control.listen(listener)?;
-        Ok(Some(name))
+        Ok(control.listen(listener)?)
     }
 
     /// Returns when a person or the system asks for the end, or it has come.
