@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::LogArgs;
+use super::values::parse_export_name;
 use crate::point::Point;
 use crate::size::Size;
 
@@ -65,7 +66,7 @@ pub struct ServeNbd {
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
     /// The name of the export
-    #[arg(long, default_value = "disk")]
+    #[arg(long, default_value = "disk", value_parser = parse_export_name)]
     pub name: String,
     /// Listen on this unix socket for `logwrites mark` and `logwrites status`
     #[cfg(unix)]
@@ -188,4 +189,5 @@ exit code is COMMAND's; 127 if there is no such command.
 
 As root the kernel mounts the file system, over a loop device, where only COMMAND and what it starts
 can see it. Without root fuse2fs mounts ext4. At the end, and on Ctrl-C, SIGTERM and errors, all of it
-is undone: what COMMAND has left running is ended, the file system unmounted, and the log closed.";
+is undone: what COMMAND has left running is ended, the file system unmounted, and the log closed. A
+signal is passed on to COMMAND; the third one kills it.";

@@ -188,6 +188,16 @@ pub(super) fn parse_extent(text: &str) -> Result<Extent, String> {
         .ok_or_else(|| "expected SECTOR or SECTOR+NR in log sectors, such as 2048 or 2048+16".to_owned())
 }
 
+pub(super) fn parse_export_name(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(format!("a name has at most {MAX_NAME_BYTES} bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A part of the longest name that the NBD protocol has: behind it, a point may be named.
+const MAX_NAME_BYTES: usize = 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;

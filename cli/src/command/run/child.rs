@@ -102,8 +102,11 @@ fn is_from_terminal(signal: Signal) -> bool {
 
 fn not_started(error: &io::Error, name: &OsStr) -> Failure {
     // As shells and env have it.
-    let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-    Failure::Peer { code, words: format!("logwrites run: cannot start {}: {error}", name.display()) }
+    let (code, why) = match error.kind() {
+        io::ErrorKind::NotFound => (127, "there is no such command".to_owned()),
+        _ => (126, error.to_string()),
+    };
+    Failure::Peer { code, words: format!("logwrites run: cannot start {}: {why}", name.display()) }
 }
 
 fn code_of(status: ExitStatus) -> u8 {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
+use logwrites_core::SectorSize;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -31,6 +32,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
     interrupt::be_patient();
     strays::adopt()?;
     // Before anything is made.
+    check(args)?;
     let program = Program::find(&args.command)?;
     let mounting = Mounting::choose(args)?;
     if mounting.is_root() {
@@ -51,6 +53,23 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
     log_ended?;
     dir.close().context("cannot remove the temporary folder")?;
     if code == 0 { Ok(()) } else { Err(Failure::Peer { code, words: String::new() }.into()) }
+}
+
+/// Refuses what a server would refuse with the names of options that are not there.
+fn check(args: &Run) -> Result<(), Failure> {
+    let len_bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if !args.force && len_bytes(&args.log) > 0 {
+        return Err(Failure::Usage(format!("{} is not empty; --force overwrites it", args.log.display())));
+    }
+    if let Some(base) = &args.base
+        && len_bytes(base) % SectorSize::B512.bytes() != 0
+    {
+        return Err(Failure::Malformed(format!(
+            "{} is no disk: its size is no multiple of 512",
+            base.display()
+        )));
+    }
+    Ok(())
 }
 
 /// A disk that is served as a file.
