@@ -235,6 +235,16 @@ fn a_full_file_system_is_told_before_the_disk_is_touched() {
     folder.run("verify log --base base --final disk").code(0).no_stderr();
 }
 
+#[test]
+fn a_log_that_cannot_be_begun_is_told_before_anybody_comes() {
+    let folder = images(4);
+    let _small = SmallDisk::new(folder.path("small"), "64k");
+    folder.write("small/full", vec![7; 64 << 10]);
+    let ran = folder.run("serve nbd --log small/log --data disk --socket disk.sock");
+    let ran = ran.code(3).says(&["cannot begin small/log", "No space left on device"]);
+    assert_eq!(ran.stdout, "", "nothing is served");
+}
+
 /// Long zeros are a hole of the log: what takes storage is their entry, and what comes behind.
 #[test]
 fn a_full_file_system_is_told_before_long_zeros_are_written() {
@@ -459,7 +469,7 @@ fn marks_and_questions_reach_a_running_log() {
         let place = usize::from(number) * 512;
         assert!(disk[place..place + 512] == [number + 1; 512] && disk[place + 512] == 9);
     }
-    folder.run("status log").code(3).says(&["cannot reach the server"]);
+    folder.run("status log").code(3).says(&["log is no control socket"]);
 }
 
 #[test]

@@ -244,8 +244,13 @@ pub fn ask(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
 
 fn ask_socket(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
     let name = || path.display().to_string();
-    let stream =
-        UnixStream::connect(path).with_context(|| format!("cannot reach the server at {}", name()))?;
+    let stream = UnixStream::connect(path).with_context(|| {
+        if is_socket(path) {
+            format!("cannot reach the server at {}", name())
+        } else {
+            format!("{} is no control socket", name())
+        }
+    })?;
     (&stream).write_all(&line_of(ask)?).with_context(name)?;
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_LINE_BYTES).read_line(&mut line).with_context(name)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use logwrites_core::{Config, Ordering};
 
 use super::super::log_place::LogPlace;
@@ -40,11 +41,12 @@ fn start(
     config: Config,
     args: &DiskArgs,
 ) -> anyhow::Result<Arc<dyn LiveDisk>> {
+    let begun = || format!("cannot begin {}", args.log.display());
     let base = match target {
         Target::Data(data, _) => {
             let logger = place.logger::<SLOTS>(config, &args.log)?;
             let log = LiveLog::new(place.open(&args.log, Some(&data))?)?;
-            return Ok(Arc::new(Engine::start(logger, data, log)?));
+            return Ok(Arc::new(Engine::start(logger, data, log).with_context(begun)?));
         }
         Target::Base(disk, _) => Base::Image(disk),
         Target::Zeros(_) => Base::Zeros,
@@ -52,7 +54,7 @@ fn start(
     let overlay = place.overlay::<SLOTS>(config, &args.log)?;
     let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
     let log = LiveLog::new(place.open(&args.log, under)?)?;
-    Ok(Arc::new(Engine::start(overlay, base, log)?))
+    Ok(Arc::new(Engine::start(overlay, base, log).with_context(begun)?))
 }
 
 /// What is under the log, and its size in bytes.

@@ -150,7 +150,7 @@ where
     /// Starts an engine.
     ///
     /// # Errors
-    /// The system's, if it has no more threads.
+    /// The system's, if it has no more threads; the log device's, if the log cannot be begun.
     pub fn start(machine: M, data: D, log: L) -> io::Result<Self> {
         let core = Arc::new(Core::new(machine, data, log));
         let engine = Self { core: Arc::clone(&core), syncers: Mutex::default() };
@@ -164,7 +164,8 @@ where
         *engine.syncers.lock() = syncers;
         // The log begins with a superblock: now, not with the first client.
         core.run(Role::Client);
-        Ok(engine)
+        let failed = core.state.lock().log_error.take();
+        failed.map_or(Ok(engine), Err)
     }
 
     /// The data device.
