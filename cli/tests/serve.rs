@@ -207,9 +207,13 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
     };
     assert_eq!(error, ENOSPC);
     assert_eq!(done, 13, "each takes nine sectors of the 128");
-    assert_eq!(client.flush().unwrap(), 0, "there is always room for a flush");
+    for _ in 0..3 {
+        assert_eq!(client.flush().unwrap(), 0, "there is always room for a flush");
+    }
     let status = folder.run("status control.sock --json").code(0).json().remove(0);
     assert_eq!(status["refused"], 1);
+    let nr_flushes = entries(&folder.read("log")).iter().filter(|entry| entry.flags == FLUSH).count();
+    assert_eq!(status["epoch"], nr_flushes, "an epoch for each entry");
     let said = folder.run("status control.sock").code(0).stdout;
     assert!(said.ends_with("1 request was refused: the log had no room\n"), "{said}");
     assert!(client.read(done * 4096, 4096).unwrap() == folder.read("base")[..4096], "it was not touched");

@@ -92,6 +92,12 @@ impl LogWrite {
         self.offset_bytes + self.len_bytes()
     }
 
+    /// Whether it is the entry of a flush, which ends an epoch.
+    #[must_use]
+    pub const fn is_flush(&self) -> bool {
+        matches!(self.record, Record::Op { op: Op::Flush, .. })
+    }
+
     /// Whose payload is among its bytes, if any: the payload is to be kept until the write has completed.
     #[must_use]
     pub const fn payload_tag(&self) -> Option<Tag> {

@@ -86,7 +86,7 @@ pub struct StatusJson {
     pub nr_entries: u64,
     /// How large it is.
     pub log_bytes: u64,
-    /// Which epoch it is in: how many flushes were asked for.
+    /// Which epoch it is in: how many flushes this server has put into it.
     pub epoch: u64,
     /// How many reads there were.
     pub reads: u64,
@@ -131,7 +131,7 @@ impl Control {
             log: self.log.clone(),
             nr_entries: counters.logged.index,
             log_bytes: counters.logged.offset_bytes,
-            epoch: counters.nr_flushes,
+            epoch: counters.nr_epochs,
             reads: counters.nr_reads,
             read_bytes: counters.read_bytes,
             writes: counters.nr_writes,

@@ -78,6 +78,8 @@ pub struct Counters {
     pub written_bytes: u64,
     /// How many flushes were submitted.
     pub nr_flushes: u64,
+    /// How many of their entries went into the log: several may share one, and what is empty needs none.
+    pub nr_epochs: u64,
     /// How many operations were refused since the log had no room.
     pub nr_refused: u64,
     /// How many operations are in flight.

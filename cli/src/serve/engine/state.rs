@@ -120,6 +120,7 @@ pub(super) struct State<M> {
     pub(super) data_error: Option<io::Error>,
     pub(super) log_error: Option<io::Error>,
     pub(super) nr_flushes: u64,
+    pub(super) nr_epochs: u64,
 }
 
 impl<M: Machine> State<M> {
@@ -146,6 +147,7 @@ impl<M: Machine> State<M> {
             data_error: None,
             log_error: None,
             nr_flushes: 0,
+            nr_epochs: 0,
         }
     }
 
@@ -186,7 +188,10 @@ impl<M: Machine> State<M> {
                 Command::Data { tag, op: Op::Flush } => self.data_flushes.push(tag),
                 Command::Data { tag, op } if op.is_fua() => self.durable_data.push_back((tag, op)),
                 Command::Data { tag, op } => self.data.push_back((tag, op)),
-                Command::Log { id, write } => self.log.push((id, write)),
+                Command::Log { id, write } => {
+                    self.nr_epochs += u64::from(write.is_flush());
+                    self.log.push((id, write));
+                }
                 Command::FlushLog { id } => self.log_flush = Some(id),
                 Command::Done { tag, result } => self.note_done(tag, result, news),
                 Command::Release(tag) => {
