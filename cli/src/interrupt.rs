@@ -14,8 +14,7 @@ static SINCE: OnceLock<Instant> = OnceLock::new();
 /// Whether a second request ends the process at once.
 static MAY_EXIT: AtomicBool = AtomicBool::new(true);
 
-/// From now on a first Ctrl-C asks, and a second one ends the process at once. What comes within [`ECHO`] of the first is
-/// the same request: timeout(1) sends its signal to its child, and again to all of the child's group.
+/// From now on a first Ctrl-C asks, and a second one ends the process at once.
 ///
 /// # Errors
 /// The system's, if it has no such signals.
@@ -48,4 +47,6 @@ pub fn check(outcome: &str) -> Result<(), Failure> {
     if is_requested() { Err(Failure::Interrupted(outcome.to_owned())) } else { Ok(()) }
 }
 
+/// What comes so soon behind the first is the same request: timeout(1) sends its signal to its child, and again to all of
+/// the child's group.
 const ECHO: Duration = Duration::from_millis(300);
