@@ -392,3 +392,14 @@ fn on_terminal(folder: &Folder, args: &str, variables: &[(&str, &str)]) -> Ran {
     command.env("TERM", "xterm").stdin(std::process::Stdio::null()).envs(variables.iter().copied());
     Ran::of(&mut command)
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_that_is_full_is_named() {
+    let folder = example();
+    for args in ["ls log", "info log --json"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(folder.command(args).stdout(full));
+        ran.code(3).says(&["cannot write to standard output: No space left on device"]);
+    }
+}

@@ -58,18 +58,25 @@ enum Filter {
 
 impl Write for Filter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
+        let written = match self {
             Self::Colors(out) => out.write(bytes),
             Self::Plain(out) => out.write(bytes),
-        }
+        };
+        written.map_err(|error| named(&error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
+        let flushed = match self {
             Self::Colors(out) => out.flush(),
             Self::Plain(out) => out.flush(),
-        }
+        };
+        flushed.map_err(|error| named(&error))
     }
+}
+
+/// The system does not say what it could not write to.
+fn named(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
 /// Takes escapes out. Bytes that cannot be part of one pass as they are, which costs a hundredth of looking for them.
