@@ -40,8 +40,10 @@ impl Disk {
             Access::CreateNew => "create",
         };
         let error = |source| DiskError::new(verb, path, source);
-        // To open a pipe would wait for whoever is at its other end.
-        if let Ok(metadata) = std::fs::metadata(path) {
+        // To open a pipe would wait for whoever is at its other end; of a folder the system says what it is.
+        if let Ok(metadata) = std::fs::metadata(path)
+            && !metadata.is_dir()
+        {
             check_kind(&metadata).map_err(error)?;
         }
         let mut options = OpenOptions::new();
