@@ -108,13 +108,14 @@ impl LogFile {
     /// Makes a range zeros that take no storage. What lies behind `written_bytes` is zero as it is.
     fn leave_hole(&self, range_bytes: Range<u64>, written_bytes: u64) -> io::Result<()> {
         let len_bytes = range_bytes.end - range_bytes.start;
+        let is_file = !self.disk.is_block_device();
+        // Behind the end of a file, some file systems punch nothing.
+        if is_file && self.disk.len_bytes()? < range_bytes.end {
+            self.disk.set_len(range_bytes.end)?;
+        }
         if range_bytes.start < written_bytes {
             self.disk.zero_range(range_bytes.start, len_bytes, true)?;
-        }
-        if !self.disk.is_block_device() {
-            if self.disk.len_bytes()? < range_bytes.end {
-                self.disk.set_len(range_bytes.end)?;
-            }
+        } else if is_file {
             // What may have been reserved here is needed elsewhere.
             self.disk.punch_hole(range_bytes.start, len_bytes)?;
         }
