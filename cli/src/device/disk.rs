@@ -403,17 +403,17 @@ pub(super) fn widen(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-/// How much is copied at a time where the system cannot do it by itself.
-const COPY_BYTES: usize = 1 << 20;
-
-pub(super) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-
 fn check_kind(metadata: &std::fs::Metadata) -> io::Result<()> {
     if metadata.is_file() || system::is_block_device(metadata) {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a regular file nor a block device"))
 }
+
+/// How much is copied at a time where the system cannot do it by itself.
+const COPY_BYTES: usize = 1 << 20;
+
+pub(super) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 #[cfg(test)]
 mod tests {
