@@ -1,7 +1,7 @@
 //! Arbitrary text as a script, an iolog, a point and a size.
 #![no_main]
 
-#[path = "../../cli/tests/bodies/script.rs"]
+#[path = "../../cli/tests/it/bodies/script.rs"]
 mod body;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::script(bytes));

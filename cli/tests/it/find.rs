@@ -1,6 +1,6 @@
 //! `logwrites find` and `cat`: the next entry of a kind, and what it wrote.
 
-mod common;
+use crate::common;
 
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,7 @@
 //! `logwrites serve nbd`: how it starts, what it refuses, how it ends, marks, the past; and clients that mean no good.
 #![cfg(unix)]
 
-mod common;
+use crate::common;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,6 @@
 //! Going on with a log: `logwrites record --append`, and `logwrites mark`.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

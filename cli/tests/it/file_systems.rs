@@ -2,7 +2,7 @@
 //! mark's replay has the files as they were.
 #![cfg(target_os = "linux")]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

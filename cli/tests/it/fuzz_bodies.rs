@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets for the tool's own inputs, run by property tests and over the fuzzer's seeds.
 
-mod bodies;
+use crate::bodies;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! `logwrites serve nbd`, killed in the middle of a load: what was acknowledged is there.
 #![cfg(unix)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,7 +88,7 @@ fn fio_finds_what_was_acknowledged_after_a_kill() {
 }
 
 #[test]
-#[ignore = "it takes ten minutes: cargo test --test serve_kills -- --ignored"]
+#[ignore = "it takes ten minutes: cargo test --test it three_hundred -- --ignored"]
 fn fio_finds_what_was_acknowledged_after_three_hundred_kills() {
     kill_under_fio(300);
 }

@@ -1,6 +1,6 @@
 //! `logwrites diff`, against two disks that were replayed the naive way and compared sector by sector.
 
-mod common;
+use crate::common;
 
 use std::process::Command;
 

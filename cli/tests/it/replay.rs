@@ -1,6 +1,6 @@
 //! `logwrites replay`: the disk at any point, and what it refuses.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 //!
 //! Where the two differ on purpose stands in [`EXCEPTIONS`], and nowhere else.
 
-mod common;
+use crate::common;
 
 use std::fmt::Write as _;
 use std::process::Command;

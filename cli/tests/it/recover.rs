@@ -1,6 +1,6 @@
 //! `logwrites recover`: after kills, full logs, lost superblocks and broken entries.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Real logs, recorded by Linux and QEMU: every point that somebody has hashed, reached on every way.
 
-mod common;
+use crate::common;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

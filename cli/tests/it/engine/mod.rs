@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod client;
-#[path = "../common/mod.rs"]
-mod common;
 mod device;
 
 use std::io;
@@ -12,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 use std::time::Duration;
 
+use crate::common::logs::{MARK, entries, replayed, superblock, wide};
+use crate::common::random::Random;
 use client::{BLOCK, CLIENT_BYTES, Client};
-use common::logs::{MARK, entries, replayed, superblock, wide};
-use common::random::Random;
 use device::{Device, Fault, Power, Shared};
 use logwrites::serve::engine::{CallError, Engine, LiveDisk, Payload, SLOTS, Waiter};
 use logwrites_core::overlay::Overlay;

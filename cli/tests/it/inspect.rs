@@ -1,6 +1,6 @@
 //! `logwrites info`, `ls`, `marks` and `verify`; what every command does with logs that are none; colours and pipes.
 
-mod common;
+use crate::common;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! starts, what it refuses, how it ends.
 #![cfg(target_os = "linux")]
 
-mod common;
+use crate::common;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};

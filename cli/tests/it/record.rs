@@ -1,6 +1,6 @@
 //! `logwrites record`: what it promises, and every way in which it may have to stop.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
 //! Smaller logs: `logwrites cut` and `logwrites squash`.
 
-mod common;
+use crate::common;
 
 use std::os::unix::fs::FileExt as _;
 

@@ -1,6 +1,6 @@
 //! What goes with the tool: completions, manual pages, help; and that to look at a log never changes it.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::Command;

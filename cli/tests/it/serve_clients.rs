@@ -1,7 +1,7 @@
 //! `logwrites serve nbd` with clients that others wrote.
 #![cfg(unix)]
 
-mod common;
+use crate::common;
 
 use std::process::{Child, Command, Stdio};
 

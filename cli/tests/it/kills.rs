@@ -1,6 +1,6 @@
 //! The tool is killed, interrupted, or runs out of room, at any moment: what it leaves can be used, and says the truth.
 
-mod common;
+use crate::common;
 
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt as _;

@@ -2,7 +2,7 @@
 //!
 //! The memory is bounded by a limit of the system, so a command that needed more would fail, and so is the time.
 
-mod common;
+use crate::common;
 
 use std::fs::File;
 use std::io::Write as _;

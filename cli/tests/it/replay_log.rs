@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 
-mod common;
+use crate::common;
 
 use std::fmt::Write as _;
 use std::os::unix::process::CommandExt as _;

@@ -1,6 +1,6 @@
 //! `logwrites record --format fio`: what fio has recorded, done again.
 
-mod common;
+use crate::common;
 
 use std::process::Command;
 
