@@ -10,7 +10,7 @@ use super::engine::{Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter}
 use super::exports::ExportTable;
 use super::nbd::wire::{Allocation, REQUEST_LEN};
 use super::nbd::{
-    ALLOCATION_ID, Action, ErrorCode, Handshake, Request, Rules, Session, Step, Violation, reply,
+    ALLOCATION_ID, Action, ErrorCode, Exports, Handshake, Request, Rules, Session, Step, Violation, reply,
 };
 use super::outbox::{Outbox, QUEUED_BYTES};
 use super::stream::{Stream, is_timeout};
@@ -24,6 +24,9 @@ pub enum End {
     /// It does not speak the protocol.
     #[error(transparent)]
     Violation(#[from] Violation),
+    /// It has not chosen an export in time.
+    #[error("the client has not finished the handshake within {} seconds", HANDSHAKE.as_secs())]
+    Undecided,
     /// It is gone, or too slow.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -46,29 +49,38 @@ impl Default for Pools {
 
 /// Serves a connection to its end.
 pub fn serve(stream: &Arc<Stream>, exports: &ExportTable, pools: &Pools) -> End {
-    match shake_hands(stream, exports) {
+    match shake_hands(stream, exports, HANDSHAKE) {
         Ok(Some(session)) => transmit(stream, session, pools),
         Ok(None) => End::Left,
         // Who only wanted to know what there is may go at any time.
         Err(End::Io(error)) if is_gone(&error) => End::Left,
+        Err(End::Io(error)) if is_timeout(&error) => End::Undecided,
         Err(end) => end,
     }
 }
 
-fn shake_hands(stream: &Stream, exports: &ExportTable) -> Result<Option<Session<Arc<dyn LiveDisk>>>, End> {
-    stream.set_timeouts(STALL)?;
-    let deadline = Instant::now() + HANDSHAKE;
+/// Negotiates, for which the client has so long, however it spreads its bytes.
+fn shake_hands<E: Exports>(
+    stream: &Stream,
+    exports: &E,
+    limit: Duration,
+) -> Result<Option<Session<E::Export>>, End> {
+    stream.set_no_delay()?;
+    let mut deadline = Instant::now() + limit;
     let mut out = Vec::new();
     let mut handshake = Handshake::new(&mut out);
     let mut bytes = Vec::new();
     loop {
-        stream.send_all(&mut [io::IoSlice::new(&out)])?;
+        stream.send_all_by(&out, deadline)?;
         out.clear();
         bytes.resize(handshake.wanted_bytes(), 0);
-        stream.receive_all(&mut bytes, deadline)?;
+        stream.receive_all_by(&mut bytes, deadline)?;
+        let received = Instant::now();
         let step = handshake.receive(&bytes, exports, &mut out)?;
+        // To open an export takes time that is not the client's.
+        deadline += received.elapsed();
         if !matches!(step, Step::Continue) {
-            stream.send_all(&mut [io::IoSlice::new(&out)])?;
+            stream.send_all_by(&out, deadline)?;
         }
         match step {
             Step::Continue => {}
@@ -79,6 +91,9 @@ fn shake_hands(stream: &Stream, exports: &ExportTable) -> Result<Option<Session<
 }
 
 fn transmit(stream: &Arc<Stream>, session: Session<Arc<dyn LiveDisk>>, pools: &Pools) -> End {
+    if let Err(error) = stream.set_timeouts(STALL) {
+        return error.into();
+    }
     let outbox = Outbox::new(Arc::clone(stream));
     let second = Arc::clone(&outbox);
     let builder = std::thread::Builder::new().name("replies".to_owned()).stack_size(STACK_BYTES);
@@ -361,8 +376,73 @@ const MAX_RUNS: usize = 4096;
 /// How long a client may stop in the middle of a request, or take no replies.
 const STALL: Duration = Duration::from_secs(30);
 
-/// How long a client may take to choose an export.
-const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How long a client may take to choose an export, as with QEMU: until then it takes the place of one that is served.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How much stack the threads of a connection have, in bytes: they recurse nowhere.
 pub(super) const STACK_BYTES: usize = 256 << 10;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use super::super::nbd::{ExportInfo, NoExport};
+    use super::*;
+
+    /// So many names that their list is more than a socket holds.
+    struct Names(usize);
+
+    impl Exports for Names {
+        type Export = ();
+
+        fn names(&self) -> Vec<String> {
+            vec!["x".repeat(4000); self.0]
+        }
+
+        fn open(&self, _name: &str) -> Result<((), ExportInfo), NoExport> {
+            Err(NoExport("there is none".to_owned()))
+        }
+    }
+
+    #[track_caller]
+    fn assert_given_up(exports: &Names, client: impl FnOnce(UnixStream) + Send + 'static) {
+        let (ours, theirs) = UnixStream::pair().expect("two ends");
+        let client = std::thread::spawn(move || client(theirs));
+        let start = Instant::now();
+        let end = shake_hands(&Stream::Unix(ours), exports, LIMIT).expect_err("it is given up");
+        let elapsed = start.elapsed();
+        assert!(matches!(&end, End::Io(error) if is_timeout(error)), "{end:?}");
+        assert!(elapsed >= LIMIT && elapsed < LIMIT * 5, "{elapsed:?}");
+        client.join().expect("the client's own checks");
+    }
+
+    #[test]
+    fn who_never_negotiates_is_given_up() {
+        assert_given_up(&Names(0), |mut client| {
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+    }
+
+    #[test]
+    fn who_sends_a_byte_from_time_to_time_is_given_up() {
+        assert_given_up(&Names(0), |mut client| {
+            // An option of which no end comes.
+            let start = [&[0, 0, 0, 3][..], b"IHAVEOPT", &[0, 0, 0, 3, 0, 0, 0xff, 0xff]].concat();
+            client.write_all(&start).unwrap();
+            while client.write_all(&[0]).is_ok() {
+                std::thread::sleep(LIMIT * 2 / 3);
+            }
+        });
+    }
+
+    #[test]
+    fn who_takes_no_answers_is_given_up() {
+        assert_given_up(&Names(1000), |mut client| {
+            client.write_all(&[&[0, 0, 0, 3][..], b"IHAVEOPT", &[0, 0, 0, 3, 0, 0, 0, 0]].concat()).unwrap();
+            std::thread::sleep(LIMIT * 6);
+        });
+    }
+
+    const LIMIT: Duration = Duration::from_millis(200);
+}

@@ -18,23 +18,28 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Has replies sent as soon as there are some.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_no_delay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Lets a read and a write each wait for so long at most.
     ///
     /// # Errors
     /// The system's.
     pub fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+        let timeout = Some(timeout);
         match self {
-            Self::Tcp(stream) => {
-                // Replies are sent as soon as there are some.
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))
-            }
+            Self::Tcp(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
             #[cfg(unix)]
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))
-            }
+            Self::Unix(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
         }
     }
 
@@ -87,6 +92,21 @@ impl Stream {
         Ok(())
     }
 
+    /// Fills the buffer before the deadline, however slowly the peer sends: no read waits beyond it. Changes the timeouts.
+    ///
+    /// # Errors
+    /// As [`receive_all`](Self::receive_all).
+    pub fn receive_all_by(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+        while !buffer.is_empty() {
+            self.set_timeouts(time_left(deadline)?)?;
+            match self.receive(buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                len => buffer = buffer.get_mut(len..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
     /// Sends all of `slices`, which are used up on the way.
     ///
     /// # Errors
@@ -94,21 +114,46 @@ impl Stream {
     pub fn send_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            let now = slices.get(..slices.len().min(MAX_SLICES)).unwrap_or_default();
-            let result = match self {
-                Self::Tcp(stream) => (&*stream).write_vectored(now),
-                #[cfg(unix)]
-                Self::Unix(stream) => (&*stream).write_vectored(now),
-            };
-            match result {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => IoSlice::advance_slices(&mut slices, len),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let len = self.send(slices)?;
+            IoSlice::advance_slices(&mut slices, len);
         }
         Ok(())
     }
+
+    /// Sends all bytes before the deadline, however slowly the peer takes them. Changes the timeouts.
+    ///
+    /// # Errors
+    /// The system's, and [`io::ErrorKind::TimedOut`]; any part may have been sent.
+    pub fn send_all_by(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.set_timeouts(time_left(deadline)?)?;
+            let len = self.send(&[IoSlice::new(bytes)])?;
+            bytes = bytes.get(len..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Sends some bytes, at least one.
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let slices = slices.get(..slices.len().min(MAX_SLICES)).unwrap_or_default();
+        loop {
+            let result = match self {
+                Self::Tcp(stream) => (&*stream).write_vectored(slices),
+                #[cfg(unix)]
+                Self::Unix(stream) => (&*stream).write_vectored(slices),
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// Whether nothing came, or could be sent, in time.
