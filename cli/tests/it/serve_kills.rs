@@ -88,7 +88,7 @@ fn fio_finds_what_was_acknowledged_after_a_kill() {
 }
 
 #[test]
-#[ignore = "it takes ten minutes: cargo test --test it three_hundred -- --ignored"]
+#[ignore = "it takes ten minutes: cargo nextest run --run-ignored only three_hundred"]
 fn fio_finds_what_was_acknowledged_after_three_hundred_kills() {
     kill_under_fio(300);
 }
