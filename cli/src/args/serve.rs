@@ -89,6 +89,9 @@ pub struct ServeFuse {
     /// How many requests are worked on at once; if not set, one for each processor, 2 to 4
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: Option<u8>,
+    /// Mount over a folder that is not empty; what is in it is hidden until the end
+    #[arg(long)]
+    pub nonempty: bool,
 }
 
 /// `logwrites run`

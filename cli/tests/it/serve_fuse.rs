@@ -291,7 +291,7 @@ fn what_cannot_be_a_mountpoint_is_refused_before_anything_is_made() {
     for (place, words) in [
         ("none", "there is no folder none; make it with: mkdir none"),
         ("base", "base is no folder"),
-        ("full", "full is not empty"),
+        ("full", "full is not empty; --nonempty hides what is in it"),
     ] {
         folder.run(&format!("serve fuse --log log --base base {place}")).refuses(&[words]);
     }
@@ -306,6 +306,29 @@ fn what_cannot_be_a_mountpoint_is_refused_before_anything_is_made() {
     ran.code(3).says(&["was left by a server that was killed; free it with: umount mnt"]);
     system("umount", &[folder.path("mnt").as_os_str()]);
     Files::start(&folder, "--log log --base base --append --tail keep").stop().code(0).no_stderr();
+}
+
+#[test]
+fn a_mount_hides_none_of_its_own_files() {
+    let folder = images(4);
+    std::fs::create_dir_all(folder.path("mnt/deep")).unwrap();
+    folder.write("mnt/base", [0; 4096]);
+    folder.record("disk --log past", "write 0 512");
+    for (options, words) in [
+        ("--size 1M --log mnt/in.log", "--log mnt/in.log is inside the mountpoint"),
+        ("--size 1M --log mnt/deep/in.log", "--log mnt/deep/in.log is inside"),
+        ("--base mnt/base --log log", "--base mnt/base is inside"),
+        ("--data mnt/base --log log", "--data mnt/base is inside"),
+        ("--base base --log past --at 0 --keep mnt/new", "--keep mnt/new is inside"),
+    ] {
+        folder.run(&format!("serve fuse --nonempty {options} mnt")).refuses(&[words]);
+    }
+    assert!(!folder.has("mnt/in.log") && !folder.has("mnt/deep/in.log") && !folder.has("log"));
+
+    let files = Files::start(&folder, "--size 1M --log log --nonempty");
+    assert!(!folder.has("mnt/base") && folder.has("mnt/disk"));
+    files.stop().code(0).no_stderr();
+    assert_eq!(folder.read("mnt/base"), [0; 4096], "hidden, not lost");
 }
 
 #[test]

@@ -81,7 +81,7 @@ struct Stage {
 
 impl Stage {
     fn set(args: &Run, dir: &Path) -> anyhow::Result<Self> {
-        let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?)?;
+        let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?, false)?;
         let disk_args = disk_args(args);
         let folder = Folder::new(open_disk(&disk_args, DISK_NAME)?);
         let disk = folder.exports().opened().pop().context("there is one disk")?;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{describe, finish, open_disk, watch};
-use crate::args::ServeFuse;
+use crate::args::{DiskArgs, ServeFuse};
+use crate::error::Failure;
 use crate::output::stdout;
 use crate::serve::control::Control;
 use crate::serve::exports::Front as _;
@@ -14,7 +15,8 @@ use crate::serve::fuse::{FileSystem, Folder, Mountpoint};
 pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);
     // Before anything is opened or made.
-    let mountpoint = Mountpoint::check(&args.mountpoint)?;
+    let mountpoint = Mountpoint::check(&args.mountpoint, args.nonempty)?;
+    check_files(&mountpoint, &args.disk)?;
     let folder = Folder::new(open_disk(&args.disk, DISK_NAME)?);
     let live = if args.disk.at.is_empty() { folder.exports().opened().pop() } else { None };
     let control = live.map(|disk| Control {
@@ -32,6 +34,19 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
     watch::Watched::new(&args.disk, Arc::<Folder>::clone(&folder)).until(|| mounted.has_ended());
     mounted.end(PATIENCE)?;
     finish(folder.exports(), &args.disk)
+}
+
+/// Refuses files that the mount would hide.
+fn check_files(mountpoint: &Mountpoint, args: &DiskArgs) -> Result<(), Failure> {
+    let files = [
+        ("--log", Some(&args.log)),
+        ("--data", args.data.as_ref()),
+        ("--base", args.base.as_ref()),
+        ("--keep", args.keep.as_ref()),
+    ];
+    files
+        .into_iter()
+        .try_for_each(|(option, path)| path.map_or(Ok(()), |path| mountpoint.check_outside(option, path)))
 }
 
 /// What the file is called.

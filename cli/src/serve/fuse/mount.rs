@@ -22,12 +22,12 @@ pub struct Mountpoint {
 }
 
 impl Mountpoint {
-    /// Checks, before anything else is opened or made, that a folder is there and empty, and that the system has what it
-    /// takes.
+    /// Checks, before anything else is opened or made, that a folder is there, that nothing in it would be hidden unless
+    /// that is wanted, and that the system has what it takes.
     ///
     /// # Errors
     /// What is missing, and how to get it.
-    pub fn check(path: &Path) -> anyhow::Result<Self> {
+    pub fn check(path: &Path, may_hide: bool) -> anyhow::Result<Self> {
         let name = path.display();
         let metadata = fs::metadata(path).map_err(|error| {
             if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) {
@@ -42,12 +42,26 @@ impl Mountpoint {
             return Err(Failure::Usage(format!("{name} is no folder")).into());
         }
         let mut entries = fs::read_dir(path).with_context(|| format!("cannot look into {name}"))?;
-        if entries.next().is_some() {
-            return Err(Failure::Usage(format!("{name} is not empty")).into());
+        if !may_hide && entries.next().is_some() {
+            return Err(Failure::Usage(format!("{name} is not empty; --nonempty hides what is in it")).into());
         }
         let path = path.canonicalize().with_context(|| name.to_string())?;
         check_system(Path::new(DEVICE), is_root() || find_helper().is_some())?;
         Ok(Self { path })
+    }
+
+    /// Checks that the mount would not hide a file, which may still have to be made. `option` is what names it.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if the file is inside the folder.
+    pub fn check_outside(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        // What cannot be resolved cannot be opened either, which is told then.
+        if resolve(path).is_ok_and(|path| path.starts_with(&self.path)) {
+            let (path, folder) = (path.display(), self.path.display());
+            let message = format!("{option} {path} is inside the mountpoint {folder}, which would hide it");
+            return Err(Failure::Usage(message));
+        }
+        Ok(())
     }
 
     /// The folder, by its absolute path.
@@ -174,6 +188,20 @@ fn detach(path: &Path) -> io::Result<()> {
     run_helper(&["-u", "-q", "-z"], path)
 }
 
+/// Where a file is, or would be made, by its absolute path without symbolic links.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        resolved => return resolved,
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(target) = fs::read_link(path) {
+        return resolve(&folder.join(target));
+    }
+    Ok(folder.canonicalize()?.join(name))
+}
+
 /// What is allowed to unmount for somebody who is not root.
 fn run_helper(options: &[&str], path: &Path) -> io::Result<()> {
     let helper = find_helper().ok_or_else(|| io::Error::other(format!("{HELPER} is missing")))?;
@@ -249,12 +277,37 @@ mod tests {
     #[test]
     fn what_is_no_empty_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| format!("{:#}", Mountpoint::check(path).unwrap_err());
+        let refused = |path: &Path| format!("{:#}", Mountpoint::check(path, false).unwrap_err());
         assert!(refused(&dir.path().join("none")).contains("mkdir"));
         let file = dir.path().join("file");
         fs::write(&file, "a person's").unwrap();
         assert!(refused(&file).contains("is no folder"));
         assert!(refused(dir.path()).contains("is not empty"));
+    }
+
+    #[test]
+    fn files_inside_the_folder_are_found_by_any_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("mnt");
+        fs::create_dir_all(path.join("deep")).unwrap();
+        let mountpoint = Mountpoint { path: path.clone() };
+        std::os::unix::fs::symlink(path.join("deep/log"), dir.path().join("dangling")).unwrap();
+        std::os::unix::fs::symlink("mnt", dir.path().join("link")).unwrap();
+        for (name, is_inside) in [
+            ("mnt/log", true),
+            ("mnt/deep/log", true),
+            ("mnt/deep", true),
+            ("mnt/../mnt/log", true),
+            ("link/log", true),
+            ("dangling", true),
+            ("log", false),
+            ("mnt.log", false),
+            ("mnt/deep/../../log", false),
+            ("none/log", false),
+        ] {
+            let checked = mountpoint.check_outside("--log", &dir.path().join(name));
+            assert_eq!(checked.is_err(), is_inside, "{name}");
+        }
     }
 
     #[test]
