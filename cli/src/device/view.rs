@@ -3,7 +3,7 @@
 use std::io;
 
 use logwrites_core::Extent;
-use logwrites_core::history::{ExtentMap, Source};
+use logwrites_core::history::{ExtentMap, Place, read_pieces};
 
 use super::disk::Disk;
 
@@ -24,18 +24,16 @@ impl View<'_> {
     /// # Errors
     /// The base's or the log's.
     pub fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
-        let sector_size = self.map.sector_size();
-        let mut rest = buffer;
-        for piece in self.map.pieces(extent) {
-            let len = usize::try_from(sector_size.bytes_of(piece.extent.nr_sectors())).unwrap_or(usize::MAX);
-            let (now, behind) = rest.split_at_mut(len.min(rest.len()));
-            match (piece.source, self.base) {
-                (Some(Source::Log { offset_bytes }), _) => self.log.read_at(offset_bytes, now)?,
-                (None, Some(base)) => base.read_at(sector_size.bytes_of(piece.extent.sector()), now)?,
-                (Some(Source::Zeros { .. }), _) | (None, None) => now.fill(0),
+        let pieces = self.map.pieces(extent);
+        read_pieces(self.map.sector_size(), pieces, buffer, |place, offset_bytes, part| {
+            match (place, self.base) {
+                (Place::Log, _) => self.log.read_at(offset_bytes, part),
+                (Place::Base, Some(base)) => base.read_at(offset_bytes, part),
+                (Place::Base, None) => {
+                    part.fill(0);
+                    Ok(())
+                }
             }
-            rest = behind;
-        }
-        Ok(())
+        })
     }
 }

@@ -10,9 +10,11 @@
 
 mod extent_map;
 mod index;
+mod read;
 
 pub use extent_map::{ExtentMap, Piece, Pieces, Run, Runs, Source};
 pub use index::{Index, Mark};
+pub use read::{Place, read_pieces};
 
 use crate::format::Flags;
 use crate::reader::Entry;

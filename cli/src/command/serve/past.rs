@@ -83,11 +83,8 @@ impl Past {
             log.check_fits(resolved, self.len_bytes, &self.base_name)?;
             (log.index().map_at(resolved, Discards::Zero), log.disk().try_clone()?)
         };
-        let base = match &self.base {
-            Some(base) => Base::Image(base.try_clone()?),
-            None => Base::Zeros,
-        };
-        let base = Base::Past { base: Box::new(base), log, map };
+        let base = self.base.as_ref().map(Disk::try_clone).transpose()?;
+        let base = Base::Past { base, log, map };
         let overlay = Overlay::<SLOTS>::new(Config::new(self.sector_size))?;
         Ok(Arc::new(Engine::start(overlay, base, self.new_log()?)?))
     }

@@ -4,10 +4,10 @@ use std::io;
 use std::ops::Range;
 
 use logwrites_core::device::Piece;
-use logwrites_core::history::{ExtentMap, Source};
-use logwrites_core::{Outcome, SectorSize, WriteFlags};
+use logwrites_core::history::ExtentMap;
+use logwrites_core::{Outcome, WriteFlags};
 
-use crate::device::{Disk, LiveLog};
+use crate::device::{Disk, LiveLog, View};
 
 /// A disk under the log: it is read, and written unless the log alone holds what changes.
 pub trait Data: Send + Sync {
@@ -182,8 +182,8 @@ pub enum Base {
     Zeros,
     /// The disk as it was at a point of another log.
     Past {
-        /// Under that log.
-        base: Box<Self>,
+        /// Under that log; zeros, if there is none.
+        base: Option<Disk>,
         /// That log.
         log: Disk,
         /// Where its bytes are at the point.
@@ -200,15 +200,9 @@ impl Data for Base {
                 Ok(())
             }
             Self::Past { base, log, map } => {
-                let sector_size = map.sector_size();
-                let len_bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-                let extent = sector_size.extent(offset_bytes, len_bytes).map_err(io::Error::other)?;
-                read_pieces(sector_size, map.pieces(extent), buffer, |source, offset_bytes, buffer| {
-                    match source {
-                        From::Log => log.read_at(offset_bytes, buffer),
-                        From::Base => base.read(offset_bytes, buffer),
-                    }
-                })
+                let len_bytes = u64::try_from(buffer.len()).map_err(io::Error::other)?;
+                let extent = map.sector_size().extent(offset_bytes, len_bytes).map_err(io::Error::other)?;
+                View { base: base.as_ref(), log, map }.read(extent, buffer)
             }
         }
     }
@@ -227,37 +221,6 @@ impl Data for Base {
             disk.will_read(offset_bytes, len_bytes);
         }
     }
-}
-
-/// Which device bytes are read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
-    /// The log.
-    Log,
-    /// What is under it.
-    Base,
-}
-
-/// Reads what `pieces` cover into `buffer`, which is as long.
-pub(super) fn read_pieces(
-    sector_size: SectorSize,
-    pieces: impl Iterator<Item = logwrites_core::history::Piece>,
-    buffer: &mut [u8],
-    mut read: impl FnMut(From, u64, &mut [u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut rest = buffer;
-    for piece in pieces {
-        let len_bytes = sector_size.bytes_of(piece.extent.nr_sectors());
-        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX).min(rest.len());
-        let (now, behind) = rest.split_at_mut(len);
-        match piece.source {
-            Some(Source::Log { offset_bytes }) => read(From::Log, offset_bytes, now)?,
-            Some(Source::Zeros { .. }) => now.fill(0),
-            None => read(From::Base, sector_size.bytes_of(piece.extent.sector()), now)?,
-        }
-        rest = behind;
-    }
-    Ok(())
 }
 
 fn never_written() -> io::Error {

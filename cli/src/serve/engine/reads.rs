@@ -4,10 +4,10 @@ use std::io;
 use std::sync::atomic::Ordering as Atomic;
 
 use logwrites_core::Extent;
-use logwrites_core::history::Source;
+use logwrites_core::history::{Place, Source, read_pieces};
 
 use super::core::Core;
-use super::devices::{self, Data, Log};
+use super::devices::{Data, Log};
 use super::machine::Machine;
 
 impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
@@ -19,11 +19,9 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         }
         // What a piece names stays as it is: the log only grows, and the base is never written.
         let pieces = self.state.lock().machine.pieces(extent, usize::MAX);
-        devices::read_pieces(self.sector_size, pieces.into_iter(), buffer, |from, offset_bytes, buffer| {
-            match from {
-                devices::From::Log => self.log.read(offset_bytes, buffer),
-                devices::From::Base => self.data.read(offset_bytes, buffer),
-            }
+        read_pieces(self.sector_size, pieces, buffer, |place, offset_bytes, part| match place {
+            Place::Base => self.data.read(offset_bytes, part),
+            Place::Log => self.log.read(offset_bytes, part),
         })
     }
 
