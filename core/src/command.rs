@@ -92,6 +92,12 @@ impl LogWrite {
         self.offset_bytes + self.len_bytes()
     }
 
+    /// Whether `next` starts where this one ends, so that both can be written as one.
+    #[must_use]
+    pub fn is_followed_by(&self, next: &Self) -> bool {
+        self.end_bytes() == next.offset_bytes()
+    }
+
     /// Whether it is the entry of a flush, which ends an epoch.
     #[must_use]
     pub const fn is_flush(&self) -> bool {

@@ -4,6 +4,7 @@ use core::fmt;
 
 use embedded_io::{Read, Seek, SeekFrom, Write};
 
+use crate::num::widen;
 use crate::op::{Outcome, WriteFlags};
 
 /// Where the I/O goes: a disk, an image. Offsets and lengths are in bytes and multiples of the log's sector size.
@@ -70,6 +71,17 @@ pub enum Piece<'a> {
         /// How many, in bytes.
         len_bytes: u64,
     },
+}
+
+impl Piece<'_> {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => widen(bytes.len()),
+            Self::Zeros { len_bytes } => *len_bytes,
+        }
+    }
 }
 
 /// A device that cannot do anything else than read, write and seek: an SD card's driver, a buffer in memory.

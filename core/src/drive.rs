@@ -43,13 +43,14 @@ use core::fmt;
 
 use heapless::Vec;
 
-use crate::command::{Command, LogId, LogWrite, Segment};
+use crate::command::{Command, LogId, LogWrite};
 use crate::config::Config;
 use crate::device::{DataDevice, LogDevice, Piece};
 use crate::format::{MarkText, MarkTextError};
 use crate::geometry::Extent;
 use crate::logger::{Logger, NotInFlight, SubmitError};
 use crate::op::{Op, OpError, Outcome, Tag, WriteFlags};
+use crate::perform::{self, PerformError};
 use crate::reader::Position;
 
 /// The state machine that a driver drives: [`Logger`], or an overlay disk.
@@ -129,7 +130,7 @@ impl<const N: usize> Recorder for Logger<N> {
 
 /// Where the payloads are that the front end keeps under its tags.
 pub trait Payloads {
-    /// The payload of an operation in flight: at least as long as its extent, or the text of its mark.
+    /// The payload of an operation in flight: at least as long as its extent, or as the text of its mark.
     fn payload(&self, tag: Tag) -> &[u8];
 }
 
@@ -221,6 +222,7 @@ impl<R: Recorder, D: DataDevice, L: LogDevice, const BATCH: usize> Driver<R, D, 
         payloads: &(impl Payloads + ?Sized),
         events: impl FnMut(Event),
     ) -> Result<(), SubmitError> {
+        op.payload(payloads.payload(tag), self.recorder.config().sector_size)?;
         self.recorder.submit(tag, op)?;
         self.advance(payloads, events);
         Ok(())
@@ -274,70 +276,53 @@ impl<R: Recorder, D: DataDevice, L: LogDevice, const BATCH: usize> Driver<R, D, 
         }
     }
 
-    fn run_data(&mut self, op: Op, payload: &[u8]) -> Outcome {
-        let range = op.extent().and_then(|extent| self.recorder.config().sector_size.byte_range(extent));
-        let (offset_bytes, len_bytes) = range.map_or((0, 0), |range| (range.start, range.end - range.start));
-        let result = match op {
-            Op::Write { flags, .. } => {
-                let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
-                let Some(bytes) = payload.get(..len) else {
-                    return Outcome::Failed;
-                };
-                self.data.write(offset_bytes, bytes, flags)
-            }
-            Op::WriteZeroes { flags, .. } => self.data.write_zeroes(offset_bytes, len_bytes, flags),
-            Op::Discard { .. } => match self.data.discard(offset_bytes, len_bytes) {
-                Ok(outcome) => return outcome,
-                Err(error) => Err(error),
-            },
-            Op::Flush => self.data.flush(),
-            Op::Mark { .. } => return Outcome::Failed,
-        };
-        keep_first(result, &mut self.data_error)
+    fn run_data(&mut self, op: Op, kept: &[u8]) -> Outcome {
+        let sector_size = self.recorder.config().sector_size;
+        match perform::data(&mut self.data, op, kept, sector_size) {
+            Ok(outcome) => outcome,
+            Err(PerformError::Device(error)) => keep_first(Err(error), &mut self.data_error),
+            // It has become shorter since it was submitted.
+            Err(PerformError::Payload(_)) => Outcome::Failed,
+        }
     }
 
     /// Writes what was put off, each run of adjacent writes in one.
     fn write_batch(&mut self, payloads: &(impl Payloads + ?Sized)) {
         let batch = core::mem::take(&mut self.batch);
-        let mut rest = batch.as_slice();
-        while let Some((_, first)) = rest.first() {
-            let joined = rest
-                .windows(2)
-                .take_while(|pair| matches!(pair, [(_, a), (_, b)] if a.end_bytes() == b.offset_bytes()))
-                .count();
-            let (run, behind) = rest.split_at((joined + 1).min(rest.len()));
-            rest = behind;
-            let outcome = self.write_run(first.offset_bytes(), run, payloads);
+        for run in batch.chunk_by(|(_, a), (_, b)| a.is_followed_by(b)) {
+            let outcome = self.write_run(run, payloads);
             for (id, _) in run {
                 self.completed(|recorder| recorder.log_complete(*id, outcome));
             }
         }
     }
 
-    fn write_run(
-        &mut self,
-        offset_bytes: u64,
-        run: &[(LogId, LogWrite)],
-        payloads: &(impl Payloads + ?Sized),
-    ) -> Outcome {
+    fn write_run(&mut self, run: &[(LogId, LogWrite)], payloads: &(impl Payloads + ?Sized)) -> Outcome {
+        let Some((_, first)) = run.first() else {
+            return Outcome::Ok;
+        };
         let segments: Vec<_, BATCH> = run.iter().map(|(_, write)| write.segments()).collect();
-        let mut offset_bytes = offset_bytes;
+        let mut offset_bytes = first.offset_bytes();
         let mut pieces = Vec::<Piece<'_>, MAX_PIECES>::new();
         let mut pieces_bytes = 0;
-        for segment in segments.iter().flatten() {
-            let Some(piece) = piece(segment, payloads) else {
-                return Outcome::Failed;
-            };
-            let pushed = pieces.push(piece);
-            debug_assert!(pushed.is_ok(), "full pieces are written at once");
-            pieces_bytes += segment.len_bytes();
-            if pieces.is_full() {
-                if keep_first(self.log.write(offset_bytes, &pieces), &mut self.log_error) != Outcome::Ok {
+        for ((_, write), segments) in run.iter().zip(&segments) {
+            let kept = write.payload_tag().map_or(&[][..], |tag| payloads.payload(tag));
+            for piece in perform::pieces(segments, kept) {
+                // It has become shorter since it was submitted.
+                let Ok(piece) = piece else {
                     return Outcome::Failed;
+                };
+                let pushed = pieces.push(piece);
+                debug_assert!(pushed.is_ok(), "full pieces are written at once");
+                pieces_bytes += piece.len_bytes();
+                if pieces.is_full() {
+                    if keep_first(self.log.write(offset_bytes, &pieces), &mut self.log_error) != Outcome::Ok {
+                        return Outcome::Failed;
+                    }
+                    offset_bytes += pieces_bytes;
+                    pieces_bytes = 0;
+                    pieces.clear();
                 }
-                offset_bytes += pieces_bytes;
-                pieces_bytes = 0;
-                pieces.clear();
             }
         }
         if pieces.is_empty() {
@@ -468,17 +453,6 @@ impl Payloads for One<'_> {
     }
 }
 
-fn piece<'a>(segment: &'a Segment, payloads: &'a (impl Payloads + ?Sized)) -> Option<Piece<'a>> {
-    Some(match segment {
-        Segment::Header(bytes) => Piece::Bytes(bytes),
-        Segment::Text(text) => Piece::Bytes(text.as_bytes()),
-        Segment::Payload { tag, len_bytes } => {
-            Piece::Bytes(payloads.payload(*tag).get(..usize::try_from(*len_bytes).ok()?)?)
-        }
-        Segment::Zeros { len_bytes } => Piece::Zeros { len_bytes: *len_bytes },
-    })
-}
-
 fn keep_first<E>(result: Result<(), E>, first: &mut Option<E>) -> Outcome {
     match result {
         Ok(()) => Outcome::Ok,
@@ -491,3 +465,52 @@ fn keep_first<E>(result: Result<(), E>, first: &mut Option<E>) -> Outcome {
 
 /// The most pieces that one log write is made of. Systems take at least 1024 (`IOV_MAX`).
 const MAX_PIECES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::NoData;
+    use crate::geometry::SectorSize;
+    use crate::op::ShortPayload;
+    use crate::reader::LogSlice;
+
+    #[test]
+    fn a_payload_that_is_too_short_is_refused_before_anything_is_written() {
+        let logger = Logger::<1>::new(Config::new(SectorSize::B512)).unwrap();
+        let mut driver: Driver<_, _, _> = Driver::new(logger, NoData, Memory([0; 512 * 16]));
+        let extent = Extent::new(7, 2).unwrap();
+        let error = driver.write(extent, &[0xaa; 1023], WriteFlags::empty()).unwrap_err();
+        let short = ShortPayload { kept_bytes: 1023, needed_bytes: 1024 };
+        assert!(matches!(error, DriveError::Submit(SubmitError::Payload(error)) if error == short));
+        driver.write(extent, &[0xbb; 1024], WriteFlags::empty()).unwrap();
+        let (_, Memory(log)) = driver.finish().unwrap();
+        let mut entries = LogSlice::open(&log).unwrap();
+        let entry = entries.next().unwrap().unwrap();
+        assert_eq!(entries.payload(&entry), [0xbb; 1024], "and there is no mark of a write that failed");
+        assert!(entries.next().is_none());
+    }
+
+    #[derive(Debug)]
+    struct Memory([u8; 512 * 16]);
+
+    impl LogDevice for Memory {
+        type Error = core::convert::Infallible;
+
+        fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> Result<(), Self::Error> {
+            let mut at = usize::try_from(offset_bytes).unwrap();
+            for piece in pieces {
+                let len = usize::try_from(piece.len_bytes()).unwrap();
+                match piece {
+                    Piece::Bytes(bytes) => self.0[at..at + len].copy_from_slice(bytes),
+                    Piece::Zeros { .. } => self.0[at..at + len].fill(0),
+                }
+                at += len;
+            }
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+}

@@ -11,7 +11,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | the disk at any point (`alloc`) | [`history`]: where each byte came from; [`overlay`]: a disk that lives in its log |
-//! | front ends that block | [`drive`], over the devices of [`device`] |
+//! | front ends that block | [`drive`], over the devices of [`device`]; [`perform`], for drivers with threads of their own |
 //! | the log as a state machine | [`logger`] writes one, [`reader`] reads one |
 //! | its vocabulary | [`op`], [`command`], [`config`] |
 //! | the ground | [`format`](mod@format), [`geometry`] |
@@ -159,9 +159,11 @@ pub mod geometry;
 #[cfg(feature = "alloc")]
 pub mod history;
 pub mod logger;
+mod num;
 pub mod op;
 #[cfg(feature = "alloc")]
 pub mod overlay;
+pub mod perform;
 pub mod reader;
 mod slots;
 

@@ -5,7 +5,7 @@ use core::fmt;
 use bitflags::bitflags;
 
 use crate::format::{EntryHeader, Flags, MarkText};
-use crate::geometry::Extent;
+use crate::geometry::{Extent, SectorSize};
 
 /// The front end's handle of an operation in flight, an index below the logger's `N`.
 ///
@@ -99,6 +99,24 @@ impl Op {
         }
     }
 
+    /// How many bytes the front end keeps under the tag: what a write writes, or the text of a mark.
+    #[must_use]
+    pub fn payload_bytes(self, sector_size: SectorSize) -> u64 {
+        match self {
+            Self::Write { extent, .. } => sector_size.bytes_of(extent.nr_sectors()),
+            Self::Mark { len_bytes } => len_bytes.into(),
+            Self::WriteZeroes { .. } | Self::Discard { .. } | Self::Flush => 0,
+        }
+    }
+
+    /// The payload of this operation: the start of what the front end keeps under the tag.
+    ///
+    /// # Errors
+    /// [`ShortPayload`] if that is not all there.
+    pub fn payload(self, kept: &[u8], sector_size: SectorSize) -> Result<&[u8], ShortPayload> {
+        start_of(kept, self.payload_bytes(sector_size))
+    }
+
     /// The header of its entry.
     pub(crate) fn header(self) -> EntryHeader {
         let (extent, flags) = match self {
@@ -120,6 +138,22 @@ impl Op {
             Self::Discard { .. } | Self::Flush | Self::Mark { .. } => false,
         }
     }
+}
+
+/// The first `len_bytes` bytes of a payload.
+pub(crate) fn start_of(kept: &[u8], len_bytes: u64) -> Result<&[u8], ShortPayload> {
+    let start = usize::try_from(len_bytes).ok().and_then(|len| kept.get(..len));
+    start.ok_or(ShortPayload { kept_bytes: kept.len(), needed_bytes: len_bytes })
+}
+
+/// The front end keeps less under a tag than the operation writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the payload has {kept_bytes} bytes, and the operation writes {needed_bytes}")]
+pub struct ShortPayload {
+    /// How long the payload is, in bytes.
+    pub kept_bytes: usize,
+    /// How long it must be at least, in bytes.
+    pub needed_bytes: u64,
 }
 
 bitflags! {

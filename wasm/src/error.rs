@@ -98,7 +98,10 @@ impl Error {
             Self::SectorSize(_) | Self::Superblock(SuperblockError::SectorSize(_)) => "BAD_SECTOR_SIZE",
             Self::Submit(SubmitError::Closed) => "CLOSED",
             Self::Submit(
-                SubmitError::LogFailed | SubmitError::TagInUse { .. } | SubmitError::TagOutOfRange { .. },
+                SubmitError::LogFailed
+                | SubmitError::Payload(_)
+                | SubmitError::TagInUse { .. }
+                | SubmitError::TagOutOfRange { .. },
             ) => "SINK_FAILED",
             Self::Superblock(SuperblockError::Magic { .. }) => "NOT_A_LOG",
             Self::Superblock(SuperblockError::Version { .. }) => "UNKNOWN_VERSION",

@@ -352,7 +352,8 @@ impl Disk {
     }
 }
 
-impl DataDevice for Disk {
+/// Several threads may use it at once.
+impl DataDevice for &Disk {
     type Error = io::Error;
 
     fn write(&mut self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
@@ -372,6 +373,26 @@ impl DataDevice for Disk {
 
     fn flush(&mut self) -> io::Result<()> {
         self.sync()
+    }
+}
+
+impl DataDevice for Disk {
+    type Error = io::Error;
+
+    fn write(&mut self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
+        (&*self).write(offset_bytes, bytes, flags)
+    }
+
+    fn write_zeroes(&mut self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {
+        (&*self).write_zeroes(offset_bytes, len_bytes, flags)
+    }
+
+    fn discard(&mut self, offset_bytes: u64, len_bytes: u64) -> io::Result<Outcome> {
+        (&*self).discard(offset_bytes, len_bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use logwrites_core::device::{LogDevice as _, Piece};
+use logwrites_core::device::{LogDevice, Piece};
 use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskError};
@@ -48,26 +48,6 @@ impl LiveLog {
         &self.disk
     }
 
-    /// Writes pieces one behind the other, as [`LogDevice::write`](logwrites_core::device::LogDevice::write).
-    ///
-    /// # Errors
-    /// The system's; any part may have been written.
-    pub fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
-        self.file.lock().write(offset_bytes, pieces)
-    }
-
-    /// Makes every write that has returned durable.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn flush(&self) -> io::Result<()> {
-        if self.is_scratch {
-            return Ok(());
-        }
-        self.nr_flushes.fetch_add(1, Ordering::Relaxed);
-        self.disk.sync()
-    }
-
     /// Takes storage for a range that will be written, without making the file longer. False where that cannot be
     /// done ahead.
     ///
@@ -100,6 +80,23 @@ impl LiveLog {
     }
 }
 
+/// Several threads may use it at once.
+impl LogDevice for &LiveLog {
+    type Error = io::Error;
+
+    fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
+        self.file.lock().write(offset_bytes, pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.is_scratch {
+            return Ok(());
+        }
+        self.nr_flushes.fetch_add(1, Ordering::Relaxed);
+        self.disk.sync()
+    }
+}
+
 /// Flushes are often where fewer bytes than this lie between one and the next.
 const FEW_BYTES: u64 = 64 << 10;
 
@@ -120,21 +117,22 @@ mod tests {
     fn zeros_are_laid_where_flushes_are_often_and_trimmed() {
         let dir = tempfile::tempdir().unwrap();
         let log = log(&dir);
+        let mut device = &log;
         let len_bytes = || log.disk().len_bytes().unwrap();
-        log.write(0, &[Piece::Bytes(&[1; 512])]).unwrap();
+        device.write(0, &[Piece::Bytes(&[1; 512])]).unwrap();
         for _ in 0..AHEAD_BYTES / FEW_BYTES - 1 {
-            log.flush().unwrap();
+            device.flush().unwrap();
         }
         log.lay_zeros(512, AHEAD_BYTES).unwrap();
         assert_eq!(len_bytes(), 512, "flushes are few");
         for _ in 0..AHEAD_BYTES / FEW_BYTES {
-            log.flush().unwrap();
+            device.flush().unwrap();
         }
         log.lay_zeros(512, AHEAD_BYTES).unwrap();
         assert_eq!(len_bytes(), 512 + AHEAD_BYTES);
         log.lay_zeros(512 + AHEAD_BYTES, AHEAD_BYTES).unwrap();
         assert_eq!(len_bytes(), 512 + AHEAD_BYTES, "none since");
-        log.write(512, &[Piece::Bytes(&[2; 512])]).unwrap();
+        device.write(512, &[Piece::Bytes(&[2; 512])]).unwrap();
         log.release_reserve().unwrap();
         assert_eq!(len_bytes(), 1024);
     }
@@ -144,14 +142,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = log(&dir);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let mut device = &log;
+            scope.spawn(move || {
                 for at_bytes in (0..AHEAD_BYTES).step_by(512) {
-                    log.write(at_bytes, &[Piece::Bytes(&[7; 512])]).unwrap();
+                    device.write(at_bytes, &[Piece::Bytes(&[7; 512])]).unwrap();
                 }
             });
+            let mut device = &log;
             for _ in 0..64 {
                 for _ in 0..AHEAD_BYTES / FEW_BYTES {
-                    log.flush().unwrap();
+                    device.flush().unwrap();
                 }
                 log.lay_zeros(0, AHEAD_BYTES).unwrap();
             }

@@ -78,7 +78,7 @@ impl LogFile {
 
     /// Writes pieces one behind the other, in order.
     fn write_pieces(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
-        let len_bytes: u64 = pieces.iter().map(len_of).sum();
+        let len_bytes: u64 = pieces.iter().map(Piece::len_bytes).sum();
         let end_bytes = offset_bytes + len_bytes;
         let mut slices = Vec::with_capacity(pieces.len());
         let (mut start_bytes, mut at_bytes) = (offset_bytes, offset_bytes);
@@ -99,7 +99,7 @@ impl LogFile {
                     }
                 }
             }
-            at_bytes += len_of(piece);
+            at_bytes += piece.len_bytes();
         }
         debug_assert_eq!(at_bytes, end_bytes, "every piece was taken");
         self.write_slices(start_bytes, &mut slices).map(drop)
@@ -149,14 +149,14 @@ impl LogDevice for LogFile {
 
     fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         if self.disk.is_block_device() {
-            self.zero_ahead(offset_bytes + pieces.iter().map(len_of).sum::<u64>())?;
+            self.zero_ahead(offset_bytes + pieces.iter().map(Piece::len_bytes).sum::<u64>())?;
         }
         let is_amid_zeros = (self.written_bytes..self.zeroed_bytes).contains(&offset_bytes);
         match pieces {
             // A kill may end a write in its midst. Behind the end of a file that shows, amid zeros it would not: there the
             // first header comes last.
             [header, rest @ ..] if is_amid_zeros => {
-                self.write_pieces(offset_bytes + len_of(header), rest)?;
+                self.write_pieces(offset_bytes + header.len_bytes(), rest)?;
                 self.write_pieces(offset_bytes, std::slice::from_ref(header))
             }
             pieces => self.write_pieces(offset_bytes, pieces),
@@ -165,13 +165,6 @@ impl LogDevice for LogFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.disk.sync()
-    }
-}
-
-fn len_of(piece: &Piece<'_>) -> u64 {
-    match piece {
-        Piece::Bytes(bytes) => widen(bytes.len()),
-        Piece::Zeros { len_bytes } => *len_bytes,
     }
 }
 

@@ -196,7 +196,7 @@ impl Transmission<'_> {
             let start = used + REQUEST_LEN;
             let payload = if payload_len == 0 {
                 used = start;
-                Payload::None
+                Payload::NONE
             } else if payload_len > INLINE_BYTES {
                 let here = received.get(start..).unwrap_or_default();
                 let here = here.get(..payload_len).unwrap_or(here);
@@ -206,7 +206,7 @@ impl Transmission<'_> {
             } else if start + payload_len <= filled {
                 used = start + payload_len;
                 self.is_large = false;
-                Payload::Part { buffer: Arc::clone(chunk), range: start..start + payload_len }
+                Payload::part(Arc::clone(chunk), start..start + payload_len)
             } else {
                 self.is_large = false;
                 break;
@@ -225,7 +225,7 @@ impl Transmission<'_> {
         if !rest.is_empty() {
             self.stream.receive_all(rest, Instant::now() + STALL)?;
         }
-        Ok(Payload::Part { buffer: Arc::new(buffer), range: 0..len })
+        Ok(Payload::part(Arc::new(buffer), 0..len))
     }
 
     /// A buffer; while it must be waited for, nothing of this connection's is left lying.
@@ -250,8 +250,8 @@ impl Transmission<'_> {
             Ok(Action::Submit(op)) => self.submit(op, payload, cookie),
             Ok(Action::Read(extent)) => return self.read(extent, cookie),
             Ok(Action::DiscardThenFlush(extent)) => {
-                let discarded = self.disk.call(Op::Discard { extent }, Payload::None);
-                let flushed = discarded.and_then(|()| self.disk.call(Op::Flush, Payload::None));
+                let discarded = self.disk.call(Op::Discard { extent }, Payload::NONE);
+                let flushed = discarded.and_then(|()| self.disk.call(Op::Flush, Payload::NONE));
                 let result = flushed.map_err(|error| match error {
                     CallError::Refused(refusal) => code_of(refusal),
                     CallError::Failed(_) => ErrorCode::Io,

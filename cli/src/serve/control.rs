@@ -220,9 +220,9 @@ impl Control {
         anyhow::ensure!(!name.is_empty(), "a mark needs a name");
         let text = MarkText::new(name.as_bytes(), self.disk.sector_size())?;
         if is_flushed {
-            self.disk.call(Op::Flush, Payload::None)?;
+            self.disk.call(Op::Flush, Payload::NONE)?;
         }
-        self.disk.call(Op::mark(text), Payload::Text(text.bytes().into()))?;
+        self.disk.call(Op::mark(text), Payload::text(text.bytes()))?;
         tracing::info!(name, "a mark");
         Ok(())
     }

@@ -27,7 +27,7 @@ use self::space::Space;
 use crate::command::{Command, LogId, LogTarget};
 use crate::config::{Config, ConfigError, Ordering};
 use crate::geometry::Extent;
-use crate::op::{Op, OpError, Outcome, Tag};
+use crate::op::{Op, OpError, Outcome, ShortPayload, Tag};
 use crate::reader::{Position, ResumePoint};
 use crate::slots::{BESIDE, Fifo, List, NIL, PATH, Phase, Slots};
 
@@ -393,6 +393,9 @@ pub enum SubmitError {
         /// What is free, in bytes.
         free_bytes: u64,
     },
+    /// The payload is too short. A driver, which has the payloads, says so; a logger never sees one.
+    #[error(transparent)]
+    Payload(#[from] ShortPayload),
     /// The tag has not been released.
     #[error("tag {tag} is in use")]
     TagInUse {

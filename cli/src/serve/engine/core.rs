@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
 use std::time::{Duration, Instant};
 
+use logwrites_core::device::DataDevice as _;
 use logwrites_core::logger::SubmitError;
 use logwrites_core::reader::Position;
 use logwrites_core::{Op, Ordering, SectorSize};
@@ -93,6 +94,9 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         waiter: Option<Arc<dyn Waiter>>,
         cookie: u64,
     ) -> Result<(), Refusal> {
+        if let Err(short) = op.payload(payload.bytes(), self.sector_size) {
+            return Err(Refusal::Invalid(short.into()));
+        }
         let log_bytes = self.sector_size.bytes_of(op.payload_sectors().saturating_add(ENTRY_SECTORS));
         let mut state = self.state.lock();
         let (tag, storage_bytes) = loop {
@@ -345,9 +349,9 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
         let ordering = self.state.lock().machine.config().ordering;
         if ordering == Ordering::Completion && is_unflushed {
             // If it fails, the machine says so at the end.
-            let _ = self.submit(Op::Flush, Payload::None, None, 0);
+            let _ = self.submit(Op::Flush, Payload::NONE, None, 0);
         } else if ordering == Ordering::Durability
-            && let Err(error) = self.data.flush()
+            && let Err(error) = self.data.device().flush()
         {
             self.state.lock().data_error.get_or_insert(error);
         }

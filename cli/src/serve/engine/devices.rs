@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use logwrites_core::device::Piece;
+use logwrites_core::device::{DataDevice, LogDevice};
 use logwrites_core::history::ExtentMap;
 use logwrites_core::{Outcome, WriteFlags};
 
@@ -31,37 +31,8 @@ pub trait Data: Send + Sync {
         false
     }
 
-    /// As [`DataDevice::write`](logwrites_core::device::DataDevice::write).
-    ///
-    /// # Errors
-    /// The device's; any part may have been written.
-    fn write(&self, _offset_bytes: u64, _bytes: &[u8], _flags: WriteFlags) -> io::Result<()> {
-        Err(never_written())
-    }
-
-    /// As [`DataDevice::write_zeroes`](logwrites_core::device::DataDevice::write_zeroes).
-    ///
-    /// # Errors
-    /// The device's; any part may have been zeroed.
-    fn write_zeroes(&self, _offset_bytes: u64, _len_bytes: u64, _flags: WriteFlags) -> io::Result<()> {
-        Err(never_written())
-    }
-
-    /// As [`DataDevice::discard`](logwrites_core::device::DataDevice::discard).
-    ///
-    /// # Errors
-    /// The device's; any part may have been discarded.
-    fn discard(&self, _offset_bytes: u64, _len_bytes: u64) -> io::Result<Outcome> {
-        Err(never_written())
-    }
-
-    /// As [`DataDevice::flush`](logwrites_core::device::DataDevice::flush).
-    ///
-    /// # Errors
-    /// The device's; nothing can be called durable then.
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
+    /// What it is written through, by several threads at once.
+    fn device(&self) -> impl DataDevice<Error = io::Error>;
 }
 
 /// Where the entries go.
@@ -72,17 +43,8 @@ pub trait Log: Send + Sync {
     /// The device's.
     fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// As [`LogDevice::write`](logwrites_core::device::LogDevice::write).
-    ///
-    /// # Errors
-    /// The device's; any part may have been written.
-    fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()>;
-
-    /// Makes every write that has returned durable.
-    ///
-    /// # Errors
-    /// The device's; nothing can be called durable then.
-    fn flush(&self) -> io::Result<()>;
+    /// What it is written through, by one thread at a time, and flushed meanwhile.
+    fn device(&self) -> impl LogDevice<Error = io::Error>;
 
     /// Takes storage ahead of the log. False where that cannot be done.
     ///
@@ -127,23 +89,8 @@ impl Data for Disk {
         !self.is_block_device()
     }
 
-    fn write(&self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
-        self.write_at(offset_bytes, bytes)?;
-        if flags.contains(WriteFlags::FUA) { self.sync() } else { Ok(()) }
-    }
-
-    fn write_zeroes(&self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {
-        self.zero_range(offset_bytes, len_bytes, flags.contains(WriteFlags::UNMAP))?;
-        if flags.contains(WriteFlags::FUA) { self.sync() } else { Ok(()) }
-    }
-
-    fn discard(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<Outcome> {
-        let punched = self.punch_hole(offset_bytes, len_bytes)?;
-        Ok(if punched { Outcome::Ok } else { Outcome::Ignored })
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.sync()
+    fn device(&self) -> impl DataDevice<Error = io::Error> {
+        self
     }
 }
 
@@ -152,12 +99,8 @@ impl Log for LiveLog {
         self.disk().read_at(offset_bytes, buffer)
     }
 
-    fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
-        self.write(offset_bytes, pieces)
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.flush()
+    fn device(&self) -> impl LogDevice<Error = io::Error> {
+        self
     }
 
     fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
@@ -221,8 +164,37 @@ impl Data for Base {
             disk.will_read(offset_bytes, len_bytes);
         }
     }
+
+    fn device(&self) -> impl DataDevice<Error = io::Error> {
+        NeverWritten
+    }
 }
 
-fn never_written() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "what is under an overlay is never written")
+/// An overlay writes to its log alone.
+struct NeverWritten;
+
+impl NeverWritten {
+    fn refuse<T>() -> io::Result<T> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "what is under an overlay is never written"))
+    }
+}
+
+impl DataDevice for NeverWritten {
+    type Error = io::Error;
+
+    fn write(&mut self, _offset_bytes: u64, _bytes: &[u8], _flags: WriteFlags) -> io::Result<()> {
+        Self::refuse()
+    }
+
+    fn write_zeroes(&mut self, _offset_bytes: u64, _len_bytes: u64, _flags: WriteFlags) -> io::Result<()> {
+        Self::refuse()
+    }
+
+    fn discard(&mut self, _offset_bytes: u64, _len_bytes: u64) -> io::Result<Outcome> {
+        Self::refuse()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

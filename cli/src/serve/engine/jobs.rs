@@ -4,8 +4,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use logwrites_core::command::Segments;
-use logwrites_core::device::Piece;
-use logwrites_core::{LogId, LogWrite, Op, Outcome, SectorSize, Segment, Tag};
+use logwrites_core::device::{DataDevice as _, LogDevice as _};
+use logwrites_core::perform::{self, PerformError};
+use logwrites_core::{LogId, LogWrite, Op, Outcome, SectorSize, Tag};
 
 use super::devices::{Data, Log};
 use super::payload::Payload;
@@ -72,9 +73,9 @@ impl Job {
         match self {
             Self::Data(ops) => run_data(&ops, sector_size, data),
             Self::DurableData(op) => Report::DurableData(op.tag, caught(|| run_one(&op, sector_size, data))),
-            Self::FlushData(tags) => Report::FlushData(tags, caught(|| data.flush())),
+            Self::FlushData(tags) => Report::FlushData(tags, caught(|| data.device().flush())),
             Self::Log(entries) => write_log(&entries, log),
-            Self::FlushLog(id) => Report::FlushLog(id, caught(|| log.flush())),
+            Self::FlushLog(id) => Report::FlushLog(id, caught(|| log.device().flush())),
             Self::Reserve(from_bytes, to_bytes) => {
                 Report::Reserve(to_bytes, caught(|| take_ahead(from_bytes, to_bytes - from_bytes, log)))
             }
@@ -112,29 +113,18 @@ fn run_data(ops: &[DataOp], sector_size: SectorSize, data: &impl Data) -> Report
     Report::Data(outcomes, first_error)
 }
 
-fn run_one(
-    DataOp { op, payload, .. }: &DataOp,
-    sector_size: SectorSize,
-    data: &impl Data,
-) -> io::Result<Outcome> {
-    let range = op.extent().and_then(|extent| sector_size.byte_range(extent)).unwrap_or_default();
-    let (offset_bytes, len_bytes) = (range.start, range.end - range.start);
-    match *op {
-        Op::Write { flags, .. } => data.write(offset_bytes, payload.bytes(), flags)?,
-        Op::WriteZeroes { flags, .. } => data.write_zeroes(offset_bytes, len_bytes, flags)?,
-        Op::Discard { .. } => return data.discard(offset_bytes, len_bytes),
-        Op::Flush => data.flush()?,
-        Op::Mark { .. } => {}
-    }
-    Ok(Outcome::Ok)
+fn run_one(op: &DataOp, sector_size: SectorSize, data: &impl Data) -> io::Result<Outcome> {
+    perform::data(&mut data.device(), op.op, op.payload.bytes(), sector_size).map_err(|error| match error {
+        PerformError::Device(error) => error,
+        PerformError::Payload(short) => io::Error::other(short),
+    })
 }
 
 /// Writes entries, each run of adjacent ones in one.
 fn write_log(entries: &[LogEntry], log: &impl Log) -> Report {
     let (mut first_error, mut is_reserve_given_back) = (None, false);
     let mut outcomes = Vec::with_capacity(entries.len());
-    let is_adjacent = |a: &LogEntry, b: &LogEntry| a.write.end_bytes() == b.write.offset_bytes();
-    for run in entries.chunk_by(is_adjacent) {
+    for run in entries.chunk_by(|a, b| a.write.is_followed_by(&b.write)) {
         let mut result = caught(|| write_run(run, log));
         if result.as_ref().is_err_and(is_full) {
             // There is as much as was reserved, but elsewhere: zeros that were to be a hole here come later.
@@ -160,18 +150,9 @@ fn write_run(run: &[LogEntry], log: &impl Log) -> io::Result<()> {
     let segments: Vec<Segments> = run.iter().map(|entry| entry.write.segments()).collect();
     let mut pieces = Vec::with_capacity(run.len() * 3);
     for (segments, entry) in segments.iter().zip(run) {
-        for segment in segments {
-            pieces.push(match segment {
-                Segment::Header(bytes) => Piece::Bytes(bytes),
-                Segment::Text(text) => Piece::Bytes(text.as_bytes()),
-                Segment::Payload { len_bytes, .. } => {
-                    let len = usize::try_from(*len_bytes).unwrap_or(usize::MAX);
-                    let bytes = entry.payload.bytes().get(..len);
-                    Piece::Bytes(bytes.ok_or_else(|| io::Error::other("a payload is too short"))?)
-                }
-                Segment::Zeros { len_bytes } => Piece::Zeros { len_bytes: *len_bytes },
-            });
+        for piece in perform::pieces(segments, entry.payload.bytes()) {
+            pieces.push(piece.map_err(io::Error::other)?);
         }
     }
-    log.write(first.write.offset_bytes(), &pieces)
+    log.device().write(first.write.offset_bytes(), &pieces)
 }

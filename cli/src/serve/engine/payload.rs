@@ -106,31 +106,51 @@ impl Drop for Buffer {
     }
 }
 
-/// The payload of an operation: a part of a buffer, or a text.
+/// The payload of an operation: none, a part of a buffer, or a text.
 #[derive(Clone, Debug, Default)]
-pub enum Payload {
-    /// None.
+pub struct Payload {
+    bytes: Bytes,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Bytes {
     #[default]
     None,
-    /// A part of a buffer, which others may have parts of too.
+    /// The range lies in the buffer.
     Part {
-        /// The buffer.
         buffer: Arc<Buffer>,
-        /// Which part.
         range: Range<usize>,
     },
-    /// A text.
     Text(Arc<[u8]>),
 }
 
 impl Payload {
+    /// No payload.
+    pub const NONE: Self = Self { bytes: Bytes::None };
+
+    /// A part of a buffer, which other operations may have parts of too.
+    ///
+    /// # Panics
+    /// If the buffer has no such part.
+    #[must_use]
+    pub fn part(buffer: Arc<Buffer>, range: Range<usize>) -> Self {
+        assert!(buffer.bytes().get(range.clone()).is_some(), "{range:?} of {buffer:?}");
+        Self { bytes: Bytes::Part { buffer, range } }
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl Into<Arc<[u8]>>) -> Self {
+        Self { bytes: Bytes::Text(text.into()) }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::None => &[],
-            Self::Part { buffer, range } => buffer.bytes().get(range.clone()).unwrap_or_default(),
-            Self::Text(text) => text,
+        match &self.bytes {
+            Bytes::None => &[],
+            Bytes::Part { buffer, range } => &buffer.bytes()[range.clone()],
+            Bytes::Text(text) => text,
         }
     }
 }
@@ -166,13 +186,19 @@ mod tests {
         let two = pool.try_take((64 << 10) + 1).unwrap();
         assert_eq!(two.bytes().len(), 128 << 10);
         assert!(pool.try_take(128 << 10).is_none());
-        let payload = Payload::Part { buffer: Arc::new(one), range: 0..2 };
+        let payload = Payload::part(Arc::new(one), 0..2);
         let other = payload.clone();
         drop(payload);
         assert!(pool.try_take(128 << 10).is_none());
         assert_eq!(other.bytes(), [7, 0]);
         drop(other);
         assert_eq!(pool.try_take(1).unwrap().bytes()[0], 7, "the same buffer");
+    }
+
+    #[test]
+    #[should_panic(expected = "65535..65537 of Buffer(65536 bytes)")]
+    fn a_part_lies_in_its_buffer() {
+        let _ = Payload::part(Arc::new(Pool::new(64 << 10).take(1)), 65_535..65_537);
     }
 
     #[test]

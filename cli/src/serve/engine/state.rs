@@ -276,13 +276,13 @@ impl<M: Machine> State<M> {
     }
 
     fn log_entry(&self, id: LogId, write: LogWrite) -> LogEntry {
-        let payload = write.payload_tag().map(|tag| self.payload(tag)).unwrap_or_default();
+        let payload = write.payload_tag().map_or(Payload::NONE, |tag| self.payload(tag));
         LogEntry { id, write, payload }
     }
 
     fn payload(&self, tag: Tag) -> Payload {
         let op = self.flight.get(tag.index()).and_then(Option::as_ref);
-        op.map(|op| op.payload.clone()).unwrap_or_default()
+        op.expect("the machine names only what is in flight").payload.clone()
     }
 
     /// Tells the machine how a job went.

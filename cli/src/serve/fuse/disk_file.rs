@@ -89,13 +89,13 @@ impl DiskFile {
         self.gate.enter();
         let mut buffer = self.pool.take(bytes.len());
         fill(&mut buffer, 0, bytes);
-        let payload = Payload::Part { buffer: Arc::new(buffer), range: 0..bytes.len() };
+        let payload = Payload::part(Arc::new(buffer), 0..bytes.len());
         self.submit_inside(Op::Write { extent, flags }, payload, answer);
     }
 
     /// Makes durable whatever was acknowledged.
     pub(super) fn flush(self: &Arc<Self>, reply: ReplyEmpty) {
-        self.submit(Op::Flush, Payload::None, &Pending::new(Answer::Done(reply), None));
+        self.submit(Op::Flush, Payload::NONE, &Pending::new(Answer::Done(reply), None));
     }
 
     /// Makes a range zeros.
@@ -116,7 +116,7 @@ impl DiskFile {
         match self.disk.sector_size().extent(range.start, range.end - range.start) {
             Ok(extent) => {
                 self.gate.enter();
-                self.submit_inside(self.zeros(extent, zeroing), Payload::None, answer);
+                self.submit_inside(self.zeros(extent, zeroing), Payload::NONE, answer);
             }
             Err(_) => answer.send(self.zero_alone(&range, zeroing)),
         }
@@ -201,7 +201,7 @@ impl DiskFile {
         }
         if start < end {
             let extent = self.widened(&(start..end));
-            self.call(self.zeros(extent, zeroing), Payload::None)?;
+            self.call(self.zeros(extent, zeroing), Payload::NONE)?;
         }
         Ok(())
     }
@@ -226,7 +226,7 @@ impl DiskFile {
         let mut buffer = self.pool.take(len);
         self.read_sectors(extent, &mut buffer)?;
         change(&mut buffer, narrow(range.start - sector_size.bytes_of(extent.sector())));
-        let payload = Payload::Part { buffer: Arc::new(buffer), range: 0..len };
+        let payload = Payload::part(Arc::new(buffer), 0..len);
         self.call(Op::Write { extent, flags }, payload)
     }
 

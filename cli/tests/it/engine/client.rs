@@ -32,7 +32,7 @@ impl Client {
             let index = narrow(random.below(wide(NR_BLOCKS)));
             if random.once_in(6) {
                 let before = self.blocks.clone();
-                if disk.call(Op::Flush, Payload::None).is_err() {
+                if disk.call(Op::Flush, Payload::NONE).is_err() {
                     return self;
                 }
                 for (block, before) in self.blocks.iter_mut().zip(before) {
@@ -49,7 +49,7 @@ impl Client {
             block.sent += 1;
             let is_fua = random.once_in(8);
             let flags = if is_fua { WriteFlags::FUA } else { WriteFlags::empty() };
-            let payload = Payload::Text(vec![block.sent; BLOCK].into());
+            let payload = Payload::text(vec![block.sent; BLOCK]);
             if disk.call(Op::Write { extent, flags }, payload).is_err() {
                 return self;
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use logwrites::serve::engine::{Data, Log};
-use logwrites_core::device::Piece;
+use logwrites_core::device::{DataDevice, LogDevice, Piece};
 use logwrites_core::{Outcome, WriteFlags};
 
 use crate::common::logs::{narrow, wide};
@@ -244,7 +244,15 @@ impl Data for Shared {
         self.0.is_serial
     }
 
-    fn write(&self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
+    fn device(&self) -> impl DataDevice<Error = io::Error> {
+        self
+    }
+}
+
+impl DataDevice for &Shared {
+    type Error = io::Error;
+
+    fn write(&mut self, offset_bytes: u64, bytes: &[u8], flags: WriteFlags) -> io::Result<()> {
         if flags.contains(WriteFlags::FUA) {
             self.0.write(offset_bytes, bytes)?;
             return self.0.flush();
@@ -255,15 +263,15 @@ impl Data for Shared {
         result
     }
 
-    fn write_zeroes(&self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {
-        Data::write(self, offset_bytes, &vec![0; narrow(len_bytes)], flags)
+    fn write_zeroes(&mut self, offset_bytes: u64, len_bytes: u64, flags: WriteFlags) -> io::Result<()> {
+        DataDevice::write(self, offset_bytes, &vec![0; narrow(len_bytes)], flags)
     }
 
-    fn discard(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<Outcome> {
-        Data::write_zeroes(self, offset_bytes, len_bytes, WriteFlags::empty()).map(|()| Outcome::Ok)
+    fn discard(&mut self, offset_bytes: u64, len_bytes: u64) -> io::Result<Outcome> {
+        self.write_zeroes(offset_bytes, len_bytes, WriteFlags::empty()).map(|()| Outcome::Ok)
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
 }
@@ -273,20 +281,8 @@ impl Log for Shared {
         self.0.read(offset_bytes, buffer)
     }
 
-    fn write(&self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Bytes(more) => bytes.extend_from_slice(more),
-                Piece::Zeros { len_bytes } => bytes.resize(bytes.len() + narrow(*len_bytes), 0),
-            }
-        }
-        self.0.note_log_write(offset_bytes, wide(bytes.len()));
-        self.0.write(offset_bytes, &bytes)
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.0.flush()
+    fn device(&self) -> impl LogDevice<Error = io::Error> {
+        self
     }
 
     fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
@@ -301,6 +297,26 @@ impl Log for Shared {
                 Ok(true)
             }
         }
+    }
+}
+
+impl LogDevice for &Shared {
+    type Error = io::Error;
+
+    fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(more) => bytes.extend_from_slice(more),
+                Piece::Zeros { len_bytes } => bytes.resize(bytes.len() + narrow(*len_bytes), 0),
+            }
+        }
+        self.0.note_log_write(offset_bytes, wide(bytes.len()));
+        self.0.write(offset_bytes, &bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

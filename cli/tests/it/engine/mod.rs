@@ -14,7 +14,9 @@ use crate::common::logs::{MARK, entries, replayed, superblock, wide};
 use crate::common::random::Random;
 use client::{BLOCK, CLIENT_BYTES, Client};
 use device::{Device, Fault, Power, Shared};
-use logwrites::serve::engine::{CallError, Engine, LiveDisk, Payload, SLOTS, Waiter};
+use logwrites::serve::engine::{CallError, Engine, LiveDisk, Payload, Refusal, SLOTS, Waiter};
+use logwrites_core::logger::SubmitError;
+use logwrites_core::op::ShortPayload;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{
     Config, Extent, Logger, Op, OpError, Ordering, SectorSize, SuperblockPolicy, WriteFlags,
@@ -132,7 +134,7 @@ fn an_engine_that_is_finished_has_logged_all() {
             let extent = Extent::new(0, wide(DISK / 512)).unwrap();
             disk.read(extent, &mut seen).unwrap();
             let end = disk.finish().unwrap();
-            assert!(matches!(disk.call(Op::Flush, Payload::None), Err(CallError::Refused(_))));
+            assert!(matches!(disk.call(Op::Flush, Payload::NONE), Err(CallError::Refused(_))));
             let image = log.seen();
             assert_eq!(superblock(&image), (512, end.index));
             assert!(replayed(&image, &vec![0; DISK], usize::MAX).0 == seen);
@@ -161,6 +163,24 @@ fn a_data_device_that_fails_is_told_and_marked() {
 }
 
 #[test]
+fn a_payload_that_is_too_short_is_refused_before_anything_is_touched() {
+    for is_overlay in [false, true] {
+        let mut random = Random::new(1);
+        let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+        let disk = start(Config::new(SectorSize::B512), is_overlay, &data, &log);
+        let op = Op::Write { extent: Extent::new(0, 8).unwrap(), flags: WriteFlags::empty() };
+        let short = ShortPayload { kept_bytes: BLOCK - 1, needed_bytes: wide(BLOCK) };
+        let refusal = Refusal::Invalid(SubmitError::Payload(short));
+        let payload = Payload::text(vec![1; BLOCK - 1]);
+        assert_eq!(disk.call(op, payload), Err(CallError::Refused(refusal)));
+        assert_eq!(data.nr_writes(), 0);
+        write(&*disk, 8, 2).expect("the log goes on");
+        disk.finish().unwrap();
+        assert_eq!(entries(&log.seen())[0].sector, 8);
+    }
+}
+
+#[test]
 fn a_log_device_that_fails_ends_the_logging_and_not_the_reading() {
     for (is_overlay, fault) in
         [(false, Fault::Error), (true, Fault::Error), (false, Fault::Panic), (true, Fault::Panic)]
@@ -169,11 +189,11 @@ fn a_log_device_that_fails_ends_the_logging_and_not_the_reading() {
         let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
         let disk = start(Config::new(SectorSize::B512), is_overlay, &data, &log);
         write(&*disk, 0, 1).unwrap();
-        disk.call(Op::Flush, Payload::None).unwrap();
+        disk.call(Op::Flush, Payload::NONE).unwrap();
         log.set_fault(Some(fault));
         assert_eq!(write(&*disk, 8, 2), Err(CallError::Failed(OpError::Log)));
         assert!(matches!(write(&*disk, 16, 3), Err(CallError::Refused(_))));
-        assert!(disk.call(Op::Flush, Payload::None).is_err());
+        assert!(disk.call(Op::Flush, Payload::NONE).is_err());
         let mut buffer = vec![0; BLOCK];
         disk.read(Extent::new(0, 8).unwrap(), &mut buffer).unwrap();
         assert!(buffer == vec![1; BLOCK]);
@@ -194,8 +214,8 @@ fn a_log_without_storage_refuses_before_anything_is_touched() {
         done += 1;
     }
     assert!((5..9).contains(&done), "{done}");
-    assert_eq!(write(&*disk, 100, 2), Err(CallError::Refused(logwrites::serve::engine::Refusal::NoSpace)));
-    disk.call(Op::Flush, Payload::None).unwrap();
+    assert_eq!(write(&*disk, 100, 2), Err(CallError::Refused(Refusal::NoSpace)));
+    disk.call(Op::Flush, Payload::NONE).unwrap();
     log.set_storage(None);
     write(&*disk, 200, 3).expect("there is room again");
     disk.finish().unwrap();
@@ -243,7 +263,7 @@ fn flood(disk: &dyn LiveDisk, nr_each: u64, len: usize) -> u64 {
     }
     let counted = Arc::new(Counted(AtomicU64::new(0)));
     let most = AtomicU64::new(0);
-    let payload = Payload::Text(vec![7; len].into());
+    let payload = Payload::text(vec![7; len]);
     let (nr_sectors, nr_places) = (wide(len / 512), wide(CLIENT_BYTES / len).min(8));
     std::thread::scope(|scope| {
         for number in 0..4 {
@@ -286,7 +306,7 @@ fn try_start(
 
 fn write(disk: &dyn LiveDisk, sector: u64, byte: u8) -> Result<(), CallError> {
     let extent = Extent::new(sector, 8).unwrap();
-    disk.call(Op::Write { extent, flags: WriteFlags::empty() }, Payload::Text(vec![byte; BLOCK].into()))
+    disk.call(Op::Write { extent, flags: WriteFlags::empty() }, Payload::text(vec![byte; BLOCK]))
 }
 
 fn use_until_cut(
