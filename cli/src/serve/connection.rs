@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use logwrites_core::{Extent, Op};
 
-use super::engine::{Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
+use super::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
 use super::exports::ExportTable;
 use super::nbd::wire::{Allocation, REQUEST_LEN};
 use super::nbd::{
@@ -111,7 +111,6 @@ fn transmit(stream: &Arc<Stream>, session: Session<Arc<dyn LiveDisk>>, pools: &P
         is_large: false,
     };
     let end = transmission.run();
-    transmission.disk.run();
     transmission.outbox.push(&mut transmission.replies);
     transmission.outbox.close();
     // It ends by itself; if it has panicked that was told.
@@ -133,6 +132,7 @@ struct Transmission<'a> {
 
 impl Transmission<'_> {
     fn run(&mut self) -> End {
+        let disk = Arc::clone(&self.disk);
         let mut chunk = self.pools.chunks.take(CHUNK_BYTES);
         let mut filled = 0;
         loop {
@@ -145,11 +145,12 @@ impl Transmission<'_> {
             }
             self.outbox.attend();
             let shared = Arc::new(chunk);
-            let used = match self.take_requests(&shared, filled) {
+            let mut batch = disk.batch();
+            let used = match self.take_requests(&mut batch, &shared, filled) {
                 Ok(used) => used,
                 Err(end) => return end,
             };
-            self.disk.run();
+            drop(batch);
             self.outbox.push(&mut self.replies);
             if !self.outbox.send_and_leave() {
                 return End::Left;
@@ -187,7 +188,12 @@ impl Transmission<'_> {
     }
 
     /// Takes all whole requests; gives how many bytes these were.
-    fn take_requests(&mut self, chunk: &Arc<Buffer>, filled: usize) -> Result<usize, End> {
+    fn take_requests(
+        &mut self,
+        batch: &mut Batch<'_>,
+        chunk: &Arc<Buffer>,
+        filled: usize,
+    ) -> Result<usize, End> {
         let received = chunk.bytes().get(..filled).unwrap_or_default();
         let mut used = 0;
         while let Some(head) = received.get(used..).and_then(<[u8]>::first_chunk::<REQUEST_LEN>) {
@@ -202,7 +208,7 @@ impl Transmission<'_> {
                 let here = here.get(..payload_len).unwrap_or(here);
                 used = start + here.len();
                 self.is_large = true;
-                self.receive_large(here, payload_len)?
+                self.receive_large(batch, here, payload_len)?
             } else if start + payload_len <= filled {
                 used = start + payload_len;
                 self.is_large = false;
@@ -211,14 +217,14 @@ impl Transmission<'_> {
                 self.is_large = false;
                 break;
             };
-            self.handle(&request, payload)?;
+            self.handle(batch, &request, payload)?;
         }
         Ok(used)
     }
 
     /// Receives a long payload into a buffer of its own, of which a part is here already.
-    fn receive_large(&mut self, here: &[u8], len: usize) -> Result<Payload, End> {
-        let mut buffer = self.take_buffer(len)?;
+    fn receive_large(&mut self, batch: &mut Batch<'_>, here: &[u8], len: usize) -> Result<Payload, End> {
+        let mut buffer = self.take_buffer(batch, len)?;
         let (start, rest) = buffer.bytes_mut().split_at_mut(here.len());
         start.copy_from_slice(here);
         let rest = rest.get_mut(..len - here.len()).unwrap_or_default();
@@ -229,26 +235,26 @@ impl Transmission<'_> {
     }
 
     /// A buffer; while it must be waited for, nothing of this connection's is left lying.
-    fn take_buffer(&mut self, len: usize) -> Result<Buffer, End> {
+    fn take_buffer(&mut self, batch: &mut Batch<'_>, len: usize) -> Result<Buffer, End> {
         if let Some(buffer) = self.pools.large.try_take(len) {
             return Ok(buffer);
         }
-        self.settle()?;
+        self.settle(batch)?;
         Ok(self.pools.large.take(len))
     }
 
     /// Does what was submitted and sends what was answered.
-    fn settle(&mut self) -> Result<(), End> {
-        self.disk.run();
+    fn settle(&mut self, batch: &mut Batch<'_>) -> Result<(), End> {
+        batch.run();
         self.outbox.push(&mut self.replies);
         if self.outbox.send() { Ok(()) } else { Err(End::Left) }
     }
 
-    fn handle(&mut self, request: &Request, payload: Payload) -> Result<(), End> {
+    fn handle(&mut self, batch: &mut Batch<'_>, request: &Request, payload: Payload) -> Result<(), End> {
         let cookie = request.cookie;
         match self.rules.judge(request) {
-            Ok(Action::Submit(op)) => self.submit(op, payload, cookie),
-            Ok(Action::Read(extent)) => return self.read(extent, cookie),
+            Ok(Action::Submit(op)) => self.submit(batch, op, payload, cookie),
+            Ok(Action::Read(extent)) => return self.read(batch, extent, cookie),
             Ok(Action::DiscardThenFlush(extent)) => {
                 let discarded = self.disk.call(Op::Discard { extent }, Payload::NONE);
                 let flushed = discarded.and_then(|()| self.disk.call(Op::Flush, Payload::NONE));
@@ -274,16 +280,16 @@ impl Transmission<'_> {
         Ok(())
     }
 
-    fn submit(&mut self, op: Op, payload: Payload, cookie: u64) {
+    fn submit(&mut self, batch: &mut Batch<'_>, op: Op, payload: Payload, cookie: u64) {
         self.outbox.expect();
         let waiter: Arc<dyn Waiter> = Arc::<Outbox>::clone(&self.outbox);
-        if let Err(refusal) = self.disk.submit(op, payload, waiter, cookie) {
+        if let Err(refusal) = batch.submit(op, payload, waiter, cookie) {
             self.outbox.forget();
             reply::push_simple(&mut self.replies, cookie, Err(code_of(refusal)));
         }
     }
 
-    fn read(&mut self, extent: Extent, cookie: u64) -> Result<(), End> {
+    fn read(&mut self, batch: &mut Batch<'_>, extent: Extent, cookie: u64) -> Result<(), End> {
         let sector_size = self.disk.sector_size();
         let offset_bytes = sector_size.bytes_of(extent.sector());
         let len_bytes = u32::try_from(sector_size.bytes_of(extent.nr_sectors())).unwrap_or(u32::MAX);
@@ -299,15 +305,15 @@ impl Transmission<'_> {
                 self.replies.truncate(start);
                 self.refuse_read(cookie, &error);
             }
-            return if self.replies.len() > QUEUED_BYTES { self.settle() } else { Ok(()) };
+            return if self.replies.len() > QUEUED_BYTES { self.settle(batch) } else { Ok(()) };
         }
-        let mut buffer = self.take_buffer(len)?;
+        let mut buffer = self.take_buffer(batch, len)?;
         match self.disk.read(extent, buffer.bytes_mut().get_mut(..len).unwrap_or_default()) {
             Ok(()) => {
                 reply::push_read(&mut self.replies, is_structured, cookie, offset_bytes, len_bytes);
                 self.outbox.push_data(&mut self.replies, buffer, len);
                 // Sent at once, so that a client that does not read holds no more than this.
-                if len >= QUEUED_BYTES { self.settle() } else { Ok(()) }
+                if len >= QUEUED_BYTES { self.settle(batch) } else { Ok(()) }
             }
             Err(error) => {
                 self.refuse_read(cookie, &error);

@@ -1,6 +1,6 @@
 //! The engine of a live disk: one state machine, and the threads of all clients that do its work.
 //!
-//! Whoever submits operations then [runs](Engine::run) the engine: it takes work under the lock, does it without, and
+//! Whoever submits a [batch](Batch) of operations then runs the engine: it takes work under the lock, does it without, and
 //! reports. Nobody waits for a thread of another kind as long as syncs are quick; slow ones are left to a few threads of
 //! the engine's own, so that a flush holds up no client that does not wait for it.
 //!
@@ -104,15 +104,8 @@ pub trait LiveDisk: Send + Sync {
     /// Says that an extent will be read.
     fn will_read(&self, extent: Extent);
 
-    /// Takes an operation; `waiter` is told when it is done. Waits while too many are in flight. It may be left lying
-    /// until somebody [runs](Self::run) the engine.
-    ///
-    /// # Errors
-    /// [`Refusal`]; then nothing has changed.
-    fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal>;
-
-    /// Does what there is to do.
-    fn run(&self);
+    /// Operations that are submitted together.
+    fn batch(&self) -> Batch<'_>;
 
     /// The first of the runs that an extent consists of, as its length in sectors and whether it is known to be zero:
     /// at least one if the extent is not empty, at most `max`.
@@ -137,9 +130,68 @@ pub trait LiveDisk: Send + Sync {
     fn call(&self, op: Op, payload: Payload) -> Result<(), CallError> {
         let waiting = Arc::new(Waiting::default());
         let waiter: Arc<dyn Waiter> = Arc::<Waiting>::clone(&waiting);
-        self.submit(op, payload, waiter, 0)?;
-        self.run();
+        self.batch().submit(op, payload, waiter, 0)?;
         waiting.wait().map_err(CallError::Failed)
+    }
+}
+
+/// Operations that a client submits together. They may lie until the batch is [run](Self::run), which its end does too.
+#[must_use]
+pub struct Batch<'a> {
+    work: &'a dyn Work,
+    is_left: bool,
+}
+
+impl Batch<'_> {
+    /// Takes an operation; `waiter` is told when it is done. Waits while too many are in flight.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing has changed.
+    pub fn submit(
+        &mut self,
+        op: Op,
+        payload: Payload,
+        waiter: Arc<dyn Waiter>,
+        cookie: u64,
+    ) -> Result<(), Refusal> {
+        self.is_left = true;
+        self.work.submit(op, payload, waiter, cookie)
+    }
+
+    /// Does what there is to do, by whoever submitted it.
+    pub fn run(&mut self) {
+        self.is_left = false;
+        self.work.run();
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("is_left", &self.is_left).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if self.is_left {
+            self.work.run();
+        }
+    }
+}
+
+/// What a [`Batch`] is done by.
+trait Work {
+    fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal>;
+    fn run(&self);
+}
+
+impl<M: Machine, D: Data, L: Log> Work for Core<M, D, L> {
+    fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal> {
+        self.submit(op, payload, Some(waiter), cookie)
+    }
+
+    fn run(&self) {
+        self.run(Role::Client);
     }
 }
 
@@ -201,12 +253,8 @@ where
         }
     }
 
-    fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal> {
-        self.core.submit(op, payload, Some(waiter), cookie)
-    }
-
-    fn run(&self) {
-        self.core.run(Role::Client);
+    fn batch(&self) -> Batch<'_> {
+        Batch { work: &*self.core, is_left: false }
     }
 
     fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>> {

@@ -164,11 +164,10 @@ impl DiskFile {
 
     fn submit(&self, op: Op, payload: Payload, pending: &Arc<Pending>) {
         let waiter: Arc<dyn Waiter> = Arc::<Pending>::clone(pending);
-        if let Err(refusal) = self.disk.submit(op, payload, waiter, 0) {
+        if let Err(refusal) = self.disk.batch().submit(op, payload, waiter, 0) {
             tracing::debug!(?op, %refusal, "refused");
             pending.finish(Err(errno_of(refusal)));
         }
-        self.disk.run();
     }
 
     fn write_alone(&self, range: &Range<u64>, bytes: &[u8], flags: WriteFlags) -> Result<(), Errno> {
@@ -208,7 +207,7 @@ impl DiskFile {
 
     /// Waits until nobody else changes the disk.
     fn alone(&self) -> super::gate::Alone<'_> {
-        self.disk.run();
+        self.disk.batch().run();
         self.gate.alone()
     }
 

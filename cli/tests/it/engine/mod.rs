@@ -180,6 +180,28 @@ fn a_payload_that_is_too_short_is_refused_before_anything_is_touched() {
     }
 }
 
+/// What a client has submitted and forgotten is done.
+#[test]
+fn a_batch_that_is_dropped_is_carried_out() {
+    struct Told(AtomicU64);
+    impl Waiter for Told {
+        fn done(&self, cookie: u64, result: Result<(), OpError>) {
+            result.unwrap();
+            self.0.store(cookie, Atomic::Relaxed);
+        }
+    }
+    let mut random = Random::new(1);
+    let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
+    let disk = start(Config::new(SectorSize::B512), true, &data, &log);
+    let told = Arc::new(Told(AtomicU64::new(0)));
+    let waiter: Arc<dyn Waiter> = Arc::<Told>::clone(&told);
+    let extent = Extent::new(0, 8).unwrap();
+    let op = Op::WriteZeroes { extent, flags: WriteFlags::empty() };
+    disk.batch().submit(op, Payload::NONE, waiter, 7).unwrap();
+    assert_eq!(told.0.load(Atomic::Relaxed), 7);
+    disk.finish().unwrap();
+}
+
 #[test]
 fn a_log_device_that_fails_ends_the_logging_and_not_the_reading() {
     for (is_overlay, fault) in
@@ -269,15 +291,15 @@ fn flood(disk: &dyn LiveDisk, nr_each: u64, len: usize) -> u64 {
         for number in 0..4 {
             let (counted, most, payload) = (&counted, &most, &payload);
             scope.spawn(move || {
+                let mut batch = disk.batch();
                 for index in 0..nr_each {
                     let place = number * nr_places + index % nr_places;
                     let extent = Extent::new(place * nr_sectors, nr_sectors).unwrap();
                     let op = Op::Write { extent, flags: WriteFlags::empty() };
                     let waiter: Arc<dyn Waiter> = Arc::<Counted>::clone(counted);
-                    disk.submit(op, payload.clone(), waiter, index).unwrap();
+                    batch.submit(op, payload.clone(), waiter, index).unwrap();
                     most.fetch_max(wide(disk.counters().nr_in_flight), Atomic::Relaxed);
                 }
-                disk.run();
             });
         }
     });
