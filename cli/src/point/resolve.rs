@@ -192,23 +192,8 @@ fn distance(name: &[u8], other: &[u8]) -> Option<usize> {
     if name.len() > MAX_SIMILAR_LEN || name.len().abs_diff(other.len()) > max_distance {
         return None;
     }
-    // Levenshtein's: `row` has the distances of a first part of `name`, longer by a byte each time, to each
-    // first part of `other`.
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, byte) in name.iter().enumerate() {
-        let mut above_left = index;
-        let mut left = index + 1;
-        if let Some((first, cells)) = row.split_first_mut() {
-            *first = left;
-            for (cell, other_byte) in cells.iter_mut().zip(other) {
-                let changed = above_left + usize::from(!byte.eq_ignore_ascii_case(other_byte));
-                above_left = *cell;
-                left = changed.min(above_left + 1).min(left + 1);
-                *cell = left;
-            }
-        }
-    }
-    row.last().copied().filter(|&distance| distance <= max_distance)
+    let distance = strsim::generic_levenshtein(&name.to_ascii_lowercase(), &other.to_ascii_lowercase());
+    (distance <= max_distance).then_some(distance)
 }
 
 /// A number of things with their name: `no flushes`, `1 flush`, `2 flushes`.
