@@ -24,7 +24,7 @@ use crate::size::Size;
 ///
 /// Logs have the format of Linux dm-log-writes and QEMU's blklogwrites. No kernel module and no root is needed.
 #[derive(Debug, Parser)]
-#[command(name = "logwrites", version, styles = style::CLAP, after_help = AFTER_HELP, infer_subcommands = false)]
+#[command(name = "logwrites", version, styles = style::CLAP, after_help = format!("{AFTER_HELP}{START}"), infer_subcommands = false)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -38,6 +38,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what it is about: a real file system, recorded and replayed, with nothing else installed
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// Write to a disk as a script says, and log every write
     Record(Record),
@@ -82,6 +83,7 @@ pub enum Command {
 }
 
 /// `logwrites demo`
+#[cfg(feature = "demo")]
 #[derive(Debug, Parser)]
 #[command(after_help = DEMO_EXAMPLES)]
 pub struct Demo {
@@ -462,10 +464,11 @@ A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
   mark:NAME    just behind a mark; mark:NAME#J where the name is not unique
 and ~N is N entries before it, +N behind it. In NAME the characters ~ + # % are written %7E %2B %23 %25.
 
-Exit codes: 0 done, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error, 130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error, 130 interrupted.";
 
-Start with:  logwrites demo";
+const START: &str = if cfg!(feature = "demo") { "\n\nStart with:  logwrites demo" } else { "" };
 
+#[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\
 Examples:
   logwrites demo               in a temporary folder

@@ -4,6 +4,7 @@ mod append;
 mod cat;
 mod completions;
 mod cut;
+#[cfg(feature = "demo")]
 mod demo;
 mod diff;
 mod find;
@@ -42,6 +43,7 @@ pub(crate) use self::replay_log::HELP as REPLAY_LOG_HELP;
 /// What went wrong, with its context; see [`exit_code`](crate::error::exit_code).
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Record(args) => record::run(args),
         Command::Info(args) => info::run(args),

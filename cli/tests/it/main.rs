@@ -6,6 +6,8 @@ mod bodies;
 mod common;
 
 mod append;
+// The help texts are those of the default features.
+#[cfg(feature = "demo")]
 mod cmd;
 mod cut;
 mod diff;
