@@ -1,4 +1,4 @@
-//! What a person may type, as clap reads it.
+//! The command line, as clap reads it.
 
 mod serve;
 mod values;
@@ -20,9 +20,9 @@ use crate::output::style;
 use crate::point::Point;
 use crate::size::Size;
 
-/// Every write a disk receives: recorded, replayed, inspected.
+/// Record every write to a disk, replay the writes up to any point, and inspect them.
 ///
-/// Logs have the format of Linux dm-log-writes and QEMU's blklogwrites. No kernel module and no root is needed.
+/// Logs have the format of Linux dm-log-writes and QEMU's blklogwrites. Neither a kernel module nor root is needed.
 #[derive(Debug, Parser)]
 #[command(name = "logwrites", version, styles = style::CLAP, after_help = format!("{AFTER_HELP}{START}"), infer_subcommands = false)]
 pub struct Args {
@@ -37,10 +37,10 @@ pub struct Args {
 /// A verb.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what it is about: a real file system, recorded and replayed, with nothing else installed
+    /// Record and replay a real file system, with nothing else installed
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// Write to a disk as a script says, and log every write
+    /// Run a script of writes on a disk, and log every write
     Record(Record),
     /// Summarise a log
     Info(Info),
@@ -48,37 +48,37 @@ pub enum Command {
     Ls(Ls),
     /// List the marks of a log
     Marks(Marks),
-    /// Find the next entry of a kind, a mark, or who touches some sectors
+    /// Find the next flush, FUA write, discard or mark, or the next write to given sectors
     Find(Find),
-    /// Print what an entry wrote
+    /// Print the data of an entry
     Cat(Cat),
-    /// Show what differs between two points, and which entries wrote it
+    /// Show the sectors that differ between two points, and the entries that wrote them
     Diff(Diff),
-    /// Make the disk as it was at any point of a log
+    /// Restore the disk to any point of a log
     Replay(Replay),
-    /// What replay-log of xfstests does, option for option; also where this program is called replay-log
+    /// Replay a log like replay-log of xfstests, with the same options
     ReplayLog(ReplayLog),
-    /// Check a log, and that a base image and the log make another image
+    /// Check a log, and optionally that a base image and the log make a given final image
     Verify(Verify),
-    /// Look for entries behind what the superblock counts, or for a superblock that was lost
+    /// Find entries that the superblock does not count, or rebuild a lost superblock
     Recover(Recover),
-    /// Put a mark at the end of a closed log, or into that of a running server
+    /// Add a mark to a closed log, or to the log of a running server
     Mark(Mark),
-    /// Offer a disk to others, and log every write of theirs; or a disk as it was
+    /// Serve a disk and log every write to it, or serve it as of an earlier point
     #[command(subcommand)]
     Serve(Serve),
-    /// Run a command in a file system on a logged disk: make, mount, run, unmount, in one line
+    /// Run a command in a file system on a logged disk, from mkfs to unmount
     Run(Run),
-    /// Say what a running server has done so far
+    /// Show the status of a running server
     #[cfg(unix)]
     Status(Status),
-    /// Make a new log of the part that matters
+    /// Copy part of a log to a new log
     Cut(Cut),
-    /// Fold the first part of a log into a new base
+    /// Apply the first part of a log to its base, and keep the rest as a shorter log
     Squash(Squash),
-    /// Print a shell's completions for this program
+    /// Print completions for a shell
     Completions(Completions),
-    /// Print the manual page of this program, or of one of its commands
+    /// Print the manual page of logwrites, or of one of its commands
     Man(Man),
 }
 
@@ -87,7 +87,7 @@ pub enum Command {
 #[derive(Debug, Parser)]
 #[command(after_help = DEMO_EXAMPLES)]
 pub struct Demo {
-    /// A new folder for the images and the log; a temporary one where none is named
+    /// Folder to create for the images and the log [default: a temporary folder]
     pub dir: Option<PathBuf>,
 }
 
@@ -95,60 +95,59 @@ pub struct Demo {
 #[derive(Debug, Parser)]
 #[command(after_help = RECORD_EXAMPLES)]
 pub struct Record {
-    /// The image or block device to write to
+    /// Image or block device to write to
     #[arg(required_unless_present = "base", conflicts_with = "base")]
     pub data: Option<PathBuf>,
-    /// Write to an overlay of this image instead, which lives in the log; the image itself stays as it is
+    /// Write to an overlay of this image instead: all writes go to the log, and the image stays unchanged
     #[arg(long)]
     pub base: Option<PathBuf>,
-    /// The log: a new file, or a block device
+    /// Log to write: a new file, or a block device
     #[arg(long)]
     pub log: PathBuf,
-    /// What to do, in the language of qemu-io, with `mark NAME` and `#` comments; standard input where it is missing
+    /// Script to run [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// Create DATA with this size first; it must not exist
+    /// Create DATA with this size first; DATA must not exist
     #[arg(long, value_name = "SIZE", requires = "data", conflicts_with_all = ["base", "append"])]
     pub create: Option<Size>,
-    /// The language of the script
+    /// Format of the script
     #[arg(long, value_enum, default_value_t)]
     pub format: FormatArg,
     /// How the log is written.
     #[command(flatten)]
     pub logging: LogArgs,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// How a log is written: of `record` and `serve`
+/// How a log is written, for `record` and `serve`
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct LogArgs {
-    /// The unit of the log and of the disk in bytes, a power of two from 32 on; 512 where it is missing, and an old log
-    /// keeps its own
+    /// Sector size of the log and the disk in bytes: a power of two, at least 32 [default: 512]
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size, conflicts_with = "append")]
     pub sector_size: Option<SectorSize>,
-    /// What the log promises.
+    /// The guarantees of the log.
     #[command(flatten)]
     pub policy: PolicyArgs,
-    /// The most that the log may take; what would pass it is refused before the disk is touched
+    /// Maximum size of the log; a write that would exceed it is refused before it reaches the disk
     #[arg(long, value_name = "SIZE")]
     pub log_size: Option<Size>,
-    /// The log that is there.
+    /// An existing log.
     #[command(flatten)]
     pub existing: ExistingLogArgs,
 }
 
-/// What a log that is being written promises
+/// The guarantees of a log that is being written
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct PolicyArgs {
-    /// When an entry appears in the log: when its write completes (as QEMU), or when it is durable (as Linux)
+    /// When an entry is added to the log
     #[arg(long, value_enum, default_value_t)]
     pub ordering: OrderingArg,
-    /// When the superblock counts an entry: with one flush of the log, or only after a flush of its own
+    /// How the log is flushed when the superblock is written
     #[arg(long, value_enum, default_value_t)]
     pub superblock: SuperblockArg,
-    /// Write the superblock at least every so many entries
+    /// Write the superblock at least once every ENTRIES entries
     #[arg(long, value_name = "ENTRIES", default_value_t = SUPER_INTERVAL)]
     pub super_interval: NonZeroU64,
 }
@@ -165,16 +164,16 @@ impl Default for PolicyArgs {
 
 const SUPER_INTERVAL: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
-/// What becomes of a log that is there
+/// What to do with an existing log
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct ExistingLogArgs {
     /// Overwrite an existing log
     #[arg(long)]
     pub force: bool,
-    /// Go on with an existing log; the disk must be as the log left it
+    /// Append to an existing log; the disk must be in the state in which the log ends
     #[arg(long, conflicts_with = "force")]
     pub append: bool,
-    /// With --append: what to do with entries behind those that the superblock counts
+    /// With --append: what to do with entries that the superblock does not count
     #[arg(long, value_enum, requires = "append")]
     pub tail: Option<TailArg>,
 }
@@ -183,9 +182,9 @@ pub struct ExistingLogArgs {
 #[derive(Debug, Parser)]
 #[command(after_help = INFO_EXAMPLES)]
 pub struct Info {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -194,21 +193,21 @@ pub struct Info {
 #[derive(Debug, Parser)]
 #[command(after_help = LS_EXAMPLES)]
 pub struct Ls {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// Only entries behind this point
+    /// Only entries after this point
     #[arg(long, value_name = "POINT")]
     pub from: Option<Point>,
     /// Only entries up to this point
     #[arg(long, value_name = "POINT")]
     pub to: Option<Point>,
-    /// Only entries with this flag; several flags, or the option several times: with all of them
+    /// Only entries with this flag; with several flags, only entries that have all of them
     #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
     pub flag: Vec<FlagArg>,
-    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
     #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
     pub touching: Option<Extent>,
-    /// Print one JSON object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -217,9 +216,9 @@ pub struct Ls {
 #[derive(Debug, Parser)]
 #[command(after_help = MARKS_EXAMPLES)]
 pub struct Marks {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// Print one JSON object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -228,21 +227,21 @@ pub struct Marks {
 #[derive(Debug, Parser)]
 #[command(after_help = FIND_EXAMPLES, group = clap::ArgGroup::new("what").required(true).multiple(true).args(["next", "mark", "touching"]))]
 pub struct Find {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The next entry with this flag
+    /// Find the next entry with this flag
     #[arg(long, value_enum)]
     pub next: Option<NextArg>,
-    /// The next mark with this text
+    /// Find the next mark with this name
     #[arg(long, value_name = "NAME", conflicts_with_all = ["next", "touching"])]
     pub mark: Option<String>,
-    /// The next entry that touches these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    /// Find the next entry that touches these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
     #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
     pub touching: Option<Extent>,
-    /// Behind this point
+    /// Search after this point [default: start]
     #[arg(long, value_name = "POINT")]
     pub from: Option<Point>,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -251,11 +250,11 @@ pub struct Find {
 #[derive(Debug, Parser)]
 #[command(after_help = CAT_EXAMPLES)]
 pub struct Cat {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The number of the entry, from 0
+    /// Number of the entry, counted from 0
     pub entry: u64,
-    /// As hexadecimal also where no terminal is
+    /// Print a hex dump, even if standard output is not a terminal
     #[arg(long)]
     pub hex: bool,
 }
@@ -264,22 +263,22 @@ pub struct Cat {
 #[derive(Debug, Parser)]
 #[command(after_help = DIFF_EXAMPLES)]
 pub struct Diff {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// One point
+    /// First point
     pub a: Point,
-    /// The other point
+    /// Second point
     pub b: Point,
-    /// The disk as it was before the log began; without it, what was overwritten there is taken to differ
+    /// Image of the disk before the first entry; without it, every sector that the log overwrote counts as different from it
     #[arg(long)]
     pub base: Option<PathBuf>,
-    /// What a discard has made: zeros, or nothing
+    /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     pub discard: VerifyDiscardArg,
-    /// Show the bytes
+    /// Show the bytes that differ
     #[arg(long, conflicts_with = "json")]
     pub hex: bool,
-    /// Print one JSON object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -288,15 +287,15 @@ pub struct Diff {
 #[derive(Debug, Parser)]
 #[command(after_help = RECOVER_EXAMPLES)]
 pub struct Recover {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// Make the superblock count what was found, the old one saved in LOG.superblock.N
+    /// Make the superblock count the entries found, and save the old one in LOG.superblock.N
     #[arg(long)]
     pub write: bool,
-    /// Take the superblock for lost, and this for the sector size that it had
+    /// Assume that the superblock is lost, and that the log had this sector size
     #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
     pub sector_size: Option<SectorSize>,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -305,11 +304,11 @@ pub struct Recover {
 #[derive(Debug, Parser)]
 #[command(after_help = MARK_EXAMPLES)]
 pub struct Mark {
-    /// The log, which nobody may be writing to; or the control socket or file of a running server
+    /// Closed log, or the control socket or control file of a running server
     pub log: PathBuf,
-    /// The text of the mark
+    /// Name of the mark
     pub name: String,
-    /// Flush the disk first; what a closed log holds is flushed anyway
+    /// Flush the disk first; a closed log is flushed in any case
     #[arg(long)]
     pub flush: bool,
 }
@@ -319,9 +318,9 @@ pub struct Mark {
 #[derive(Debug, Parser)]
 #[command(after_help = STATUS_EXAMPLES)]
 pub struct Status {
-    /// The control socket or file of a running server
+    /// Control socket or control file of a running server
     pub control: PathBuf,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -330,12 +329,12 @@ pub struct Status {
 #[derive(Debug, Parser)]
 #[command(after_help = CUT_EXAMPLES)]
 pub struct Cut {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The new log
+    /// Log to create
     #[arg(long, value_name = "NEW")]
     pub output: PathBuf,
-    /// Only entries behind this point
+    /// Only entries after this point
     #[arg(long, value_name = "POINT")]
     pub from: Option<Point>,
     /// Only entries up to this point
@@ -344,10 +343,10 @@ pub struct Cut {
     /// Only entries of these kinds
     #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
     pub keep: Vec<KeepArg>,
-    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+NR, in log sectors
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
     #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
     pub touching: Option<Extent>,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -356,21 +355,21 @@ pub struct Cut {
 #[derive(Debug, Parser)]
 #[command(after_help = SQUASH_EXAMPLES)]
 pub struct Squash {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The disk as it was before the log began
+    /// Image of the disk before the first entry
     #[arg(long)]
     pub base: PathBuf,
-    /// The point up to which the log is folded into the base
+    /// Point up to which entries are applied to the base
     #[arg(long, value_name = "POINT")]
     pub at: Point,
-    /// The new base
+    /// Base image to create
     #[arg(long, value_name = "NEWBASE")]
     pub output_base: PathBuf,
-    /// The new log
+    /// Log to create
     #[arg(long, value_name = "NEWLOG")]
     pub output: PathBuf,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -379,7 +378,7 @@ pub struct Squash {
 #[derive(Clone, Copy, Debug, Parser)]
 #[command(after_help = COMPLETIONS_EXAMPLES)]
 pub struct Completions {
-    /// The shell
+    /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
@@ -387,7 +386,7 @@ pub struct Completions {
 #[derive(Debug, Parser)]
 #[command(after_help = MAN_EXAMPLES)]
 pub struct Man {
-    /// The command whose page it is, as in `serve nbd`
+    /// Command to describe, such as `serve nbd` [default: logwrites itself]
     pub command: Vec<String>,
 }
 
@@ -395,33 +394,33 @@ pub struct Man {
 #[derive(Debug, Parser)]
 #[command(after_help = REPLAY_EXAMPLES, group = clap::ArgGroup::new("target").required(true).args(["output", "onto"]))]
 pub struct Replay {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The disk as it was before the log began
+    /// Image of the disk before the first entry
     #[arg(long)]
     pub base: Option<PathBuf>,
-    /// Or its size, if it was all zeros
+    /// Size of the disk, if it was all zeros before the first entry
     #[arg(long, conflicts_with_all = ["base", "onto"])]
     pub size: Option<Size>,
-    /// Make this new image; it is sparse where it is zero, and shares blocks with the base where the file system can
+    /// Image to create; sparse where the disk is zero, and sharing blocks with the base if the file system can
     #[arg(long, value_name = "OUT", conflicts_with = "from")]
     pub output: Option<PathBuf>,
-    /// Change this image or block device in place
+    /// Image or block device to change in place
     #[arg(long, value_name = "DEVICE")]
     pub onto: Option<PathBuf>,
-    /// The point at which DEVICE is now
+    /// Point that DEVICE is at now
     #[arg(long, value_name = "POINT")]
     pub from: Option<Point>,
-    /// The point to go to; the end where it is missing
+    /// Point to replay to [default: end]
     #[arg(long, value_name = "POINT")]
     pub at: Option<Point>,
-    /// What a discard does: make zeros, nothing, or be passed on to DEVICE
+    /// How to replay a discard
     #[arg(long, value_enum, default_value_t)]
     pub discard: DiscardArg,
     /// Overwrite OUT if it exists
     #[arg(long, conflicts_with = "onto")]
     pub force: bool,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -430,7 +429,7 @@ pub struct Replay {
 #[derive(Debug, Parser)]
 #[command(disable_help_flag = true, override_help = crate::command::REPLAY_LOG_HELP)]
 pub struct ReplayLog {
-    /// Its options, as they stand
+    /// Its options, unparsed
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
@@ -439,55 +438,58 @@ pub struct ReplayLog {
 #[derive(Debug, Parser)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub struct Verify {
-    /// The log
+    /// Log to read
     pub log: PathBuf,
-    /// The disk as it was before the log began
+    /// Image of the disk before the first entry
     #[arg(long, requires = "final_image")]
     pub base: Option<PathBuf>,
-    /// The disk as it should be at the end of the log
+    /// Image of the disk at the end of the log, to compare with
     #[arg(long = "final", id = "final_image", value_name = "IMAGE", requires = "base")]
     pub final_image: Option<PathBuf>,
-    /// What a discard has made: zeros, or nothing
+    /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     pub discard: VerifyDiscardArg,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
 }
 
 const AFTER_HELP: &str = "\
 A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
-  N            so many entries are applied (entry 0 is in at 1)
-  start, end   none, all
-  flush:K      just behind the K-th flush; -1 is the last one
-  fua:K        just behind the K-th FUA write
-  mark:NAME    just behind a mark; mark:NAME#J where the name is not unique
-and ~N is N entries before it, +N behind it. In NAME the characters ~ + # % are written %7E %2B %23 %25.
+  N            after the first N entries (point 1 includes entry 0)
+  start, end   before the first entry, after the last one
+  flush:K      after the K-th flush; flush:-1 is after the last one
+  fua:K        after the K-th FUA write
+  mark:NAME    after a mark; mark:NAME#J if several marks have this name
+and ~N moves the point N entries back, +N moves it N entries forward. In NAME, write the characters
+~ + # % as %7E %2B %23 %25.
 
-Exit codes: 0 done, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error, 130 interrupted.";
+Exit codes: 0 success, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error,
+130 interrupted.";
 
 const START: &str = if cfg!(feature = "demo") { "\n\nStart with:  logwrites demo" } else { "" };
 
 #[cfg(feature = "demo")]
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  logwrites demo               in a temporary folder
-  logwrites demo try-it        in a new folder of that name";
+  logwrites demo               use a temporary folder
+  logwrites demo try-it        create the folder try-it";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
-  printf 'write -P 0xaa 0 4k\\nflush\\nmark one\\n' | logwrites record disk.img --create 16M --log disk.log
+  printf 'write 0 4k\\nflush\\nmark one\\n' | logwrites record disk.img --create 16M --log disk.log
   logwrites record disk.img --log disk.log --script changes.txt
   logwrites record --base golden.img --log run.log --script changes.txt
   logwrites record disk.img --log disk.log --append --script more.txt
   logwrites record disk.img --log fio.log --format fio --script trace.iolog
   logwrites record disk.img --log small.log --log-size 1M --superblock barrier --script changes.txt
 
-Scripts have one command a line:
-  write [-P BYTE] [-f] OFF LEN       write [-z [-u]] [-f] OFF LEN       writev [-P BYTE] [-f] OFF LEN...
-  discard OFF LEN                    flush                              read [-P BYTE] OFF LEN
-  mark NAME                          # a comment
-Sizes as in qemu-io: 4096, 0x1000, 4k, 1.5M.";
+Scripts have one command per line, as in qemu-io:
+  write [-P BYTE] [-f] OFFSET LEN        write -z [-u] [-f] OFFSET LEN
+  writev [-P BYTE] [-f] OFFSET LEN...    discard OFFSET LEN
+  read [-P BYTE] OFFSET LEN              flush
+  mark NAME                              # comment
+Sizes can be written as 4096, 0x1000, 4k or 1.5M.";
 
 const INFO_EXAMPLES: &str = "\
 Examples:
@@ -514,8 +516,8 @@ Examples:
 
 const CAT_EXAMPLES: &str = "\
 Examples:
-  logwrites cat disk.log 17                 a dump on a terminal, with offsets on the disk
-  logwrites cat disk.log 17 > sector.bin    the bytes themselves elsewhere";
+  logwrites cat disk.log 17                 print a hex dump to a terminal
+  logwrites cat disk.log 17 > sector.bin    write the raw bytes to a file";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
@@ -524,9 +526,9 @@ Examples:
 
 const RECOVER_EXAMPLES: &str = "\
 Examples:
-  logwrites recover disk.log                          after a kill, a crash, or a full log: what is there?
-  logwrites recover disk.log --write                  make the superblock count it
-  logwrites recover /dev/sdb --sector-size 4096       when the superblock itself is lost";
+  logwrites recover disk.log                       show what can be recovered
+  logwrites recover disk.log --write               make the superblock count it
+  logwrites recover /dev/sdb --sector-size 4096    the superblock itself is lost";
 
 const MARK_EXAMPLES: &str = "\
 Examples:
@@ -549,7 +551,7 @@ Examples:
 
 const SQUASH_EXAMPLES: &str = "\
 Examples:
-  logwrites squash long.log --base base.img --at mark:booted --output-base booted.img --output rest.log";
+  logwrites squash run.log --base base.img --at mark:boot --output-base boot.img --output rest.log";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -567,7 +569,7 @@ Examples:
   logwrites replay disk.log --size 64M --output then.img --at mark:mkfs
   logwrites replay disk.log --base base.img --output crash.img --at flush:-1
   logwrites replay disk.log --onto work.img --from flush:3 --at flush:4
-  logwrites replay disk.log --base base.img --onto work.img --from end --at mark:mkfs      back in time";
+  logwrites replay disk.log --base base.img --onto work.img --from end --at mark:mkfs";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

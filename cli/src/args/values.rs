@@ -1,4 +1,4 @@
-//! The values that an option may have.
+//! The values of options.
 
 use clap::ValueEnum;
 use logwrites_core::format::Flags;
@@ -10,10 +10,10 @@ use crate::size::Size;
 /// `--ordering`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OrderingArg {
-    /// When its write completes, as QEMU's blklogwrites
+    /// When its write completes, as in QEMU's blklogwrites
     #[default]
     Completion,
-    /// When it is durable, as Linux dm-log-writes
+    /// When its write is durable, as in Linux dm-log-writes
     Durability,
 }
 
@@ -29,10 +29,10 @@ impl From<OrderingArg> for Ordering {
 /// `--superblock`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SuperblockArg {
-    /// One flush of the log for entries and superblock; safe against a killed process
+    /// Flush the log once, after the superblock: safe if the process is killed
     #[default]
     WithFlush,
-    /// A flush of the log before the superblock too; safe against power cuts
+    /// Flush the log before the superblock, too: safe on power loss
     Barrier,
 }
 
@@ -48,32 +48,32 @@ impl From<SuperblockArg> for SuperblockPolicy {
 /// `--format`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
-    /// The commands of qemu-io, with marks and comments
+    /// Commands of qemu-io, with marks and comments
     #[default]
     QemuIo,
-    /// An iolog of fio, version 2 or 3
+    /// Iolog of fio, version 2 or 3
     Fio,
 }
 
 /// `--tail`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TailArg {
-    /// They are part of the log from now on
+    /// Keep them as part of the log
     Keep,
-    /// They are overwritten
+    /// Overwrite them
     Drop,
 }
 
 /// `--next`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NextArg {
-    /// A flush
+    /// Flush
     Flush,
-    /// A FUA write
+    /// FUA write
     Fua,
-    /// A discard
+    /// Discard
     Discard,
-    /// A mark
+    /// Mark
     Mark,
 }
 
@@ -91,7 +91,7 @@ impl From<NextArg> for Flags {
 /// `--keep`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeepArg {
-    /// Writes without any flag but metadata
+    /// Writes with no flag other than metadata
     Write,
     /// Flushes
     Flush,
@@ -101,22 +101,22 @@ pub enum KeepArg {
     Discard,
     /// Marks
     Mark,
-    /// What the file system called metadata
+    /// Writes that the file system marked as metadata
     Metadata,
 }
 
 /// `--flag`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FlagArg {
-    /// Everything before it was durable
+    /// Flush: earlier writes are durable
     Flush,
-    /// Its own payload was durable
+    /// FUA write: its own data is durable
     Fua,
-    /// The extent was discarded
+    /// Discard
     Discard,
-    /// A mark
+    /// Mark
     Mark,
-    /// The file system called it metadata
+    /// Write that the file system marked as metadata
     Metadata,
 }
 
@@ -135,17 +135,17 @@ impl From<FlagArg> for Flags {
 /// `--discard` of `replay`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DiscardArg {
-    /// It leaves zeros
+    /// Write zeros
     #[default]
     Zero,
-    /// It leaves what was there
+    /// Leave the sectors unchanged
     Ignore,
-    /// It is passed on to DEVICE
+    /// Discard the sectors of DEVICE
     Pass,
 }
 
 impl DiscardArg {
-    /// What it leaves behind.
+    /// The contents that a discard leaves.
     #[must_use]
     pub const fn leaves(self) -> Discards {
         match self {
@@ -158,9 +158,9 @@ impl DiscardArg {
 /// `--discard` of `verify`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum VerifyDiscardArg {
-    /// It has left zeros
+    /// The sectors became zeros
     Zero,
-    /// It has left what was there
+    /// The sectors stayed unchanged
     Ignore,
 }
 
@@ -185,7 +185,7 @@ pub(super) fn parse_extent(text: &str) -> Result<Extent, String> {
     let extent = number(sector).zip(number(nr_sectors)).and_then(|(sector, nr)| Extent::new(sector, nr));
     extent
         .filter(|extent| !extent.is_empty())
-        .ok_or_else(|| "expected SECTOR or SECTOR+NR in log sectors, such as 2048 or 2048+16".to_owned())
+        .ok_or_else(|| "expected SECTOR or SECTOR+COUNT in log sectors, such as 2048 or 2048+16".to_owned())
 }
 
 pub(super) fn parse_export_name(text: &str) -> Result<String, String> {
@@ -195,7 +195,7 @@ pub(super) fn parse_export_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A part of the longest name that the NBD protocol has: behind it, a point may be named.
+/// Below the NBD protocol's limit, since a point may follow the name.
 const MAX_NAME_BYTES: usize = 1024;
 
 #[cfg(test)]
