@@ -98,10 +98,14 @@ impl LogWrite {
         self.end_bytes() == next.offset_bytes()
     }
 
-    /// Whether it is the entry of a flush, which ends an epoch.
+    /// The header of the entry that it writes; `None` if it is a superblock.
     #[must_use]
-    pub const fn is_flush(&self) -> bool {
-        matches!(self.record, Record::Op { op: Op::Flush, .. })
+    pub fn entry_header(&self) -> Option<EntryHeader> {
+        match self.record {
+            Record::Op { op, .. } => Some(op.header()),
+            Record::OwnMark(mark) => Some(mark.header(self.sector_size)),
+            Record::Superblock { .. } => None,
+        }
     }
 
     /// Whose payload is among its bytes, if any: the payload is to be kept until the write has completed.
@@ -152,11 +156,7 @@ impl LogWrite {
     fn header(&self) -> [u8; HEADER_LEN] {
         match self.record {
             Record::Op { op, .. } => op.header().emit(),
-            Record::OwnMark(mark) => {
-                let len_bytes = mark.len_bytes_in(self.sector_size);
-                debug_assert!(len_bytes.is_some(), "a mark of our own that does not fit is left out");
-                EntryHeader::mark(len_bytes.unwrap_or(0)).emit()
-            }
+            Record::OwnMark(mark) => mark.header(self.sector_size).emit(),
             Record::Superblock { nr_entries } => {
                 Superblock { nr_entries, sector_size: self.sector_size }.emit()
             }
@@ -237,6 +237,12 @@ impl OwnMark {
         let written = write!(text, "{self}");
         debug_assert!(written.is_ok(), "OWN_TEXT_MAX has room for every mark of our own");
         text
+    }
+
+    /// The header of its entry. It must fit.
+    fn header(self, sector_size: SectorSize) -> EntryHeader {
+        let len_bytes = self.len_bytes_in(sector_size);
+        EntryHeader::mark(len_bytes.expect("a mark of our own that does not fit is left out"))
     }
 
     /// The length of the text in bytes, if it fits into the entry's own sector.

@@ -76,7 +76,7 @@ pub(super) fn print(out: &mut impl Write, info: &InfoJson) -> std::io::Result<()
             info.metadata
         ),
     )?;
-    line("epochs", info.epochs.to_string())?;
+    line("epochs", info.epochs.count().to_string())?;
     line("disk", touched(info))?;
     line("tail", tail(info))
 }

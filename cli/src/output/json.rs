@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use logwrites_core::format::Flags;
-use logwrites_core::history::Mark;
+use logwrites_core::history::{Epochs, Mark};
 use logwrites_core::reader::{Entry, Tail};
 use serde::Serialize;
 
@@ -169,8 +169,9 @@ pub struct InfoJson {
     pub marks: u64,
     /// Entries with `metadata`.
     pub metadata: u64,
-    /// Epochs: what stands between two flushes, the rest behind the last one included.
-    pub epochs: u64,
+    /// Epochs: what lies between two flushes, and what has changed the disk after the last one.
+    #[serde(serialize_with = "count_of")]
+    pub epochs: Epochs,
     /// The first byte of the disk that an entry touches.
     pub touched_start_bytes: u64,
     /// The first byte behind all that entries touch: the disk is at least as large.
@@ -210,11 +211,7 @@ impl InfoJson {
             self.touched_end_bytes = self.touched_end_bytes.max(start_bytes.saturating_add(len_bytes));
             self.largest_extent_bytes = self.largest_extent_bytes.max(len_bytes);
         }
-        if flags.contains(Flags::FLUSH) {
-            self.epochs = self.flushes;
-        } else if !flags.contains(Flags::MARK) {
-            self.epochs = self.flushes + 1;
-        }
+        self.epochs.add(&entry.header);
     }
 
     /// Notes what stands behind the entries that are counted.
@@ -329,6 +326,10 @@ pub struct RecordJson {
     pub log_bytes: u64,
     /// How many commands of the script were carried out.
     pub commands: u64,
+}
+
+fn count_of<S: serde::Serializer>(epochs: &Epochs, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(epochs.count())
 }
 
 fn hex_unless_utf8(text: &[u8]) -> Option<String> {

@@ -131,7 +131,7 @@ impl Control {
             log: self.log.clone(),
             nr_entries: counters.logged.index,
             log_bytes: counters.logged.offset_bytes,
-            epoch: counters.nr_epochs,
+            epoch: counters.epoch,
             reads: counters.nr_reads,
             read_bytes: counters.read_bytes,
             writes: counters.nr_writes,

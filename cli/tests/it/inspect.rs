@@ -138,6 +138,18 @@ fn entries_behind_the_superblock_are_counted_but_not_believed() {
 }
 
 #[test]
+fn what_a_flush_writes_itself_begins_an_epoch() {
+    let folder = Folder::new();
+    let mut write = vec![0; 512 - 32];
+    write.extend([5; 512]);
+    let log = Builder::new(512).write(8, &[1; 512]).raw([9, 1, FLUSH, 0], &write);
+    folder.write("open", log.done());
+    folder.write("ended", Builder::new(512).write(8, &[1; 512]).flush().mark(b"one").done());
+    let epochs = |name: &str| folder.run(&format!("info {name} --json")).code(0).json()[0]["epochs"].clone();
+    assert_eq!((epochs("open"), epochs("ended")), (2.into(), 1.into()));
+}
+
+#[test]
 fn every_field_of_the_objects_is_there() {
     let folder = example();
     let info = folder.run("info log --json").code(0).no_stderr().json();

@@ -10,6 +10,7 @@ use std_shims::collections::HashMap;
 use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::{Extent, SectorSize};
 use crate::history::{Discards, ExtentMap, Source};
+use crate::num::widen;
 use crate::reader::{Entry, Position, ReadError, Reader, ResumePoint, Walk};
 
 /// The entries and marks of a log, in memory: 32 bytes for each entry.
@@ -152,10 +153,12 @@ impl Index {
     }
 
     /// The entries with these numbers, as far as there are such.
-    pub fn entries(&self, range: Range<u64>) -> impl Iterator<Item = Entry> + '_ {
+    #[must_use]
+    pub fn entries(&self, range: Range<u64>) -> impl DoubleEndedIterator<Item = Entry> + '_ {
         let clip = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).min(self.entries.len());
         let records = self.entries.get(clip(range.start)..clip(range.end)).unwrap_or_default();
-        range.zip(records).map(|(index, record)| self.expand(index, record))
+        let numbered = records.iter().enumerate();
+        numbered.map(move |(nth, record)| self.expand(range.start + widen(nth), record))
     }
 
     /// The marks, in log order.

@@ -8,10 +8,12 @@
 //! A *point* is a number of entries applied to the base image: point 0 is the base, entry `i` is in at point
 //! `i + 1`.
 
+mod epoch;
 mod extent_map;
 mod index;
 mod read;
 
+pub use epoch::{Epoch, Epochs};
 pub use extent_map::{ExtentMap, Piece, Pieces, Run, Runs, Source};
 pub use index::{Index, Mark};
 pub use read::{Place, read_pieces};

@@ -111,7 +111,7 @@ impl Totals {
             bytes: self.bytes + counters.read_bytes + counters.written_bytes,
             nr_entries: self.nr_entries + counters.logged.index,
             log_bytes: self.log_bytes + counters.logged.offset_bytes,
-            epoch: self.epoch + counters.nr_epochs,
+            epoch: self.epoch + counters.epoch,
         }
     }
 }

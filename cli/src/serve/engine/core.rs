@@ -309,7 +309,7 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             nr_writes: self.nr_writes.load(Atomic::Relaxed),
             written_bytes: self.written_bytes.load(Atomic::Relaxed),
             nr_flushes: state.nr_flushes,
-            nr_epochs: state.nr_epochs,
+            epoch: state.epochs.nr_flushes(),
             nr_refused: self.nr_refused.load(Atomic::Relaxed),
             nr_in_flight: state.nr_in_flight(),
             logged: state.machine.logged(),

@@ -78,8 +78,9 @@ pub struct Counters {
     pub written_bytes: u64,
     /// How many flushes were submitted.
     pub nr_flushes: u64,
-    /// How many of their entries went into the log: several may share one, and what is empty needs none.
-    pub nr_epochs: u64,
+    /// In which epoch the log is, from 0: how many entries of flushes went into it. Several flushes may share one, and an
+    /// empty epoch needs none.
+    pub epoch: u64,
     /// How many operations were refused since the log had no room.
     pub nr_refused: u64,
     /// How many operations are in flight.

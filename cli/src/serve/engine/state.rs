@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use logwrites_core::history::Epochs;
 use logwrites_core::{Command, LogId, LogWrite, Op, OpError, Outcome, Tag};
 
 use super::jobs::{DataOp, Job, LogEntry, Report};
@@ -120,7 +121,7 @@ pub(super) struct State<M> {
     pub(super) data_error: Option<io::Error>,
     pub(super) log_error: Option<io::Error>,
     pub(super) nr_flushes: u64,
-    pub(super) nr_epochs: u64,
+    pub(super) epochs: Epochs,
 }
 
 impl<M: Machine> State<M> {
@@ -147,7 +148,7 @@ impl<M: Machine> State<M> {
             data_error: None,
             log_error: None,
             nr_flushes: 0,
-            nr_epochs: 0,
+            epochs: Epochs::default(),
         }
     }
 
@@ -189,7 +190,9 @@ impl<M: Machine> State<M> {
                 Command::Data { tag, op } if op.is_fua() => self.durable_data.push_back((tag, op)),
                 Command::Data { tag, op } => self.data.push_back((tag, op)),
                 Command::Log { id, write } => {
-                    self.nr_epochs += u64::from(write.is_flush());
+                    if let Some(header) = write.entry_header() {
+                        self.epochs.add(&header);
+                    }
                     self.log.push((id, write));
                 }
                 Command::FlushLog { id } => self.log_flush = Some(id),
