@@ -139,8 +139,7 @@ impl History {
     #[wasm_bindgen(js_name = mapAt)]
     pub fn map_at(&self, point: f64, without: &[f64]) -> Result<DiskMap, Error> {
         let point = self.check_point(point)?;
-        let mut without = without.iter().map(|entry| to_u64(*entry)).collect::<Result<Vec<_>, _>>()?;
-        without.sort_unstable();
+        let without = without.iter().map(|entry| to_u64(*entry)).collect::<Result<_, _>>()?;
         Ok(DiskMap::new(self.past.borrow_mut().map_at(point, &without)))
     }
 

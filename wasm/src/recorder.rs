@@ -1,6 +1,7 @@
 //! A disk that lives in its log: core's overlay, with a log device that JavaScript implements.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use logwrites_core::config::SuperblockPolicy;
@@ -99,7 +100,7 @@ impl Recorder {
         let config = Config { sector_size, ..options.config()? };
         past.borrow_mut().truncate(to_u64(point)?);
         let resume_point = past.borrow().index().resume_point();
-        let map = past.borrow_mut().map_at(resume_point.position.index, &[]);
+        let map = past.borrow_mut().map_at(resume_point.position.index, &BTreeSet::new());
         let overlay = Box::new(Overlay::resume(config, resume_point, map)?);
         let superblock = Superblock { nr_entries: u64::MAX, sector_size };
         let walk = Walk::new(superblock, None).at(resume_point.position);

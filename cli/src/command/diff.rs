@@ -1,11 +1,12 @@
 //! `logwrites diff`: what differs between two points, and who wrote it.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
-use logwrites_core::history::{Index, Source};
+use logwrites_core::history::{Checkpoints, Index, Source};
 
 use super::len_of;
 use crate::args::Diff;
@@ -26,7 +27,8 @@ pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
     }
     let (log_disk, index) = (log.disk(), log.index());
     let discards = args.discard.into();
-    let maps = (index.map_at(a, discards), index.map_at(b, discards));
+    let (mut checkpoints, none) = (Checkpoints::new(discards), BTreeSet::new());
+    let maps = (checkpoints.map_at(index, a, &none), checkpoints.map_at(index, b, &none));
     let comparison = Comparison {
         index,
         path: &args.log,

@@ -5,7 +5,7 @@
 //!
 //! An entry is *volatile* at a point if a crash there may lose it: it changes the disk, and neither a flush between it
 //! and the point nor its own FUA has made it durable. What a crash leaves is the disk at the point without any of the
-//! volatile entries.
+//! volatile entries; see [`Checkpoints`](crate::history::Checkpoints).
 
 use core::ops::Range;
 

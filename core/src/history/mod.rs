@@ -4,15 +4,18 @@
 //! |---|---|---|
 //! | [`Index`] | 32 for each entry, and for each mark its text and about 60 | one walk over the headers |
 //! | [`ExtentMap`] | 28 to 50 for each run, a run being what is left visible of an entry | O(log n) for each entry |
+//! | [`Checkpoints`] | maps at up to 16 points, which share what is equal | on the way to the points that are asked for |
 //!
 //! A *point* is a number of entries applied to the base image: point 0 is the base, entry `i` is in at point
 //! `i + 1`.
 
+mod checkpoints;
 mod epoch;
 mod extent_map;
 mod index;
 mod read;
 
+pub use checkpoints::Checkpoints;
 pub use epoch::{Epoch, Epochs};
 pub use extent_map::{ExtentMap, Piece, Pieces, Run, Runs, Source};
 pub use index::{Index, Mark};

@@ -1,11 +1,12 @@
 //! A disk as it was at points of its log: each point an overlay of its own, over the base, the log and the map that
 //! says which, and under a log that is thrown away.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use logwrites_core::history::Discards;
+use logwrites_core::history::{Checkpoints, Discards};
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, SectorSize};
 use parking_lot::Mutex;
@@ -53,8 +54,15 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
         return Err(Failure::Malformed(message).into());
     }
     let points = args.at.iter().map(ToString::to_string).collect();
-    let past =
-        Past { log: Mutex::new(log), base, len_bytes, base_name, sector_size, keep: args.keep.clone() };
+    let past = Past {
+        log: Mutex::new(log),
+        checkpoints: Mutex::new(Checkpoints::new(Discards::Zero)),
+        base,
+        len_bytes,
+        base_name,
+        sector_size,
+        keep: args.keep.clone(),
+    };
     let open = Box::new(move |point: &str| past.open(point));
     let table = ExportTable::past(name.to_owned(), len_bytes, points, args.keep.is_some(), open);
     if args.keep.is_some() {
@@ -67,6 +75,7 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
 /// A log and its base, of which points can be opened.
 struct Past {
     log: Mutex<Log>,
+    checkpoints: Mutex<Checkpoints>,
     base: Option<Disk>,
     len_bytes: u64,
     base_name: PathBuf,
@@ -81,7 +90,8 @@ impl Past {
             let mut log = self.log.lock();
             let resolved = log.resolve(Some(&point), Default::End)?;
             log.check_fits(resolved, self.len_bytes, &self.base_name)?;
-            (log.index().map_at(resolved, Discards::Zero), log.disk().try_clone()?)
+            let map = self.checkpoints.lock().map_at(log.index(), resolved, &BTreeSet::new());
+            (map, log.disk().try_clone()?)
         };
         let base = self.base.as_ref().map(Disk::try_clone).transpose()?;
         let base = Base::Past { base, log, map };
