@@ -177,7 +177,17 @@ export class History {
    * @returns {number | null}
    */
   nextFlush(from) {
-    return orNull(this._raw.next(from, FLUSH));
+    return orNull(this._raw.nextFlush(from));
+  }
+
+  /**
+   * The number of the last flush before a point, or `null`: a bare one, or a write that is one, too.
+   *
+   * @param {number} point
+   * @returns {number | null}
+   */
+  previousFlush(point) {
+    return orNull(this._raw.previousFlush(point));
   }
 
   /**
@@ -188,6 +198,39 @@ export class History {
    */
   nextMark(from) {
     return orNull(this._raw.next(from, MARK));
+  }
+
+  /**
+   * The numbers of the entries that a crash at a point may lose, the last one first: they are before the point and change
+   * the disk, and no flush between them and the point nor their own FUA has made that durable.
+   *
+   * @param {number} point
+   * @param {number} [limit] how many numbers to give at most
+   * @returns {number[]}
+   */
+  volatile(point, limit = Infinity) {
+    return Array.from(this._raw.volatile(point, Math.min(limit, MAX_LIMIT)));
+  }
+
+  /**
+   * Those of some entries that a crash at a point may lose.
+   *
+   * @param {number} point
+   * @param {Iterable<number>} entries
+   * @returns {number[]}
+   */
+  volatileAmong(point, entries) {
+    return Array.from(this._raw.volatileAmong(point, Float64Array.from(entries)));
+  }
+
+  /**
+   * How many entries a crash at a point may lose.
+   *
+   * @param {number} point
+   * @returns {number}
+   */
+  nrVolatile(point) {
+    return this._raw.nrVolatile(point);
   }
 
   /**
@@ -264,6 +307,7 @@ function orNull(found) {
 const KIND_NAMES = /** @type {Kind[]} */ (Object.keys(History.KINDS));
 /** Entries that are taken out of wasm at once. */
 const BLOCK = 4096;
-const FLUSH = 1;
 const MARK = 8;
 const NONE = new Float64Array(0);
+/** The largest count that wasm takes. */
+const MAX_LIMIT = 2 ** 32 - 1;

@@ -129,6 +129,65 @@ impl History {
     }
 }
 
+/// Its epochs.
+#[wasm_bindgen]
+impl History {
+    /// The number of the last flush before a point, or -1.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = previousFlush)]
+    pub fn previous_flush(&self, point: f64) -> Result<f64, Error> {
+        let flush = self.past.borrow().index().previous_flush(to_u64(point)?);
+        Ok(flush.map_or(-1.0, to_f64))
+    }
+
+    /// The number of the first flush from entry number `from` on, or -1.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = nextFlush)]
+    pub fn next_flush(&self, from: f64) -> Result<f64, Error> {
+        let flush = self.past.borrow().index().next_flush(to_u64(from)?);
+        Ok(flush.map_or(-1.0, to_f64))
+    }
+
+    /// The numbers of the last `max` entries that a crash at a point may lose, the very last one first.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    pub fn volatile(&self, point: f64, max: usize) -> Result<Vec<f64>, Error> {
+        let point = to_u64(point)?;
+        Ok(self.past.borrow().index().epoch_at(point).volatile().rev().take(max).map(to_f64).collect())
+    }
+
+    /// Those of some entries that a crash at a point may lose.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = volatileAmong)]
+    pub fn volatile_among(&self, point: f64, entries: &[f64]) -> Result<Vec<f64>, Error> {
+        let (past, mut volatile) = (self.past.borrow(), Vec::new());
+        let epoch = past.index().epoch_at(to_u64(point)?);
+        for entry in entries {
+            if epoch.is_volatile(to_u64(*entry)?) {
+                volatile.push(*entry);
+            }
+        }
+        Ok(volatile)
+    }
+
+    /// How many entries a crash at a point may lose.
+    ///
+    /// # Errors
+    /// `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = nrVolatile)]
+    pub fn nr_volatile(&self, point: f64) -> Result<usize, Error> {
+        let point = to_u64(point)?;
+        Ok(self.past.borrow().index().epoch_at(point).volatile().count())
+    }
+}
+
 /// The disk that it leaves.
 #[wasm_bindgen]
 impl History {
@@ -260,6 +319,24 @@ mod tests {
         assert_eq!(next(3.0, 1), Ok(Ok(5)));
         assert!(next(6.0, 1).unwrap().is_err(), "-1");
         assert_eq!((history().marks().len(), history().mark_text(0)), (1, b"one".to_vec()));
+    }
+
+    #[test]
+    fn what_a_crash_may_lose_is_told_from_the_end() {
+        let history = history();
+        let volatile = |point, max| -> Vec<u64> {
+            history.volatile(point, max).unwrap().into_iter().map(|entry| to_u64(entry).unwrap()).collect()
+        };
+        assert_eq!((volatile(2.0, 9), volatile(6.0, 9)), (vec![0], vec![5]));
+        assert_eq!((volatile(5.0, 9), volatile(5.0, 0), volatile(0.0, 9)), (vec![3], vec![], vec![]));
+        assert_eq!(
+            (history.nr_volatile(2.0), history.volatile_among(2.0, &[1.0, 0.0, 5.0])),
+            (Ok(1), Ok(vec![0.0]))
+        );
+        assert_eq!(history.previous_flush(2.0).map(to_u64).map(|flush| flush.is_err()), Ok(true), "-1");
+        assert_eq!(history.previous_flush(6.0).map(to_u64), Ok(Ok(5)));
+        assert_eq!(history.next_flush(3.0).map(to_u64), Ok(Ok(5)));
+        assert!(history.volatile_among(2.0, &[-1.0]).is_err());
     }
 
     #[test]

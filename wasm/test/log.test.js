@@ -87,7 +87,11 @@ test("what comes next, who wrote, and what changed", async () => {
   log.write(0, sector(3), { fua: true }); // 6
   for (const view of [log, await LogReader.open(await log.blob())]) {
     assert.deepEqual([0, 2, 3].map((from) => view.nextFlush(from)), [2, 2, null]);
+    assert.deepEqual([2, 3, 7].map((point) => view.previousFlush(point)), [null, 2, 2]);
     assert.deepEqual([0, 2, 6].map((from) => view.nextMark(from)), [1, 5, null]);
+    // Entry 6 is durable by itself, and entry 0 by the flush.
+    assert.deepEqual([view.volatile(7), view.volatile(7, 1), view.volatile(2)], [[4, 3], [4], [0]]);
+    assert.deepEqual([view.nrVolatile(7), view.volatileAmong(7, [6, 3, 0]), view.volatileAmong(3, [3])], [2, [3], []]);
     assert.deepEqual(view.marks().map(({ name, entry, point }) => [name, entry, point]), [["a", 1, 2], ["ä", 5, 6]]);
     assert.deepEqual([3, 4, 7].map((point) => view.writerOf(point, 700)), [0, 3, 3]);
     assert.deepEqual([view.writerOf(7, 4200), view.writerOf(7, 9000)], [4, null]);

@@ -70,6 +70,17 @@ export class Columns {
     return -1;
   }
 
+  /**
+   * The number of the last entry in front of a point that changes the disk, or -1.
+   *
+   * @param {number} point
+   */
+  lastChange(point) {
+    let entry = point - 1;
+    while (entry >= 0 && !this.changesDisk(entry)) entry -= 1;
+    return entry;
+  }
+
   /** @param {number} entry */
   changesDisk(entry) {
     return CHANGES[this.kind[entry]] && this.nrSectors[entry] > 0;

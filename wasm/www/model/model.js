@@ -1,6 +1,5 @@
 /** What the page shows. Views subscribe, and are told once a frame what has changed. */
 
-import { epochStart, isLosable, lastChange, losableEntries } from "./epoch.js";
 import { Filter } from "./filter.js";
 
 /** @typedef {import("./session.js").Session} Session */
@@ -45,15 +44,14 @@ export class Model {
   goTo(point) {
     const { session } = this;
     if (!session) return;
-    const { columns, lost } = session;
+    const { columns, log, lost } = session;
     session.point = Math.min(Math.max(Math.round(point), 0), columns.length);
-    const start = epochStart(columns, session.point);
-    const kept = new Set([...lost].filter((entry) => isLosable(columns, start, session.point, entry)));
+    const kept = new Set(log.volatileAmong(session.point, lost));
     if (kept.size !== lost.size) {
       session.lost = kept;
       this.#touch("lost");
     }
-    const write = lastChange(columns, session.point);
+    const write = columns.lastChange(session.point);
     if (this.followsWrites && write >= 0) this.#showSector(columns.sector[write]);
     this.#touch("point");
   }
@@ -71,9 +69,7 @@ export class Model {
    */
   toggleLost(entry) {
     const { session } = this;
-    if (!session) return;
-    const { columns, point } = session;
-    if (!isLosable(columns, epochStart(columns, point), point, entry)) return;
+    if (!session || entry < 0 || session.log.volatileAmong(session.point, [entry]).length === 0) return;
     if (!session.lost.delete(entry)) session.lost.add(entry);
     this.#touch("lost");
   }
@@ -82,7 +78,7 @@ export class Model {
   loseByChance() {
     const { session } = this;
     if (!session) return;
-    session.lost = new Set(losableEntries(session.columns, session.point).entries.filter(() => Math.random() < 0.5));
+    session.lost = new Set(session.log.volatile(session.point).filter(() => Math.random() < 0.5));
     this.#touch("lost");
   }
 

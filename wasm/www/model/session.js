@@ -55,6 +55,29 @@ export class Session {
     return Math.ceil(this.byteLength / this.log.sectorSize);
   }
 
+  /** The point of the last flush before where the person looks, or the start. */
+  get flushBefore() {
+    const flush = this.log.previousFlush(Math.max(this.point - 1, 0));
+    return flush === null ? 0 : flush + 1;
+  }
+
+  /** The point of the next flush, or the end. */
+  get flushAfter() {
+    const flush = this.log.nextFlush(this.point);
+    return flush === null ? this.columns.length : flush + 1;
+  }
+
+  /** The point of the last mark before where the person looks, or the start. */
+  get markBefore() {
+    let [low, high] = [0, this.marks.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.marks[middle].entry < this.point - 1) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 ? 0 : this.marks[low - 1].point;
+  }
+
   /**
    * The disk at a point.
    *

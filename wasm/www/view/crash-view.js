@@ -1,6 +1,5 @@
 /** Crash here: which writes the disk loses, the last one first, and booting the guest from what is left. */
 
-import { losableEntries } from "../model/epoch.js";
 import { byId, element } from "./dom.js";
 import { count, extent, plural } from "./format.js";
 
@@ -31,8 +30,9 @@ export class CrashView {
   #update() {
     const { session } = this.#model;
     if (!session) return;
-    const { columns, point, lost } = session;
-    const { nr, entries } = losableEntries(columns, point, MAX_TOGGLES);
+    const { log, point, lost } = session;
+    const nr = log.nrVolatile(point);
+    const entries = log.volatile(point, MAX_TOGGLES);
     this.#text.textContent = nr === 0
       ? "Everything in front of this point is durable: a crash loses nothing."
       : `${plural(nr, "write")} that no flush covers: a crash may lose any of them.${lost.size ? ` Lost now: ${count(lost.size)}.` : ""}`;

@@ -1,6 +1,5 @@
 /** The list of entries. */
 
-import { epochStart, isLosable } from "../model/epoch.js";
 import { EntryRow } from "./entry-row.js";
 import { count, plural } from "./format.js";
 import { ROW_PX, Rows } from "./rows.js";
@@ -60,8 +59,7 @@ export class EntryList {
   #draw(first, last, top) {
     const { session, filter } = this.#model;
     if (!session) return;
-    const { columns, point } = session;
-    const start = epochStart(columns, point);
+    const { log, point } = session;
     const nrShown = Math.max(last - first, 0);
     while (this.#pool.length < nrShown) {
       const row = new EntryRow((entry) => this.#model.toggleLost(entry));
@@ -69,10 +67,10 @@ export class EntryList {
       this.#box.append(row.element);
     }
     this.#pool.forEach(({ element }, nth) => (element.hidden = nth >= nrShown));
-    for (let nth = 0; nth < nrShown; nth += 1) {
-      const row = first + nth;
-      const entry = filter.entryOf(row);
-      this.#pool[nth].show(session, entry, { row, top: top + nth * ROW_PX, isLosable: isLosable(columns, start, point, entry) });
+    const entries = Array.from({ length: nrShown }, (_, nth) => filter.entryOf(first + nth));
+    const volatile = new Set(log.volatileAmong(point, entries));
+    for (const [nth, entry] of entries.entries()) {
+      this.#pool[nth].show(session, entry, { row: first + nth, top: top + nth * ROW_PX, isLosable: volatile.has(entry) });
     }
     const active = filter.entryOf(filter.rowOf(point - 1));
     const isInSight = this.#pool.some(({ entry, element }) => entry === active && !element.hidden);

@@ -1,6 +1,5 @@
 /** Going to a point: a slider, a number, and steps by entry, flush and mark. */
 
-import { nextFlush, previousFlush, previousMark } from "../model/epoch.js";
 import { byId } from "./dom.js";
 import { count } from "./format.js";
 
@@ -47,10 +46,10 @@ export class PointBar {
 const STEPS = {
   "to-start": () => 0,
   "to-end": ({ columns }) => columns.length,
-  "mark-before": (session) => previousMark(session, session.point - 1) + 1,
+  "mark-before": ({ markBefore }) => markBefore,
   "mark-after": ({ marks, point, columns }) => (marks.find(({ entry }) => entry >= point)?.entry ?? columns.length - 1) + 1,
-  "flush-before": ({ columns, point }) => previousFlush(columns, point - 1) + 1,
-  "flush-after": ({ columns, point }) => nextFlush(columns, point) + 1 || columns.length,
+  "flush-before": ({ flushBefore }) => flushBefore,
+  "flush-after": ({ flushAfter }) => flushAfter,
   "entry-before": ({ point }) => point - 1,
   "entry-after": ({ point }) => point + 1,
 };

@@ -1,6 +1,5 @@
 /** A sector of the disk at the point, and what changed in it. */
 
-import { previousFlush, previousMark } from "../model/epoch.js";
 import { lastWriter, nextWriter, readSector } from "../model/sector.js";
 import { byId } from "./dom.js";
 import { count, plural, size } from "./format.js";
@@ -106,11 +105,10 @@ export class SectorView {
  * @param {string} what
  */
 function sinceOf(session, what) {
-  const { point, columns } = session;
-  if (what === "mark") return previousMark(session, point - 1) + 1;
-  if (what === "flush") return previousFlush(columns, point - 1) + 1;
+  if (what === "mark") return session.markBefore;
+  if (what === "flush") return session.flushBefore;
   if (what === "base") return 0;
-  return Math.max(point - 1, 0);
+  return Math.max(session.point - 1, 0);
 }
 
 /** @type {Set<number>} */

@@ -1,7 +1,6 @@
 /** The timeline: all entries as a picture, to go through by mouse, finger and keys. */
 
 import { KINDS, MARK } from "../model/columns.js";
-import { nextFlush, previousFlush } from "../model/epoch.js";
 import { count, extent, size } from "./format.js";
 import { Scale } from "./scale.js";
 import { FLUSHES_PX, MARKS_PX, TimelinePainter } from "./timeline-paint.js";
@@ -126,8 +125,8 @@ export class Timeline {
       ArrowRight: () => (event.shiftKey ? pan(0.2, 0) : goTo(point + 1)),
       ArrowUp: () => (event.shiftKey ? pan(0, -0.2) : goTo(point + 1)),
       ArrowDown: () => (event.shiftKey ? pan(0, 0.2) : goTo(point - 1)),
-      PageUp: () => goTo(previousFlush(columns, point - 1) + 1),
-      PageDown: () => goTo(nextFlush(columns, point) + 1 || columns.length),
+      PageUp: () => goTo(session.flushBefore),
+      PageDown: () => goTo(session.flushAfter),
       Home: () => goTo(0),
       End: () => goTo(columns.length),
       "+": () => (event.altKey ? this.#scale.zoomDisk(0.5, 0.5) : this.zoom(0.5)),
