@@ -1,8 +1,12 @@
-//! Ctrl-C, and a request to terminate: a flag that long work looks at, so that it can end well.
+//! Ctrl-C, and a request to terminate: a flag that long work looks at, and a call for whatever waits, so that both can end
+//! well.
 
+use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::error::Failure;
 
@@ -14,23 +18,32 @@ static SINCE: OnceLock<Instant> = OnceLock::new();
 /// Whether a second request ends the process at once.
 static MAY_EXIT: AtomicBool = AtomicBool::new(true);
 
+/// What is called at the first request.
+static CALLS: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
+
 /// From now on a first Ctrl-C asks, and a second one ends the process at once.
 ///
 /// # Errors
 /// The system's, if it has no such signals.
-pub fn install() -> Result<(), ctrlc::Error> {
-    ctrlc::set_handler(|| {
-        let is_second = SINCE.get_or_init(Instant::now).elapsed() > ECHO;
-        if REQUESTED.swap(true, Ordering::Relaxed) && is_second && MAY_EXIT.load(Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "the person insists")]
-            std::process::exit(130);
-        }
-    })
+pub fn install() -> io::Result<()> {
+    listen(request)
 }
 
 /// From now on no number of requests ends the process: there is something to undo first.
 pub fn be_patient() {
     MAY_EXIT.store(false, Ordering::Relaxed);
+}
+
+/// Calls this as soon as an end is asked for, which may be now.
+pub fn on_request(call: impl FnOnce() + Send + 'static) {
+    let mut calls = CALLS.lock();
+    // Under the lock, since whoever asks calls all that are there once the flag is set.
+    if is_requested() {
+        drop(calls);
+        call();
+    } else {
+        calls.push(Box::new(call));
+    }
 }
 
 /// Whether an end was asked for.
@@ -47,6 +60,34 @@ pub fn check(outcome: &str) -> Result<(), Failure> {
     if is_requested() { Err(Failure::Interrupted(outcome.to_owned())) } else { Ok(()) }
 }
 
-/// What comes so soon behind the first is the same request: timeout(1) sends its signal to its child, and again to all of
+fn request() {
+    let is_second = SINCE.get_or_init(Instant::now).elapsed() > ECHO;
+    if REQUESTED.swap(true, Ordering::Relaxed) && is_second && MAY_EXIT.load(Ordering::Relaxed) {
+        #[expect(clippy::exit, reason = "the person insists")]
+        std::process::exit(130);
+    }
+    // Not under the lock.
+    let calls = std::mem::take(&mut *CALLS.lock());
+    for call in calls {
+        call();
+    }
+}
+
+/// Calls `request` for each signal that asks for an end, from a thread that does nothing else.
+#[cfg(unix)]
+fn listen(request: fn()) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || signals.forever().for_each(|_| request())).map(|_| ())
+}
+
+#[cfg(not(unix))]
+fn listen(request: fn()) -> io::Result<()> {
+    ctrlc::set_handler(request).map_err(io::Error::other)
+}
+
+/// What comes so soon after the first is the same request: timeout(1) sends its signal to its child, and again to all of
 /// the child's group.
 const ECHO: Duration = Duration::from_millis(300);

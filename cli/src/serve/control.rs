@@ -138,7 +138,7 @@ impl Control {
             written_bytes: counters.written_bytes,
             refused: counters.nr_refused,
             in_flight: widen(counters.nr_in_flight),
-            connections: widen(self.front.nr_clients()),
+            connections: widen(self.front.clients().number()),
             map_runs: widen(counters.nr_runs),
             uptime_seconds: self.started.elapsed().as_secs(),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::clients::Clients;
 use super::engine::LiveDisk;
 use super::nbd::{ExportInfo, Exports, NoExport};
 
@@ -14,8 +15,8 @@ pub trait Front: Send + Sync {
     /// What it offers.
     fn exports(&self) -> &ExportTable;
 
-    /// How many clients it has.
-    fn nr_clients(&self) -> usize;
+    /// Who uses it.
+    fn clients(&self) -> &Clients;
 }
 
 /// Makes the disk as it was at a point, from the point's words.

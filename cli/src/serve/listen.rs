@@ -94,33 +94,16 @@ pub fn is_socket(path: &Path) -> bool {
 /// If there are several, or it is of no kind that is known.
 #[cfg(unix)]
 pub fn from_systemd() -> anyhow::Result<Option<Listener>> {
-    use std::os::fd::{FromRawFd as _, OwnedFd};
-
-    let variable = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    if variable("LISTEN_PID") != Some(std::process::id()) {
-        return Ok(None);
+    let mut sockets = listenfd::ListenFd::from_env();
+    if sockets.len() > 1 {
+        return Err(Failure::Usage(format!("systemd has opened {} sockets, not one", sockets.len())).into());
     }
-    match variable("LISTEN_FDS") {
-        None | Some(0) => return Ok(None),
-        Some(1) => {}
-        Some(number) => {
-            return Err(Failure::Usage(format!("systemd has opened {number} sockets, not one")).into());
-        }
+    if let Ok(listener) = sockets.take_unix_listener(0) {
+        return Ok(listener.map(Listener::Unix));
     }
-    // SAFETY: systemd promises by these two variables that descriptor 3 is open and this process's own, and nothing
-    // else here uses it.
-    let socket = unsafe { OwnedFd::from_raw_fd(3) };
-    let address = rustix::net::getsockname(&socket).context("what systemd has opened is no socket")?;
-    Ok(Some(match address.address_family() {
-        rustix::net::AddressFamily::UNIX => Listener::Unix(UnixListener::from(socket)),
-        rustix::net::AddressFamily::INET | rustix::net::AddressFamily::INET6 => {
-            Listener::Tcp(TcpListener::from(socket))
-        }
-        family => {
-            let message = format!("systemd has opened a socket of the unknown family {family:?}");
-            return Err(Failure::Usage(message).into());
-        }
-    }))
+    let listener =
+        sockets.take_tcp_listener(0).context("what systemd has opened is no unix or TCP socket")?;
+    Ok(listener.map(Listener::Tcp))
 }
 
 /// Lets the process have as many files open as the system allows: each connection is one.

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`engine`] | the disk: one state machine, driven by the threads of all clients |
 //! | [`nbd`] | the network block device protocol, without I/O |
+//! | [`clients`] | how many clients a server has, and that it is to end |
 //! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
 //! | [`server`], [`connection`], [`outbox`] | clients, their requests, their replies |
 //! | [`listen`], [`stream`] | sockets |
 //! | `fuse` | the disk as a file in a folder, on Linux |
 //! | [`control`](mod@control) | marks and questions from other programs |
 
+pub mod clients;
 pub mod connection;
 #[cfg(unix)]
 pub mod control;

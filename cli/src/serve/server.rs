@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
+use super::clients::Clients;
 use super::connection::{self, End, Pools, STACK_BYTES};
 use super::exports::{ExportTable, Front};
 use super::stream::{Listener, Stream};
@@ -19,8 +20,7 @@ pub struct Server {
     exports: ExportTable,
     pools: Pools,
     connections: Mutex<Connections>,
-    /// A connection has ended.
-    ended: Condvar,
+    clients: Clients,
     max_connections: usize,
     is_stopping: AtomicBool,
 }
@@ -39,7 +39,7 @@ impl Server {
             exports,
             pools: Pools::default(),
             connections: Mutex::default(),
-            ended: Condvar::new(),
+            clients: Clients::default(),
             max_connections,
             is_stopping: AtomicBool::new(false),
         })
@@ -59,21 +59,15 @@ impl Server {
     /// ended, or was ended because its client takes no replies.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        let deadline = Instant::now() + LAST_REPLIES;
-        let mut connections = self.connections.lock();
-        for stream in connections.open.values() {
-            stream.shutdown(Shutdown::Read);
+        self.shut_down(Shutdown::Read);
+        if !self.clients.wait_until_gone(Some(Instant::now() + LAST_REPLIES)) {
+            self.shut_down(Shutdown::Both);
+            let _ = self.clients.wait_until_gone(None);
         }
-        while !connections.open.is_empty() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            self.ended.wait_for(&mut connections, left);
-        }
-        for stream in connections.open.values() {
-            stream.shutdown(Shutdown::Both);
-        }
-        while !connections.open.is_empty() {
-            self.ended.wait(&mut connections);
-        }
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        self.connections.lock().open.values().for_each(|stream| stream.shutdown(how));
     }
 
     fn accept(self: &Arc<Self>, listener: &Listener) {
@@ -97,21 +91,19 @@ impl Server {
         connections.nr_accepted += 1;
         let number = connections.nr_accepted;
         connections.open.insert(number, Arc::clone(&stream));
+        self.clients.come();
         drop(connections);
-        let server = Arc::clone(self);
+        // Also when the thread panics, or cannot be started.
+        let leaving = Leaving { server: Arc::clone(self), number };
         let builder = std::thread::Builder::new().name(format!("client {number}")).stack_size(STACK_BYTES);
         let spawned = builder.spawn(move || {
-            // Also when the thread panics.
-            let _left = Leaving { server: &server, number };
+            let server = &leaving.server;
             tracing::info!(number, "a client has come");
             match connection::serve(&stream, &server.exports, &server.pools) {
                 End::Left => tracing::info!(number, "a client has left"),
                 end => tracing::warn!(number, error = %end, "a client was lost"),
             }
         });
-        if spawned.is_err() {
-            self.connections.lock().open.remove(&number);
-        }
         spawned.map(|_| ())
     }
 }
@@ -121,23 +113,24 @@ impl Front for Server {
         &self.exports
     }
 
-    fn nr_clients(&self) -> usize {
-        self.connections.lock().open.len()
+    fn clients(&self) -> &Clients {
+        &self.clients
     }
 }
 
-struct Leaving<'a> {
-    server: &'a Server,
+/// A client, which leaves when this goes.
+struct Leaving {
+    server: Arc<Server>,
     number: u64,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for Leaving {
     fn drop(&mut self) {
         let stream = self.server.connections.lock().open.remove(&self.number);
         if let Some(stream) = stream {
             stream.shutdown(Shutdown::Both);
         }
-        self.server.ended.notify_all();
+        self.server.clients.leave();
     }
 }
 

@@ -112,6 +112,19 @@ fn the_exit_code_is_the_commands_and_nothing_is_left() {
 }
 
 #[test]
+fn nothing_wakes_while_the_command_runs() {
+    let stage = Stage::new();
+    let script = "echo >$OLDPWD/started; exec sleep 2";
+    let child = stage.command(&["--mkfs", "ext4", "--size", "16M"], &["sh", "-c", script]).spawn();
+    let mut child = child.expect("the tool starts");
+    wait_until("the command runs", || stage.folder.has("started"));
+    // The file system may still write; who waits for the command does not.
+    common::assert_idle(&child, |number| number == child.id().to_string());
+    assert!(child.wait().expect("its end").success());
+    stage.check_cleared();
+}
+
+#[test]
 fn what_it_leaves_running_is_ended() {
     let stage = Stage::new();
     let script = "(trap '' TERM; sleep 987.5 > busy) & cd /; setsid sleep 987.25 & sleep 0.1; echo done";

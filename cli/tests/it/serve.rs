@@ -193,6 +193,19 @@ fn the_end_finishes_what_has_arrived() {
 }
 
 #[test]
+fn nothing_wakes_while_nobody_wants_anything() {
+    let folder = images(4);
+    let served = Served::start(&folder, "--log log --base base --control control.sock");
+    common::assert_idle(served.child(), |_| true);
+    let mut client = connect(&folder);
+    assert_eq!(client.write(0, &[1; 512]).unwrap(), 0);
+    common::assert_idle(served.child(), |_| true);
+    drop(client);
+    common::assert_idle(served.child(), |_| true);
+    served.stop().code(0).no_stderr();
+}
+
+#[test]
 fn a_full_log_is_told_before_the_disk_is_touched() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --data disk --log-size 64k --control control.sock");

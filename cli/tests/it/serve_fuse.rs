@@ -90,6 +90,18 @@ fn any_bytes_are_read_and_written_in_every_mode() {
     }
 }
 
+#[test]
+fn nothing_wakes_while_nobody_wants_anything() {
+    let folder = images(1);
+    let files = Files::start(&folder, "--log log --base base");
+    common::assert_idle(files.served().child(), |_| true);
+    let disk = opened(&files.disk(), OFlags::empty());
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    common::assert_idle(files.served().child(), |_| true);
+    drop(disk);
+    files.stop().code(0).no_stderr();
+}
+
 /// Each thread has every fourth byte, so that every sector is put together by all of them.
 #[test]
 fn who_writes_parts_of_one_sector_loses_nothing_of_the_others() {

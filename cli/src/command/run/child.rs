@@ -5,9 +5,6 @@ use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,23 +37,23 @@ impl<'a> Program<'a> {
 
     /// Runs it in a folder to its end, and gives its exit code; 128 + N if signal N has ended it.
     pub(super) fn run(&self, folder: &Path, control: &Path) -> anyhow::Result<u8> {
-        let signals = Signals::catch()?;
+        let mut signals = Signals::catch()?;
         let mut command = Command::new(&self.path);
         command.arg0(self.name).args(self.args).current_dir(folder);
         command.env(CONTROL, control).env("PWD", folder).env("OLDPWD", &self.here);
         let mut child = command.spawn().map_err(|error| not_started(&error, self.name))?;
-        let status = wait(&mut child, &signals).context("cannot wait for the command")?;
+        let status = wait(&mut child, &mut signals).context("cannot wait for the command")?;
         Ok(code_of(status))
     }
 }
 
-fn wait(child: &mut Child, signals: &Signals) -> io::Result<ExitStatus> {
+fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     let mut nr_sent = 0;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        for signal in signals.received() {
+        for signal in signals.wait() {
             nr_sent += 1;
             // Whoever insists does not want to wait any longer.
             let signal = if nr_sent > 2 { Signal::KILL } else { signal };
@@ -64,31 +61,27 @@ fn wait(child: &mut Child, signals: &Signals) -> io::Result<ExitStatus> {
                 kill_process(pid, signal)?;
             }
         }
-        std::thread::sleep(TICK);
     }
 }
 
 /// Signals that came to this process and are meant for the command.
 struct Signals {
-    caught: Vec<(Signal, Arc<AtomicBool>)>,
+    caught: signal_hook::iterator::Signals,
 }
 
 impl Signals {
     fn catch() -> anyhow::Result<Self> {
-        let mut caught = Vec::new();
-        for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal.as_raw(), Arc::clone(&flag))
-                .context("cannot catch signals")?;
-            caught.push((signal, flag));
-        }
-        Ok(Self { caught })
+        // The last one says that a child has ended.
+        let signals = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, Signal::CHILD];
+        let caught = signal_hook::iterator::Signals::new(signals.map(Signal::as_raw));
+        Ok(Self { caught: caught.context("cannot catch signals")? })
     }
 
-    /// Those that have come and that the command has not been sent by the terminal as well.
-    fn received(&self) -> impl Iterator<Item = Signal> {
-        let come = self.caught.iter().filter(|(_, flag)| flag.swap(false, Ordering::Relaxed));
-        come.map(|(signal, _)| *signal).filter(|signal| !is_from_terminal(*signal))
+    /// Waits for signals, and gives those that the command has not been sent by the terminal as well: none if a child has
+    /// ended.
+    fn wait(&mut self) -> impl Iterator<Item = Signal> {
+        let come = self.caught.wait().filter_map(Signal::from_named_raw);
+        come.filter(|signal| *signal != Signal::CHILD && !is_from_terminal(*signal))
     }
 }
 
@@ -116,5 +109,3 @@ fn code_of(status: ExitStatus) -> u8 {
 
 /// Where a command finds the file that takes marks.
 const CONTROL: &str = "LOGWRITES_CONTROL";
-
-const TICK: Duration = Duration::from_millis(5);

@@ -2,6 +2,7 @@
 //! fuse2fs, which knows ext4 alone.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -10,11 +11,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::Pid;
 
+use super::process::{Process, wait_for_one};
 use crate::args::{FileSystem, Run};
 use crate::error::Failure;
 use crate::program;
-use crate::serve::fuse::{in_use, unmount};
+use crate::serve::clients::Clients;
+use crate::serve::fuse::detach;
 
 /// How things are mounted here, with the programs that it takes.
 #[derive(Debug)]
@@ -130,24 +135,21 @@ impl Mount {
         self.server.as_ref().map(Child::id)
     }
 
-    /// Unmounts it, which writes all that it holds.
-    pub(super) fn end(mut self) -> anyhow::Result<()> {
+    /// Unmounts it, and waits until all that it holds is written to the disk, which nobody else uses.
+    pub(super) fn end(mut self, disk: &Clients) -> anyhow::Result<()> {
         let Some(path) = self.path.take() else { return Ok(()) };
+        let name = path.display();
+        detach(&path).with_context(|| format!("cannot unmount {name}"))?;
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            match unmount(&path) {
-                Ok(()) => break,
-                Err(error) if in_use(&error) && Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(error) => {
-                    // So that the next attempt can be made.
-                    self.path = Some(path.clone());
-                    return Err(error).with_context(|| format!("cannot unmount {}", path.display()));
-                }
-            }
-        }
-        let Some(mut server) = self.server.take() else { return Ok(()) };
+        let Some(server) = &mut self.server else {
+            // The kernel lets go of the disk when it has written all of it.
+            anyhow::ensure!(disk.wait_until_gone(Some(deadline)), "{name} is still in use");
+            return Ok(());
+        };
+        let ended = wait_for_one(&mut [process_of(server)?.end()], deadline)?;
+        anyhow::ensure!(ended, "{name} is still in use");
         let status = server.wait().context("cannot wait for fuse2fs")?;
-        anyhow::ensure!(status.success(), "fuse2fs has ended with {status}: {}", words_of(&mut server));
+        anyhow::ensure!(status.success(), "fuse2fs has ended with {status}: {}", words_of(server));
         Ok(())
     }
 }
@@ -155,9 +157,9 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         if let Some(path) = self.path.take()
-            && let Err(error) = unmount(&path)
+            && let Err(error) = detach(&path)
         {
-            tracing::warn!(%error, "{} stays mounted until nobody uses it any more", path.display());
+            tracing::warn!(%error, "{} stays mounted", path.display());
         }
         if let Some(mut server) = self.server.take() {
             // It would wait for those who use it.
@@ -196,22 +198,51 @@ fn start_fuse2fs(fuse2fs: &Path, disk: &Path, path: &Path) -> anyhow::Result<Chi
     command.arg("-f").arg(disk).arg(path).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut server = command.spawn().with_context(|| format!("cannot start {}", fuse2fs.display()))?;
-    let device_of = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-    let around = device_of(path.parent().unwrap_or(path))?;
     let deadline = Instant::now() + PATIENCE;
+    let process = process_of(&server)?;
     loop {
-        if device_of(path).is_ok_and(|device| device != around) {
+        // Before the look, so that nothing is missed.
+        let mounts = Mounts::open()?;
+        if is_mounted(path)? {
             return Ok(server);
         }
         if let Some(status) = server.try_wait()? {
             anyhow::bail!("fuse2fs has ended with {status}: {}", words_of(&mut server));
         }
-        if Instant::now() >= deadline {
+        if !wait_for_one(&mut [mounts.change(), process.end()], deadline)? {
             server.kill()?;
             server.wait()?;
             anyhow::bail!("fuse2fs has mounted nothing: {}", words_of(&mut server));
         }
-        std::thread::sleep(PAUSE);
+    }
+}
+
+fn process_of(child: &Child) -> anyhow::Result<Process> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process has a number")?;
+    Process::open(pid).context("cannot wait for a process")
+}
+
+/// Whether the folder is the root of a file system of its own.
+fn is_mounted(path: &Path) -> io::Result<bool> {
+    let around = path.parent().unwrap_or(path).metadata()?;
+    // What is being mounted may not answer yet.
+    Ok(path.metadata().is_ok_and(|metadata| metadata.dev() != around.dev()))
+}
+
+/// What is mounted: the kernel tells of changes.
+struct Mounts {
+    file: File,
+}
+
+impl Mounts {
+    fn open() -> anyhow::Result<Self> {
+        let path = "/proc/self/mountinfo";
+        Ok(Self { file: File::open(path).with_context(|| format!("cannot open {path}"))? })
+    }
+
+    /// What is waited for: a change since it was opened.
+    fn change(&self) -> PollFd<'_> {
+        PollFd::new(&self.file, PollFlags::PRI)
     }
 }
 
@@ -263,7 +294,5 @@ const fn name_of(kind: FileSystem) -> &'static str {
 
 /// How long mounting and unmounting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-const PAUSE: Duration = Duration::from_millis(10);
 
 const MAX_WORDS: u64 = 4096;

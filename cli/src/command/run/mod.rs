@@ -3,6 +3,7 @@
 
 mod child;
 mod file_system;
+mod process;
 mod strays;
 
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ impl Stage {
         let code = program.run(mount.path(), &self.mounted.path().join(FILE_NAME));
         // Those who are left in it would keep it from being unmounted.
         let ended = strays::end(mount.server());
-        let unmounted = mount.end();
+        let unmounted = mount.end(self.folder.clients());
         let code = code?;
         ended?;
         unmounted?;
@@ -117,7 +118,7 @@ impl Stage {
 
     /// Ends the log, and says what it holds.
     fn clear(self, args: &Run) -> anyhow::Result<()> {
-        // The loop device lets go a moment after the file system is unmounted.
+        // After an error somebody may still use it.
         let ended = self.mounted.end(PATIENCE);
         let log = args.log.display();
         let logged = self.control.disk.finish().with_context(|| log.to_string())?;

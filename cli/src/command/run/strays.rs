@@ -1,10 +1,14 @@
 //! Processes that a command has left behind: they would keep its file system in use.
 
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
+
+use super::process::{Process, wait_for_one};
 
 /// From now on what loses its parent becomes a child of this process.
 pub(super) fn adopt() -> anyhow::Result<()> {
@@ -18,32 +22,27 @@ pub(super) fn end(spared: Option<u32>) -> anyhow::Result<()> {
         let deadline = Instant::now() + patience;
         let mut is_told = false;
         loop {
-            let left = descendants(spared);
+            let left = descendants(spared)?;
             if left.is_empty() {
                 return Ok(());
             }
             if !is_told || signal == Signal::KILL {
-                for pid in &left {
-                    // It may be gone by now.
-                    let _ = kill_process(*pid, signal);
+                for process in &left {
+                    process.signal(signal).context("cannot end what the command has started")?;
                 }
                 is_told = true;
             }
-            for pid in left {
-                // Only those who are children now, and have ended.
-                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-            }
-            if Instant::now() >= deadline {
+            let mut ends: Vec<_> = left.iter().map(Process::end).collect();
+            if !wait_for_one(&mut ends, deadline)? {
                 break;
             }
-            std::thread::sleep(PAUSE);
         }
     }
     anyhow::bail!("processes that the command has started cannot be ended")
 }
 
-/// All that descend from this process, save one and what descends from it.
-fn descendants(spared: Option<i32>) -> Vec<Pid> {
+/// All that descend from this process and have not ended, save one and what descends from it.
+fn descendants(spared: Option<i32>) -> io::Result<Vec<Process>> {
     let parents = parents();
     let mut found = vec![getpid().as_raw_nonzero().get()];
     let mut next = 0;
@@ -52,7 +51,17 @@ fn descendants(spared: Option<i32>) -> Vec<Pid> {
         found.extend(children.map(|(pid, _)| *pid));
         next += 1;
     }
-    found.into_iter().skip(1).filter_map(Pid::from_raw).collect()
+    let mut processes = Vec::new();
+    for pid in found.into_iter().skip(1).filter_map(Pid::from_raw) {
+        match Process::open(pid) {
+            Ok(process) if process.has_ended()? => {}
+            Ok(process) => processes.push(process),
+            // It has gone since.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(processes)
 }
 
 /// Every process, and its parent.
@@ -70,4 +79,3 @@ fn parents() -> Vec<(i32, i32)> {
 
 const MILD: Duration = Duration::from_secs(2);
 const HARD: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(10);

@@ -31,7 +31,7 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
     writeln!(out, "serving {}", args.mountpoint.display())?;
     describe(&mut out, folder.exports())?;
     out.flush()?;
-    watch::Watched::new(&args.disk, Arc::<Folder>::clone(&folder)).until(|| mounted.has_ended());
+    watch::Watched::new(&args.disk, Arc::<Folder>::clone(&folder)).until_the_end();
     mounted.end(PATIENCE)?;
     finish(folder.exports(), &args.disk)
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     // It goes when all is done.
     let _name = door.name;
     server.listen(door.listener).context("cannot start a thread")?;
-    watched.until(|| false);
+    watched.until_the_end();
     server.stop();
     finish(server.exports(), &args.disk)
 }

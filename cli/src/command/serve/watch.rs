@@ -70,19 +70,29 @@ impl Watched {
     }
 
     /// Returns when a person or the system asks for the end, or it has come.
-    pub(super) fn until(&self, has_ended: impl Fn() -> bool) {
+    pub(super) fn until_the_end(&self) {
+        let front = Arc::clone(&self.front);
+        interrupt::on_request(move || front.clients().end());
+        if self.is_shown { self.show_until_the_end() } else { self.front.clients().wait_for_end() }
+    }
+
+    /// Says how it goes, from time to time while something happens.
+    fn show_until_the_end(&self) {
+        let clients = self.front.clients();
         let line = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
         let mut last = (self.counters(), Instant::now());
-        while !interrupt::is_requested() && !has_ended() {
-            std::thread::sleep(TICK);
-            if self.is_shown && last.1.elapsed() >= REFRESH {
-                let now = (self.counters(), Instant::now());
-                line.set_message(words(&last.0, &now.0, now.1 - last.1, self.front.nr_clients()));
-                last = now;
+        let mut nr_changes = 0;
+        while !clients.wait_for_end_within(REFRESH) {
+            let now = (self.counters(), Instant::now());
+            line.set_message(words(&last.0, &now.0, now.1 - last.1, clients.number()));
+            if clients.number() == 0 && now.0 == last.0 {
+                let Some(seen) = clients.wait_for_change(nr_changes) else { break };
+                nr_changes = seen;
             }
+            last = (now.0, Instant::now());
         }
         line.finish_and_clear();
     }
@@ -95,7 +105,7 @@ impl Watched {
 }
 
 /// What the line is made of.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Totals {
     nr_ops: u64,
     bytes: u64,
@@ -137,8 +147,5 @@ pub(super) fn report(out: &mut impl Write, log: &Path, logged: Position) -> io::
     writeln!(out, "{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes))
 }
 
-/// How soon an end is noticed.
-const TICK: Duration = Duration::from_millis(20);
-
-/// How often the line changes.
+/// How often the line changes, while there are clients.
 const REFRESH: Duration = Duration::from_millis(500);

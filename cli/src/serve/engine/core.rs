@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use logwrites_core::device::DataDevice as _;
 use logwrites_core::logger::SubmitError;
@@ -362,8 +362,8 @@ impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
             if state.is_finished {
                 return;
             }
-            // Whoever does the rest may be about to say so.
-            self.freed.wait_for(&mut state, CLOSING_PAUSE);
+            // Others have taken the rest, and whoever does the last of it says so.
+            self.freed.wait(&mut state);
         }
     }
 }
@@ -395,5 +395,3 @@ const MAX_JOBS: usize = 32;
 
 /// A sync that takes less is done where it stands: to hand it over costs as much.
 const QUICK_SYNC_MICROS: u64 = 200;
-
-const CLOSING_PAUSE: Duration = Duration::from_millis(20);

@@ -20,6 +20,7 @@ use super::disk_file::{DiskFile, Sought, Zeroing, errno_of};
 use super::folder::Folder;
 use crate::serve::control::{Ask, Control, FILE_NAME, MAX_LINE_BYTES};
 use crate::serve::engine::{CallError, SLOTS};
+use crate::serve::exports::Front as _;
 
 /// A folder with disks, and with a file for marks and questions where there is a log to put marks into.
 pub struct FileSystem {
@@ -105,7 +106,7 @@ impl FileSystem {
             Node::Folder => return Err(Errno::EISDIR),
             Node::Disk(_) => {
                 self.disk(number)?;
-                self.folder.note_opened();
+                self.folder.clients().come();
                 return Ok((handle, flags | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES));
             }
             Node::Control => {}
@@ -116,6 +117,10 @@ impl FileSystem {
             self.told.lock().insert(handle, text);
         }
         Ok((handle, flags))
+    }
+
+    pub(super) const fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// Does what each line says.
@@ -221,7 +226,7 @@ impl Filesystem for FileSystem {
         reply: ReplyEmpty,
     ) {
         match Node::of(number) {
-            Some(Node::Disk(_)) => self.folder.note_closed(),
+            Some(Node::Disk(_)) => self.folder.clients().leave(),
             _ => drop(self.told.lock().remove(&handle)),
         }
         reply.ok();

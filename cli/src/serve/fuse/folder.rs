@@ -1,12 +1,12 @@
 //! Which files there are: the disk, or the disk as it was at points of its log.
 
 use std::ffi::{OsStr, OsString};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
 use super::disk_file::DiskFile;
+use crate::serve::clients::Clients;
 use crate::serve::engine::Pool;
 use crate::serve::exports::{ExportTable, Front};
 use crate::serve::nbd::{Exports as _, NoExport};
@@ -17,7 +17,8 @@ pub struct Folder {
     /// More come as they are asked for, none go.
     files: RwLock<Vec<Slot>>,
     pool: Arc<Pool>,
-    nr_open: AtomicUsize,
+    /// Each file that is open counts as one.
+    clients: Clients,
 }
 
 /// A file whose disk is there once somebody has opened it.
@@ -38,7 +39,7 @@ impl Folder {
     #[must_use]
     pub fn new(exports: ExportTable) -> Arc<Self> {
         let files = RwLock::new(exports.names().into_iter().map(Slot::new).collect());
-        Arc::new(Self { exports, files, pool: Pool::new(POOL_BYTES), nr_open: AtomicUsize::new(0) })
+        Arc::new(Self { exports, files, pool: Pool::new(POOL_BYTES), clients: Clients::default() })
     }
 
     /// The names of the files, in the order of their numbers.
@@ -95,14 +96,6 @@ impl Folder {
         let disks = self.exports.opened();
         disks.first().map_or(LEAST_BLOCK_BYTES, |disk| disk.sector_size().bytes_u32().max(LEAST_BLOCK_BYTES))
     }
-
-    pub(super) fn note_opened(&self) {
-        self.nr_open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn note_closed(&self) {
-        self.nr_open.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Front for Folder {
@@ -110,8 +103,8 @@ impl Front for Folder {
         &self.exports
     }
 
-    fn nr_clients(&self) -> usize {
-        self.nr_open.load(Ordering::Relaxed)
+    fn clients(&self) -> &Clients {
+        &self.clients
     }
 }
 

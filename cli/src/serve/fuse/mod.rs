@@ -16,4 +16,4 @@ mod mount;
 
 pub use file_system::FileSystem;
 pub use folder::Folder;
-pub use mount::{Mounted, Mountpoint, in_use, unmount};
+pub use mount::{Mounted, Mountpoint, detach};

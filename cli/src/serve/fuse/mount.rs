@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use fuser::{MountOption, Session};
@@ -14,6 +15,7 @@ use rustix::mount::UnmountFlags;
 
 use super::file_system::FileSystem;
 use crate::error::Failure;
+use crate::serve::exports::Front as _;
 
 /// A folder on which files can be served.
 #[derive(Debug)]
@@ -86,10 +88,17 @@ impl Mountpoint {
         config.n_threads = Some(nr_threads.map_or_else(threads_that_pay, usize::from));
         config.clone_fd = true;
         let name = self.path.display().to_string();
+        let folder = Arc::clone(file_system.folder());
         let session = Session::new(file_system, &self.path, &config)
             .with_context(|| format!("cannot mount on {name}"))?;
-        let thread = std::thread::Builder::new().name("fuse".to_owned()).spawn(move || session.run())?;
-        Ok(Mounted { path: self.path, thread: Some(thread) })
+        let (sender, ended) = mpsc::sync_channel(1);
+        std::thread::Builder::new().name("fuse".to_owned()).spawn(move || {
+            let result = session.run();
+            // Nobody may want to know any more; who is told of the end does.
+            let _ = sender.send(result);
+            folder.clients().end();
+        })?;
+        Ok(Mounted { path: self.path, ended: Some(ended) })
     }
 }
 
@@ -97,8 +106,8 @@ impl Mountpoint {
 #[derive(Debug)]
 pub struct Mounted {
     path: PathBuf,
-    /// Ends when the folder is unmounted, by whomever, and nobody has a file of it open.
-    thread: Option<JoinHandle<io::Result<()>>>,
+    /// How the serving has ended, once the folder is unmounted, by whomever, and nobody has a file of it open.
+    ended: Option<Receiver<io::Result<()>>>,
 }
 
 impl Mounted {
@@ -108,14 +117,7 @@ impl Mounted {
         &self.path
     }
 
-    /// Whether it has been unmounted.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Unmounts it. If somebody still has a file open after so long, it disappears all the same, and what they write then
-    /// fails.
+    /// Unmounts it. If somebody has a file open, they can use it for so long; what they write then fails.
     ///
     /// # Errors
     /// The system's.
@@ -124,68 +126,45 @@ impl Mounted {
     }
 
     fn unmount(&mut self, patience: Duration) -> anyhow::Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let Some(ended) = self.ended.take() else { return Ok(()) };
         let name = self.path.display();
-        let deadline = Instant::now() + patience;
-        // Unmounted already, there may be something else by now.
-        while !thread.is_finished() {
-            match unmount(&self.path) {
-                Ok(()) => break,
-                Err(error) if in_use(&error) && Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(error) if in_use(&error) => {
-                    tracing::warn!("{name} is still in use; what is written to it from now on fails");
-                    detach(&self.path).with_context(|| format!("cannot unmount {name}"))?;
-                    break;
-                }
-                Err(error) => {
-                    return Err(anyhow::Error::new(error).context(format!("cannot unmount {name}")));
-                }
+        let result = match ended.try_recv() {
+            // It is unmounted already, and something else may be there by now.
+            Ok(result) => Ok(result),
+            Err(_) => {
+                detach(&self.path).with_context(|| format!("cannot unmount {name}"))?;
+                ended.recv_timeout(patience)
             }
+        };
+        match result {
+            Ok(result) => result.with_context(|| format!("serving {name}")),
+            Err(RecvTimeoutError::Timeout) => {
+                // The serving ends with the process.
+                tracing::warn!("{name} is still in use; what is written to it from now on fails");
+                Ok(())
+            }
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("a thread that served {name} has panicked"),
         }
-        // If somebody still has a file open, it ends with the process.
-        let deadline = Instant::now() + LAST_WORDS;
-        while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(PAUSE);
-        }
-        if !thread.is_finished() {
-            return Ok(());
-        }
-        let ended = thread.join().map_err(|_| anyhow::anyhow!("a thread that served {name} has panicked"))?;
-        ended.with_context(|| format!("serving {name}"))
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if let Err(error) = self.unmount(Duration::ZERO) {
+        if let Err(error) = self.unmount(LAST_WORDS) {
             tracing::warn!(error = format!("{error:#}"), "a folder is left");
         }
     }
 }
 
-/// Unmounts what is mounted there.
+/// Takes what is mounted there out of sight. It goes once nobody uses it any more.
 ///
 /// # Errors
-/// The system's; [`in_use`] if somebody uses it.
-pub fn unmount(path: &Path) -> io::Result<()> {
-    if is_root() {
-        return Ok(rustix::mount::unmount(path, UnmountFlags::empty())?);
-    }
-    run_helper(&["-u", "-q"], path)
-}
-
-/// Whether it could not be unmounted since somebody uses it.
-#[must_use]
-pub fn in_use(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::ResourceBusy
-}
-
-/// Takes it out of sight, whoever uses it.
-fn detach(path: &Path) -> io::Result<()> {
+/// The system's.
+pub fn detach(path: &Path) -> io::Result<()> {
     if is_root() {
         return Ok(rustix::mount::unmount(path, UnmountFlags::DETACH)?);
     }
-    run_helper(&["-u", "-q", "-z"], path)
+    run_helper(&["-u", "-z"], path)
 }
 
 /// Where a file is, or would be made, by its absolute path without symbolic links.
@@ -211,11 +190,7 @@ fn run_helper(options: &[&str], path: &Path) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    // With -q it says nothing but this.
-    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let is_busy = words.is_empty() || words.contains("busy");
-    let kind = if is_busy { io::ErrorKind::ResourceBusy } else { io::ErrorKind::Other };
-    Err(io::Error::new(kind, words))
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 fn check_system(device: &Path, can_mount: bool) -> anyhow::Result<()> {
@@ -265,9 +240,7 @@ const NAME: &str = "logwrites";
 const DEVICE: &str = "/dev/fuse";
 const HELPER: &str = "fusermount3";
 
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// How long the threads may take to see that it is unmounted.
+/// How long the threads may take to see that it is unmounted, after an error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
