@@ -173,7 +173,7 @@ impl Log {
         let sector_size = self.index.sector_size();
         if !sector_size.is_aligned(len_bytes) {
             return Err(Failure::Malformed(format!(
-                "{} has {len_bytes} bytes, which is no multiple of the log's sector size {sector_size}",
+                "{} has {len_bytes} bytes, which is not a multiple of the log's sector size {sector_size}",
                 disk.display(),
             )));
         }

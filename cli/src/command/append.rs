@@ -29,10 +29,10 @@ impl OpenEnd {
             match tail {
                 None => {
                     let message = format!(
-                        "{}: {} behind the {} that the superblock counts: --tail keep goes on behind that, --tail drop \
-                         overwrites it; `logwrites recover` tells more",
+                        "{}: {} after the {} that the superblock counts: --tail keep keeps what was found, --tail drop overwrites \
+                         it; `logwrites recover` shows more",
                         path.display(),
-                        style::count(found.nr_entries(), "entry stands", "entries stand"),
+                        style::count(found.nr_entries(), "entry was found", "entries were found"),
                         found.start.index,
                     );
                     return Err(Failure::Usage(message).into());

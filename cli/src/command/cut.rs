@@ -22,7 +22,7 @@ pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let at = log.resolve(args.at.as_ref(), Default::End)?;
     if from > at {
-        let message = format!("--from is point {from}, behind --at, point {at}");
+        let message = format!("--from is point {from}, which is after --at, point {at}");
         return Err(Failure::Usage(message).into());
     }
     let kept = |entry: &Entry| is_kept(args, entry);
@@ -98,7 +98,7 @@ impl Cutter<'_> {
     /// Copies the run, a piece at a time, so that an interruption is noticed.
     fn flush(&mut self) -> anyhow::Result<()> {
         while !self.run.is_empty() {
-            interrupt::check("; nothing is left of the new log")?;
+            interrupt::check("; the new log was removed")?;
             let len_bytes = (self.run.end - self.run.start).min(RUN_BYTES);
             self.new
                 .copy_from(self.log, self.run.start, self.end_bytes, len_bytes)
@@ -118,7 +118,7 @@ fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Re
     if done.left_out_changes > 0 {
         writeln!(
             out,
-            "{note}: {} left out, so no replay of it is a disk that ever was",
+            "{note}: {} left out, so a replay does not give a state that the disk was in",
             style::count(
                 done.left_out_changes,
                 "change of the disk in between is",

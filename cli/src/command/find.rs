@@ -28,7 +28,7 @@ pub(super) fn run(args: &Find) -> anyhow::Result<()> {
         // What cannot be read may hold it.
         log.check_whole()?;
         return Err(
-            Failure::Check(format!("{}: nothing like that behind point {from}", args.log.display())).into()
+            Failure::Check(format!("{}: no matching entry after point {from}", args.log.display())).into()
         );
     };
     let mark = text_of(index, &entry);

@@ -107,11 +107,10 @@ fn tail(info: &InfoJson) -> String {
         return "not looked at".to_owned();
     }
     match info.tail_entries {
-        0 => "nothing stands behind the last entry".to_owned(),
+        0 => "nothing follows the last entry".to_owned(),
         nr_entries => format!(
-            "{} to stand behind the last one counted, up to byte {}: left by a recorder that was stopped, or by an \
-             older log",
-            style::count(nr_entries, "whole entry seems", "whole entries seem"),
+            "{} the last one counted, up to byte {}: left by a recorder that was killed, or by an older log",
+            style::count(nr_entries, "whole entry seems to follow", "whole entries seem to follow"),
             info.tail_end_bytes
         ),
     }

@@ -43,7 +43,7 @@ impl LogPlace {
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
         if !is_blank && !args.existing.force {
             let message =
-                format!("{} is not empty; --force overwrites it, --append goes on with it", path.display());
+                format!("{} is not empty; --force overwrites it, --append continues it", path.display());
             return Err(Failure::Usage(message).into());
         }
         Ok(Self::New { there: Some(disk) })

@@ -82,7 +82,7 @@ fn check_alignment(len_bytes: u64, path: &Path, sector_size: SectorSize) -> Resu
         return Ok(());
     }
     Err(Failure::Malformed(format!(
-        "{} has {len_bytes} bytes, which is no multiple of the sector size {sector_size}; --sector-size sets another one",
+        "{} has {len_bytes} bytes, which is not a multiple of the sector size {sector_size}; --sector-size sets a different one",
         path.display(),
     )))
 }

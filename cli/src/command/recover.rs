@@ -89,9 +89,8 @@ fn examine(args: &Recover) -> anyhow::Result<Found> {
         Ok(reader) => reader,
         // One of another version, or of an impossible sector size, is not lost: it is another kind of log.
         Err(error) if matches!(error.downcast_ref(), Some(SuperblockError::Magic { .. })) => {
-            return without_superblock(&args.log, &USUAL_SIZES).map_err(|_| {
-                error.context("there is no superblock, nor an entry where the first one would be")
-            });
+            return without_superblock(&args.log, &USUAL_SIZES)
+                .map_err(|_| error.context("there is neither a superblock nor a first entry"));
         }
         Err(error) => return Err(error),
     };
@@ -119,7 +118,7 @@ fn without_superblock(path: &Path, sizes: &[u32]) -> anyhow::Result<Found> {
         }
     }
     let Some((sector_size, tail)) = best else {
-        let message = format!("{}: no entry stands where the first one would be", path.display());
+        let message = format!("{}: there is no entry where the first one would be", path.display());
         return Err(Failure::Malformed(message).into());
     };
     Ok(Found { superblock: None, sector_size, tail, broken: None })
@@ -164,22 +163,22 @@ impl Found {
             }
             None => writeln!(
                 out,
-                "{}{}; with sectors of {} bytes, entries can be read",
+                "{}{}; entries can be read with sectors of {} bytes",
                 heading("superblock"),
-                if args.sector_size.is_some() { "taken for lost" } else { "none" },
+                if args.sector_size.is_some() { "assumed to be lost" } else { "missing" },
                 self.sector_size
             )?,
         }
         if self.superblock.is_some() {
             writeln!(
                 out,
-                "{}{}, up to byte {}: the superblock vouches for them",
+                "{}{}, up to byte {}: counted by the superblock",
                 heading("certain"),
                 count(self.tail.start.index, "entry", "entries"),
                 self.tail.start.offset_bytes
             )?;
         } else {
-            writeln!(out, "{}nothing: no superblock vouches for any entry", heading("certain"))?;
+            writeln!(out, "{}nothing: there is no superblock to count entries", heading("certain"))?;
         }
         if let Some(broken) = self.broken {
             writeln!(out, "{}{broken}", heading("broken"))?;
@@ -188,7 +187,7 @@ impl Found {
             0 => writeln!(out, "{}nothing that looks like an entry", heading("salvage"))?,
             nr_entries => writeln!(
                 out,
-                "{}{}, up to byte {}: whole as far as headers go. The format has no checksum:\n\
+                "{}{}, up to byte {}: whole as far as their headers tell. The format has no checksum:\n\
                  {:12}payloads may be torn, the last one most likely, and on a log that was reused they may be stale",
                 heading("salvage"),
                 count(nr_entries, "entry", "entries"),

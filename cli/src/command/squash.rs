@@ -42,7 +42,7 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     } else {
         writeln!(
             out,
-            "{} is the disk at point {at}, and {} has the {} behind it",
+            "{} is the disk at point {at}, and {} has the {} after it",
             style::paint(style::HEADING, args.output_base.display()),
             style::paint(style::HEADING, args.output.display()),
             style::count(done.log.nr_entries, "entry", "entries")

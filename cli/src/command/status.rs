@@ -10,7 +10,7 @@ use crate::serve::control::{Answer, Ask, ask};
 
 pub(super) fn run(args: &Status) -> anyhow::Result<()> {
     let Answer::Status(status) = ask(&args.control, &Ask::Status {})? else {
-        anyhow::bail!("{}: that is no answer to the question", args.control.display());
+        anyhow::bail!("{}: unexpected answer from the server", args.control.display());
     };
     let mut out = stdout();
     if args.json {

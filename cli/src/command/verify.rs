@@ -192,9 +192,9 @@ fn print(out: &mut impl Write, args: &Verify, found: &VerifyJson) -> std::io::Re
     if found.tail_entries > 0 {
         writeln!(
             out,
-            "{}: {} to stand behind the last one that the superblock counts",
+            "{}: {} the last one that the superblock counts",
             style::paint(style::WARNING, "note"),
-            style::count(found.tail_entries, "whole entry seems", "whole entries seem")
+            style::count(found.tail_entries, "whole entry seems to follow", "whole entries seem to follow")
         )?;
     }
     Ok(())

@@ -62,9 +62,9 @@ impl Part<'_> {
 
     fn shift(self) -> Result<Option<Shift>, PointError> {
         if let Some(number) = self.strip_prefix("~") {
-            Ok(Some(Shift::Before(number.number("a number of entries behind ~")?)))
+            Ok(Some(Shift::Before(number.number("a number of entries after ~")?)))
         } else if let Some(number) = self.strip_prefix("+") {
-            Ok(Some(Shift::After(number.number("a number of entries behind +")?)))
+            Ok(Some(Shift::After(number.number("a number of entries after +")?)))
         } else {
             Ok(None)
         }
@@ -171,9 +171,9 @@ mod tests {
             ("mark:%41%", 9, "% and two hexadecimal digits", "\"%\""),
             ("mark:%\u{e9}", 6, "% and two hexadecimal digits", "\"%\u{e9}\""),
             ("mark:%+41", 6, "% and two hexadecimal digits", "\"%\""),
-            ("end~", 5, "a number of entries behind ~", "nothing"),
-            ("end+1+2", 5, "a number of entries behind +", "\"1+2\""),
-            ("end~+2", 5, "a number of entries behind ~", "\"+2\""),
+            ("end~", 5, "a number of entries after ~", "nothing"),
+            ("end+1+2", 5, "a number of entries after +", "\"1+2\""),
+            ("end~+2", 5, "a number of entries after ~", "\"+2\""),
         ] {
             let error = text.parse::<Point>().unwrap_err().to_string();
             assert_eq!(error, format!("column {column}: expected {expected}, found {found}"), "{text}");

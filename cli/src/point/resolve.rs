@@ -107,7 +107,7 @@ pub enum ResolveError {
         nr_applied: u64,
     },
     /// It lies behind the last entry.
-    #[error("{point} is behind the end: the log has {}", Count(.nr_entries, "entry", "entries"))]
+    #[error("{point} is past the end: the log has {}", Count(.nr_entries, "entry", "entries"))]
     BehindEnd {
         /// The point that was asked for.
         point: String,
@@ -323,10 +323,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         for (text, message) in [
-            ("24", "24 is behind the end: the log has 23 entries"),
-            ("24~1", "24~1 is behind the end: the log has 23 entries"),
-            ("end+1", "end+1 is behind the end: the log has 23 entries"),
-            ("5+18446744073709551615", "5+18446744073709551615 is behind the end: the log has 23 entries"),
+            ("24", "24 is past the end: the log has 23 entries"),
+            ("24~1", "24~1 is past the end: the log has 23 entries"),
+            ("end+1", "end+1 is past the end: the log has 23 entries"),
+            ("5+18446744073709551615", "5+18446744073709551615 is past the end: the log has 23 entries"),
             ("start~1", "start~1 is before the start of the log: start is at 0"),
             ("flush:1~5", "flush:1~5 is before the start of the log: flush:1 is at 4"),
             ("flush:24", "the log has 3 flushes; flush:24 does not exist"),

@@ -55,7 +55,7 @@ pub enum LimitError {
     #[error(transparent)]
     Extent(#[from] ExtentError),
     /// It starts where the disk has ended.
-    #[error("offset {offset_bytes} lies behind the end of the disk, which has {disk_bytes} bytes")]
+    #[error("offset {offset_bytes} is past the end of the disk, which has {disk_bytes} bytes")]
     OffsetBehindEnd {
         /// The offset, in bytes.
         offset_bytes: u64,

@@ -574,7 +574,7 @@ mod tests {
         let huge = format!("writev 0 {}", "7E ".repeat(9));
         assert_refused(&huge, 10, &format!("length {} {too_long}", u64::MAX));
         let end = "the end of the disk, which has 4398046511104 bytes";
-        assert_refused("read 4T 512", 6, &format!("offset 4398046511104 lies behind {end}"));
+        assert_refused("read 4T 512", 6, &format!("offset 4398046511104 is past {end}"));
         assert_refused(
             "read 4398046510592 1k",
             20,

@@ -169,7 +169,7 @@ fn an_overlay_reads_what_earlier_sessions_wrote() {
             .says(&["is 0x00, not 0x07"]);
         folder
             .run_with("record --base base --log overlay.log --append --ordering durability", "write 0 4k")
-            .refuses(&["completion order only"]);
+            .refuses(&["--ordering completion"]);
         assert!(folder.read("overlay.log") == folder.read("copy.log"), "the failures left no trace");
     }
     // On top of what Linux has logged.
@@ -193,12 +193,12 @@ fn a_tail_is_kept_or_dropped_only_if_asked() {
             let command = if tail == "keep" { "recover log --write" } else { "info log" };
             folder.run("replay log --base base --output disk").code(0);
             folder.run_with(&format!("record {mode} --log log --append"), "write 0 512").refuses(&[
-                "log: 2 entries stand behind the 2 that the superblock counts",
+                "log: 2 entries were found after the 2 that the superblock counts",
                 "--tail keep",
                 "--tail drop",
                 "recover",
             ]);
-            folder.run("mark log x").refuses(&["2 entries stand behind the 2"]);
+            folder.run("mark log x").refuses(&["2 entries were found after the 2"]);
             assert!(folder.read("log") == log(), "a refusal changes nothing");
             // The disk as the log leaves it: with the tail, or without.
             folder.write("counted", log());
@@ -246,7 +246,10 @@ fn what_cannot_go_on_is_refused_and_stays_as_it_is() {
         ("disk --log disk --append", vec!["disk and disk are the same file"]),
         ("log --log log --append", vec!["log and log are the same file"]),
         ("--base log --log log --append", vec!["log and log are the same file"]),
-        ("odd --log log --append", vec!["odd has 1000 bytes, which is no multiple of the sector size 512"]),
+        (
+            "odd --log log --append",
+            vec!["odd has 1000 bytes, which is not a multiple of the sector size 512"],
+        ),
         ("disk --log log --append --force", vec!["cannot be used with"]),
         ("new --create 8k --log log --append", vec!["cannot be used with"]),
         ("disk --log log --append --sector-size 512", vec!["cannot be used with"]),
@@ -449,7 +452,7 @@ fn a_log_in_use_gets_no_mark() {
     for _ in 0..5 {
         let ran = folder.run("mark log a");
         assert!(
-            ran.stderr.contains("another process is writing to it") || ran.stderr.contains("stand behind"),
+            ran.stderr.contains("another process is writing to it") || ran.stderr.contains("found after"),
             "{ran:?}"
         );
     }

@@ -215,9 +215,9 @@ fn nothing_is_overwritten_and_nothing_half_made_is_left() {
         ("cut log --output log", "log exists"),
         ("cut log --output ./log", "log exists"),
         ("cut log --output .", ". exists"),
-        ("cut log --output new --from 4 --at 2", "--from is point 4, behind --at, point 2"),
-        ("cut log --output new --from end --at start", "--from is point 6, behind --at, point 0"),
-        ("cut log --output new --at 7", "7 is behind the end: the log has 6 entries"),
+        ("cut log --output new --from 4 --at 2", "--from is point 4, which is after --at, point 2"),
+        ("cut log --output new --from end --at start", "--from is point 6, which is after --at, point 0"),
+        ("cut log --output new --at 7", "7 is past the end: the log has 6 entries"),
         ("cut log --output new --at mark:b", "there is no mark 'b'"),
         ("cut log --output new --at mark:a", "the log has 2 marks 'a'; say which"),
         ("cut broken --output new", "1 of 3 entries can be read"),
@@ -229,11 +229,11 @@ fn nothing_is_overwritten_and_nothing_half_made_is_left() {
         ("squash log --base base --at 3 --output-base base --output new", "base exists"),
         ("squash log --base base --at 3 --output-base log --output new", "log exists"),
         ("squash log --base base --at 3 --output-base new --output log", "log exists"),
-        ("squash log --base base --at 7 --output-base new --output new2", "7 is behind the end"),
+        ("squash log --base base --at 7 --output-base new --output new2", "7 is past the end"),
         ("squash log --base small --at 4 --output-base new --output new2", "the log reaches beyond small"),
         (
             "squash log --base odd --at 3 --output-base new --output new2",
-            "no multiple of the log's sector size",
+            "not a multiple of the log's sector size",
         ),
         ("squash broken --base base --at 1 --output-base new --output new2", "1 of 3 entries can be read"),
         ("squash log --base base --output-base new --output new2", "--at"),
@@ -306,7 +306,7 @@ fn what_squash_made_is_told() {
     assert_eq!(folder.read("new"), expected);
     remove(&folder, &["new", "rest"]);
     let ran = folder.run("squash log --base base --at mark:m --output-base new --output rest").code(0);
-    assert_eq!(ran.no_stderr().stdout, "new is the disk at point 3, and rest has the 3 entries behind it\n");
+    assert_eq!(ran.no_stderr().stdout, "new is the disk at point 3, and rest has the 3 entries after it\n");
 }
 
 #[test]

@@ -124,11 +124,11 @@ fn what_cannot_be_compared_is_refused() {
     folder.write("odd", [0; 5000]);
     for (args, message) in [
         ("log 0", "<B>"),
-        ("log 0 4", "4 is behind the end: the log has 3 entries"),
+        ("log 0 4", "4 is past the end: the log has 3 entries"),
         ("log 0 mark:x", "there is no mark 'x'"),
         ("log 0 mark:m", "the log has 2 marks 'm'; say which"),
         ("log 0 1 --base small", "the log reaches beyond small"),
-        ("log 0 1 --base odd", "odd has 5000 bytes, which is no multiple"),
+        ("log 0 1 --base odd", "odd has 5000 bytes, which is not a multiple"),
         ("log 0 1 --hex --json", "cannot be used with"),
         ("log 0 1 --discard pass", "zero, ignore"),
     ] {

@@ -98,10 +98,8 @@ fn a_name_that_comes_up_again_is_found_behind_the_first() {
     for options in
         ["--mark a --from 6", "--mark a --from end", "--mark b", "--mark A", "--next fua", "--touching 1"]
     {
-        let ran = folder
-            .run(&format!("find log {options}"))
-            .code(1)
-            .says(&["error: log: nothing like that behind"]);
+        let ran =
+            folder.run(&format!("find log {options}")).code(1).says(&["error: log: no matching entry after"]);
         assert_eq!(ran.stdout, "");
     }
 }
@@ -199,7 +197,7 @@ fn something_must_be_sought() {
     }
     folder.run("find log --next write").refuses(&["flush, fua, discard, mark"]);
     folder.run("find log --next flush --from mark:x").refuses(&["there is no mark 'x'"]);
-    folder.run("find log --next flush --from 2").refuses(&["2 is behind the end: the log has 1 entry"]);
+    folder.run("find log --next flush --from 2").refuses(&["2 is past the end: the log has 1 entry"]);
     folder.run("find missing --next flush").code(3).says(&["cannot open missing"]);
     folder.run("cat missing 0").code(3).says(&["cannot open missing"]);
 }

@@ -128,10 +128,10 @@ fn entries_behind_the_superblock_are_counted_but_not_believed() {
         (&info["nr_entries"], &info["tail_entries"], &info["tail_end_bytes"]),
         (&2.into(), &2.into(), &3584.into())
     );
-    assert!(folder.run("info log").stdout.contains("2 whole entries seem to stand behind"));
+    assert!(folder.run("info log").stdout.contains("2 whole entries seem to follow"));
     assert_eq!(folder.run("ls log --json").json().len(), 2);
     assert_eq!(folder.run("marks log --json").json().len(), 0);
-    assert!(folder.run("verify log").code(0).stdout.contains("note: 2 whole entries seem to stand behind"));
+    assert!(folder.run("verify log").code(0).stdout.contains("note: 2 whole entries seem to follow"));
     folder
         .run("replay log --size 4k --output out --at mark:m")
         .refuses(&["there is no mark 'm': the log has no marks"]);
@@ -233,7 +233,7 @@ fn entries_are_chosen() {
     }
     for (options, message) in [
         ("--flag sync", "flush, fua, discard, mark, metadata"),
-        ("--touching x", "expected SECTOR or SECTOR+NR in log sectors, such as 2048 or 2048+16"),
+        ("--touching x", "expected SECTOR or SECTOR+COUNT in log sectors, such as 2048 or 2048+16"),
         ("--touching 8+0", "expected SECTOR"),
         ("--touching 18446744073709551615+2", "expected SECTOR"),
     ] {

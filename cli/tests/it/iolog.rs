@@ -98,7 +98,7 @@ fn what_is_wrong_is_named_by_line_and_column() {
             "t:2:9: offset 100 is not a multiple of the sector size 512",
         ),
         ("fio version 2 iolog\nf write 0 100\n", "t:2:11: length 100 is not a multiple"),
-        ("fio version 2 iolog\nf write 4096 512\n", "t:2:9: offset 4096 lies behind the end"),
+        ("fio version 2 iolog\nf write 4096 512\n", "t:2:9: offset 4096 is past the end"),
         ("fio version 2 iolog\nf trim 3584 1024\n", "t:2:13: 1024 bytes at offset 3584 reach beyond the end"),
         (
             "fio version 2 iolog\nf add\ng add\n",

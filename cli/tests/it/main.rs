@@ -12,6 +12,7 @@ mod cmd;
 mod cut;
 mod diff;
 mod engine;
+mod english;
 mod file_systems;
 mod find;
 mod fuzz_bodies;

@@ -96,7 +96,7 @@ fn an_overlay_leaves_its_base_alone() {
         .run_with("record --base base --log log", "read -P 1 0 512")
         .code(1)
         .says(&["line 1", "is 0x09, not 0x01"]);
-    folder.run("record --base base --log log2 --ordering durability").refuses(&["completion order only"]);
+    folder.run("record --base base --log log2 --ordering durability").refuses(&["--ordering completion"]);
     assert!(!folder.has("log2"));
 }
 
@@ -144,16 +144,16 @@ fn arguments_are_checked_before_anything_is_touched() {
     for (args, texts) in [
         (
             "disk --log log",
-            vec!["disk has 1000 bytes", "no multiple of the sector size 512", "--sector-size"],
+            vec!["disk has 1000 bytes", "not a multiple of the sector size 512", "--sector-size"],
         ),
-        ("new --create 1000 --log log", vec!["new has 1000 bytes", "no multiple"]),
-        ("good --create 4k --log log", vec!["good exists; leave --create out"]),
+        ("new --create 1000 --log log", vec!["new has 1000 bytes", "not a multiple"]),
+        ("good --create 4k --log log", vec!["good exists; omit --create"]),
         ("good --log log --log-size 1k", vec!["a log of 1024 bytes is too small: it needs at least 2048"]),
         ("good --log log --log-size 0", vec!["too small"]),
         ("good --log log --sector-size 513", vec!["513", "power of two from 32 to 8388608"]),
         ("good --log log --sector-size 16", vec!["power of two"]),
         ("good --log log --sector-size 4294967808", vec!["at most 8388608"]),
-        ("good --log log --sector-size 8k", vec!["no multiple of the sector size 8192"]),
+        ("good --log log --sector-size 8k", vec!["not a multiple of the sector size 8192"]),
         ("good --log log --super-interval 0", vec!["--super-interval"]),
         ("good --log log --log-size x", vec!["--log-size"]),
         ("good --log log --ordering both", vec!["completion, durability"]),
@@ -194,7 +194,7 @@ fn a_wrong_script_is_named_by_line_and_column_and_nothing_is_written() {
             "write 512 4k",
             "s.txt:1:11: 4096 bytes at offset 512 reach beyond the end of the disk, which has 4096 bytes",
         ),
-        ("write 8k 512", "s.txt:1:7: offset 8192 lies behind the end"),
+        ("write 8k 512", "s.txt:1:7: offset 8192 is past the end"),
         ("write -P 256 0 512", "s.txt:1:10: expected"),
         ("write -u 0 512", "s.txt:1:8: -u requires -z"),
         ("write -z -P 1 0 512", "s.txt:1:11: -z and -P cannot be given together"),

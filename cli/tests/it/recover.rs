@@ -224,7 +224,9 @@ fn a_lost_superblock_is_found_by_the_entries() {
     let mut log = Builder::new(64).write(0, &[1; 512]).flush().done();
     log[..64].fill(0);
     folder.write("log", log);
-    folder.run("recover log").refuses(&["nor an entry where the first one would be", "log: not a write log"]);
+    folder
+        .run("recover log")
+        .refuses(&["there is neither a superblock nor a first entry", "log: not a write log"]);
 }
 
 #[test]

@@ -94,13 +94,13 @@ fn what_is_no_point_is_refused() {
         ("mark:one#x", "column 10"),
         ("mark:%4", "column 6: expected % and two hexadecimal digits"),
         ("mark:%zz", "column 6"),
-        ("end~", "column 5: expected a number of entries behind ~"),
+        ("end~", "column 5: expected a number of entries after ~"),
         ("end~x", "column 5"),
         ("start+1+1", "column 7"),
         ("18446744073709551616", "column 1"),
-        ("14", "14 is behind the end: the log has 13 entries"),
-        ("end+1", "end+1 is behind the end"),
-        ("18446744073709551615+1", "behind the end"),
+        ("14", "14 is past the end: the log has 13 entries"),
+        ("end+1", "end+1 is past the end"),
+        ("18446744073709551615+1", "past the end"),
         ("1~2", "1~2 is before the start of the log: 1 is at 1"),
         ("flush:4", "the log has 3 flushes; flush:4 does not exist"),
         ("fua:-2", "the log has 1 FUA write; fua:-2 does not exist"),
@@ -194,7 +194,7 @@ fn arguments_are_checked() {
         ("--base base", vec!["--output <OUT>|--onto <DEVICE>"]),
         ("--base base --output out --onto disk", vec!["cannot be used with"]),
         ("--base base --size 64k --output out", vec!["cannot be used with"]),
-        ("--output out", vec!["what was on the disk before the log? Name --base BASE, or --size SIZE"]),
+        ("--output out", vec!["--base BASE or --size SIZE is needed"]),
         ("--base base --output out --from 1", vec!["cannot be used with"]),
         ("--onto disk --size 4k", vec!["cannot be used with"]),
         ("--onto disk --force", vec!["cannot be used with"]),
@@ -208,7 +208,7 @@ fn arguments_are_checked() {
         ("--onto log-link", vec!["log-link"]),
         (
             "--base odd --output out",
-            vec!["odd has 1000 bytes, which is no multiple of the log's sector size 512"],
+            vec!["odd has 1000 bytes, which is not a multiple of the log's sector size 512"],
         ),
         ("--onto odd", vec!["odd has 1000 bytes"]),
         (
@@ -326,7 +326,7 @@ fn an_interrupt_leaves_no_half_image_and_says_what_it_left() {
     signal(&child, "TERM");
     Ran::end_of(child)
         .code(130)
-        .says(&["interrupted; the disk is between two points: replay it again from a base"]);
+        .says(&["interrupted; the disk is between two points now; replay it again from a base"]);
     // It can be, as it said.
     folder.run("replay log --base base --onto work --from end --at start").code(0);
     assert!(are_equal(&folder.path("base"), &folder.path("work")));
@@ -386,7 +386,7 @@ fn what_was_done_is_said() {
     let ran = folder.run("replay log --base base --output out --at mark:one").code(0).no_stderr();
     assert_eq!(
         ran.stdout,
-        "out is the disk at point 2, behind mark one: 4.00 KiB from the log, 0 B zeroed, 60.00 KiB from the base\n"
+        "out is the disk at point 2, after mark one: 4.00 KiB from the log, 0 B zeroed, 60.00 KiB from the base\n"
     );
     let json = folder.run("replay log --onto disk --from end --json").code(0).json();
     let nothing = serde_json::json!({

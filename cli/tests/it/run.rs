@@ -222,12 +222,12 @@ fn killed_it_leaves_no_mount() {
 #[test]
 fn what_goes_wrong_is_said_and_undone() {
     let stage = Stage::new();
-    stage.run(&["--mkfs", "xfs", "--size", "16M"], &["true"]).code(3).says(&["mkfs.xfs has failed"]);
+    stage.run(&["--mkfs", "xfs", "--size", "16M"], &["true"]).code(3).says(&["mkfs.xfs failed"]);
     stage.check_cleared();
     stage.run(&["--mkfs", "ext4", "--size", "16M"], &["true"]).refuses(&["log is not empty", "--force"]);
     stage.check_cleared();
     stage.folder.write("noise", vec![7; 1 << 20]);
-    stage.run(&["--base", "noise", "--force"], &["true"]).code(3).says(&["mount has failed", "mount:"]);
+    stage.run(&["--base", "noise", "--force"], &["true"]).code(3).says(&["mount failed", "mount:"]);
     stage.check_cleared();
     for args in [&["--mkfs", "ext4"][..], &["--size", "16M"], &["--base", "noise", "--size", "1M"]] {
         stage.run(args, &["true"]).code(2);
@@ -235,7 +235,7 @@ fn what_goes_wrong_is_said_and_undone() {
     let mut command = stage.command(&["--mkfs", "ext4", "--size", "16M", "--force"], &["/bin/true"]);
     command.env("PATH", stage.folder.path(""));
     // What is in root's folders is found all the same.
-    Ran::of(&mut command).code(3).says(&["this takes mount, which is missing: sudo apt-get install mount"]);
+    Ran::of(&mut command).code(3).says(&["mount is needed but not installed: sudo apt-get install mount"]);
     // The log is full: the file system sees errors, not another disk.
     let fill = ["sh", "-c", "dd if=/dev/urandom of=file bs=64k count=200 conv=fsync"];
     let ran = stage.run(&["--mkfs", "ext4", "--size", "32M", "--log-size", "8M", "--force"], &fill);
@@ -297,7 +297,7 @@ fn without_root_fuse2fs_mounts() {
     stage.folder.run("replay log --size 32M --output end.img").code(0);
     program("e2fsprogs", "e2fsck", &["-fn".as_ref(), stage.folder.path("end.img").as_os_str()]);
     assert_eq!(stage.file_at("32M", "mark:there", "file"), b"data\n");
-    as_nobody("xfs", "true").code(2).says(&["xfs is mounted by root only"]);
+    as_nobody("xfs", "true").code(2).says(&["only root can mount xfs"]);
     stage.check_cleared();
 }
 

@@ -689,9 +689,9 @@ fn what_a_server_cannot_do_is_said() {
         ("--log log --size 1M", "--socket PATH or --listen ADDR:PORT is needed"),
         ("--log log --socket s", "required"),
         ("--log log --size 1M --data disk --socket s", "cannot be used with"),
-        ("--log log --data odd --socket s", "no multiple of the sector size"),
+        ("--log log --data odd --socket s", "not a multiple of the sector size"),
         ("--log log --size 1M --sector-size 128k --socket s", "at most 65536 bytes"),
-        ("--log log --size 1M --ordering durability --socket s", "completion order only"),
+        ("--log log --size 1M --ordering durability --socket s", "--ordering completion"),
         ("--log disk --data disk --socket s", "same file"),
         ("--log log --size 1M --listen nowhere", "no ADDR:PORT"),
     ] {

@@ -24,16 +24,16 @@ pub(super) fn run(args: &Demo) -> anyhow::Result<()> {
     let dir = folder(args.dir.as_deref())?;
     let paths = Paths::new(&dir);
     say(&format!(
-        "A FAT volume is made on {}, and used. Every write goes through the recorder into {}.",
+        "Making a FAT volume on {} and using it; every write is recorded in {}.",
         paths.disk.display(),
         paths.log.display()
     ))?;
     let history = record(&paths)?;
-    say("\nThat is done. What has the log got?")?;
+    say("\nDone. The log has:")?;
     show(&["info", &text(&paths.log)])?;
     show(&["marks", &text(&paths.log)])?;
     say(&format!(
-        "\nThe photo was deleted before the end. Back to the moment of mark {}, then:",
+        "\nThe photo was deleted before the end. Going back to the mark {}:",
         style::paint(style::MARK, CHOSEN)
     ))?;
     let at = format!("mark:{CHOSEN}");
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Demo) -> anyhow::Result<()> {
         &at,
     ])?;
     compare(&paths.then, &history)?;
-    say("\nAnd with everything that the log has, the base becomes the disk as it is now:")?;
+    say("\nReplaying the whole log over the base gives the disk as it is now:")?;
     show(&["verify", &text(&paths.log), "--base", &text(&paths.base), "--final", &text(&paths.disk)])?;
     next_steps(&paths)
 }
@@ -107,7 +107,7 @@ fn compare(image: &Path, history: &History) -> anyhow::Result<()> {
     let found = volume::files_of_image(image)?;
     for (name, content) in &found {
         let verdict = if expected.get(name) == Some(content) {
-            style::paint(style::GOOD, "as it was")
+            style::paint(style::GOOD, "restored")
         } else {
             style::paint(style::ERROR, "different")
         };
@@ -121,11 +121,11 @@ fn compare(image: &Path, history: &History) -> anyhow::Result<()> {
     if found == *expected {
         return Ok(());
     }
-    Err(Failure::Check(format!("{} has other files than there were at the mark", image.display())).into())
+    Err(Failure::Check(format!("the files of {} differ from those at the mark", image.display())).into())
 }
 
 fn next_steps(paths: &Paths) -> anyhow::Result<()> {
-    say("\nTo try next:")?;
+    say("\nTry next:")?;
     let (log, base) = (paths.log.display(), paths.base.display());
     for command in [
         format!("ls {log} --from mark:edited"),

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Record) -> anyhow::Result<()> {
     let (recorded, result) = if args.base.is_some() {
         if config.ordering == Ordering::Durability {
             let message =
-                "--base records in completion order only: the log is the disk, so nothing can be held back";
+                "--base needs --ordering completion: the log is the disk, so entries cannot be held back";
             return Err(Failure::Usage(message.to_owned()).into());
         }
         let overlay = place.overlay::<SLOTS>(config, &args.log)?;
@@ -77,7 +77,7 @@ impl<'a> Target<'a> {
         match (&args.data, &args.base, args.create) {
             (Some(data), _, Some(size)) => {
                 if data.exists() {
-                    let message = format!("{} exists; leave --create out to write to it", data.display());
+                    let message = format!("{} exists; omit --create to write to it", data.display());
                     return Err(Failure::Usage(message).into());
                 }
                 Ok(Self { path: data, disk: None, len_bytes: size.bytes(), is_written: true })

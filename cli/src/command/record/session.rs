@@ -210,7 +210,7 @@ where
         if self.flight.free.is_empty() || self.payloads.is_large() {
             self.drain()?;
         }
-        self.flight.free.pop().context("every operation in flight waits for another one")
+        self.flight.free.pop().context("every operation in flight is waiting for another one")
     }
 
     /// Submits an operation; with `wait` returns when it is acknowledged.

@@ -46,7 +46,7 @@ impl Job<'_> {
         let mut progress = Progress::bytes("replaying", pieces.iter().map(len_of).sum());
         let mut position_bytes = 0;
         for piece in pieces {
-            interrupt::check("; the disk is between two points: replay it again from a base")?;
+            interrupt::check("; the disk is between two points now; replay it again from a base")?;
             let len_bytes = len_of(piece);
             let offset_bytes = self.sector_size.bytes_of(piece.extent.sector());
             work.make(piece.source, offset_bytes, len_bytes)

@@ -58,8 +58,7 @@ fn make_output(
         (Some(base), _) => len_of(base)?,
         (None, Some(size)) => size.bytes(),
         (None, None) => {
-            let message =
-                "what was on the disk before the log? Name --base BASE, or --size SIZE if it was all zeros";
+            let message = "--base BASE or --size SIZE is needed: the image of the disk before the first entry, or its size if it was all zeros";
             return Err(Failure::Usage(message.to_owned()).into());
         }
     };
@@ -126,7 +125,7 @@ fn change(
     } else {
         let Some(base) = base else {
             return Err(Failure::Usage(format!(
-                "going back from point {from} to {at} needs --base BASE: what was on the disk before the log"
+                "going back from point {from} to {at} needs --base BASE: the image of the disk before the first entry"
             ))
             .into());
         };
@@ -171,7 +170,7 @@ fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<
     let target = style::paint(style::HEADING, target.display());
     write!(out, "{target} is the disk at point {}", done.point)?;
     if let Some(mark) = &done.last_mark {
-        write!(out, ", behind mark {}", style::paint(style::MARK, mark))?;
+        write!(out, ", after mark {}", style::paint(style::MARK, mark))?;
     }
     writeln!(
         out,

@@ -300,4 +300,4 @@ const LONG: [Long<Name>; 18] = [
 
 const SHORT: [(u8, Name); 2] = [(b'h', Name::Help), (b'v', Name::Verbose)];
 
-const SEE_HELP: &str = "replay-log --help tells how.";
+const SEE_HELP: &str = "See replay-log --help.";

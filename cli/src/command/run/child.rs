@@ -96,7 +96,7 @@ fn is_from_terminal(signal: Signal) -> bool {
 fn not_started(error: &io::Error, name: &OsStr) -> Failure {
     // As shells and env have it.
     let (code, why) = match error.kind() {
-        io::ErrorKind::NotFound => (127, "there is no such command".to_owned()),
+        io::ErrorKind::NotFound => (127, "command not found".to_owned()),
         _ => (126, error.to_string()),
     };
     Failure::Peer { code, words: format!("logwrites run: cannot start {}: {why}", name.display()) }

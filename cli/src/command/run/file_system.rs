@@ -46,13 +46,15 @@ impl Mounting {
         match args.mkfs {
             None | Some(FileSystem::Ext4) => {}
             Some(kind) => {
-                let message =
-                    format!("{} is mounted by root only; without root there is --mkfs ext4", name_of(kind));
+                let message = format!("only root can mount {}; without root use --mkfs ext4", name_of(kind));
                 return Err(Failure::Usage(message).into());
             }
         }
         if args.mount_options.is_some() {
-            return Err(Failure::Usage("--mount-options are for root, whose kernel mounts".to_owned()).into());
+            return Err(Failure::Usage(
+                "--mount-options needs root: without root, fuse2fs mounts the file system".to_owned(),
+            )
+            .into());
         }
         Ok(Self::Fuse2fs { fuse2fs: need("fuse2fs", "fuse2fs")? })
     }
@@ -149,7 +151,7 @@ impl Mount {
         let ended = wait_for_one(&mut [process_of(server)?.end()], deadline)?;
         anyhow::ensure!(ended, "{name} is still in use");
         let status = server.wait().context("cannot wait for fuse2fs")?;
-        anyhow::ensure!(status.success(), "fuse2fs has ended with {status}: {}", words_of(server));
+        anyhow::ensure!(status.success(), "fuse2fs ended with {status}: {}", words_of(server));
         Ok(())
     }
 }
@@ -187,7 +189,7 @@ impl<'a> LoopDevice<'a> {
 impl Drop for LoopDevice<'_> {
     fn drop(&mut self) {
         if let Err(error) = run(Command::new(self.losetup).arg("--detach").arg(&self.path)) {
-            tracing::warn!(error = format!("{error:#}"), "a loop device is left");
+            tracing::warn!(error = format!("{error:#}"), "a loop device was left");
         }
     }
 }
@@ -207,12 +209,12 @@ fn start_fuse2fs(fuse2fs: &Path, disk: &Path, path: &Path) -> anyhow::Result<Chi
             return Ok(server);
         }
         if let Some(status) = server.try_wait()? {
-            anyhow::bail!("fuse2fs has ended with {status}: {}", words_of(&mut server));
+            anyhow::bail!("fuse2fs ended with {status}: {}", words_of(&mut server));
         }
         if !wait_for_one(&mut [mounts.change(), process.end()], deadline)? {
             server.kill()?;
             server.wait()?;
-            anyhow::bail!("fuse2fs has mounted nothing: {}", words_of(&mut server));
+            anyhow::bail!("fuse2fs did not mount the file system: {}", words_of(&mut server));
         }
     }
 }
@@ -265,12 +267,12 @@ fn run(command: &mut Command) -> anyhow::Result<String> {
         return Ok(words(&output.stdout));
     }
     let said = [words(&output.stderr), words(&output.stdout)].join(" ");
-    Err(io::Error::other(said.trim().to_owned())).with_context(|| format!("{name} has failed"))
+    Err(io::Error::other(said.trim().to_owned())).with_context(|| format!("{name} failed"))
 }
 
 fn need(name: &str, package: &str) -> anyhow::Result<PathBuf> {
     program::find(name).with_context(|| {
-        format!("this takes {name}, which is missing: sudo apt-get install {package}, or what the system calls that package")
+        format!("{name} is needed but not installed: sudo apt-get install {package}, or the package of your system that has it")
     })
 }
 

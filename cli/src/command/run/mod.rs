@@ -66,7 +66,7 @@ fn check(args: &Run) -> Result<(), Failure> {
         && len_bytes(base) % SectorSize::B512.bytes() != 0
     {
         return Err(Failure::Malformed(format!(
-            "{} is no disk: its size is no multiple of 512",
+            "{} is not a disk image: its size is not a multiple of 512",
             base.display()
         )));
     }

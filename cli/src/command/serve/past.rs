@@ -49,8 +49,10 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
         log.check_fits(resolved, len_bytes, &base_name)?;
     }
     if !sector_size.is_aligned(len_bytes) {
-        let message =
-            format!("{} has {len_bytes} bytes, which is no multiple of {sector_size}", base_name.display());
+        let message = format!(
+            "{} has {len_bytes} bytes, which is not a multiple of {sector_size}",
+            base_name.display()
+        );
         return Err(Failure::Malformed(message).into());
     }
     let points = args.at.iter().map(ToString::to_string).collect();

@@ -117,7 +117,7 @@ impl Target {
         let empty = ExtentMap::new(self.map.sector_size());
         let map = std::mem::replace(&mut self.map, empty);
         for run in map.runs() {
-            interrupt::check("; the disk is between two points: replay it again from a base")?;
+            interrupt::check("; the disk is between two points now; replay it again from a base")?;
             self.write(run, map.sector_size()).map_err(|error| self.failed(&error))?;
         }
         Ok(())
