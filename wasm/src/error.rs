@@ -8,7 +8,7 @@ use logwrites_core::reader::Malformed;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::number::to_f64;
+use crate::number::{InvalidNumber, to_f64};
 
 #[wasm_bindgen(raw_module = "../js/error.js")]
 extern "C" {
@@ -51,12 +51,9 @@ pub enum Error {
     /// A text that cannot be a mark.
     #[error(transparent)]
     Mark(#[from] MarkTextError),
-    /// No count and no offset.
-    #[error("{number} is no whole number from 0 to 2^53 - 1")]
-    Number {
-        /// What was given.
-        number: f64,
-    },
+    /// A number that is neither a count nor an offset.
+    #[error(transparent)]
+    Number(#[from] InvalidNumber),
     /// There is no such thing.
     #[error("there is no {what} {number}: there are {limit}")]
     OutOfRange {
@@ -94,7 +91,7 @@ impl Error {
             | Self::Submit(SubmitError::ExtentTooFar { .. }) => "OUT_OF_RANGE",
             Self::Malformed(_) => "MALFORMED",
             Self::Mark(_) | Self::Submit(SubmitError::MarkTooLong { .. }) => "BAD_MARK",
-            Self::Number { .. } => "UNSAFE_NUMBER",
+            Self::Number(_) => "UNSAFE_NUMBER",
             Self::SectorSize(_) | Self::Superblock(SuperblockError::SectorSize(_)) => "BAD_SECTOR_SIZE",
             Self::Submit(SubmitError::Closed) => "CLOSED",
             Self::Submit(
@@ -142,7 +139,7 @@ mod tests {
             .truncated()
             .into(),
             MarkTextError::NoRoom.into(),
-            Error::Number { number: 0.5 },
+            InvalidNumber { number: 0.5 }.into(),
             SectorSize::try_from(513).unwrap_err().into(),
             SubmitError::Closed.into(),
             SubmitError::LogFailed.into(),

@@ -28,6 +28,7 @@ mod scan;
 pub use disk_map::DiskMap;
 pub use error::Error;
 pub use history::History;
+pub use number::InvalidNumber;
 pub use recorder::{Device, Recorder, RecorderOptions};
 pub use scan::Scan;
 

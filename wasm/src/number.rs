@@ -1,15 +1,13 @@
 //! Numbers of JavaScript's, checked.
 
-use crate::error::Error;
-
 /// A `number` that is a count or a byte offset.
-pub(crate) fn to_u64(number: f64) -> Result<u64, Error> {
+pub(crate) fn to_u64(number: f64) -> Result<u64, InvalidNumber> {
     if number.fract() == 0.0 && (0.0..=MAX_SAFE).contains(&number) {
         #[expect(clippy::as_conversions, reason = "there is no TryFrom<f64>")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
         return Ok(number as u64);
     }
-    Err(Error::Number { number })
+    Err(InvalidNumber { number })
 }
 
 /// A count or byte offset as a `number`: exact up to 2^53, beyond which it is rounded.
@@ -18,6 +16,14 @@ pub(crate) fn to_f64(number: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "said above")]
     let number = number as f64;
     number
+}
+
+/// A `number` that is neither a count nor an offset.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{number} is not a whole number from 0 to 2^53 - 1")]
+pub struct InvalidNumber {
+    /// What was given.
+    pub number: f64,
 }
 
 /// `Number.MAX_SAFE_INTEGER`.
@@ -33,7 +39,7 @@ mod tests {
             assert!(to_f64(to_u64(number).unwrap()).total_cmp(&number).is_eq());
         }
         for number in [-1.0, 0.5, MAX_SAFE + 1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(matches!(to_u64(number), Err(Error::Number { .. })), "{number}");
+            assert!(to_u64(number).is_err(), "{number}");
         }
     }
 }
