@@ -64,10 +64,47 @@ bitflags! {
     }
 }
 
+/// A flag that has a name, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedFlag {
+    /// The flag.
+    pub flag: Flags,
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// What an entry is that has it, in a few words.
+    pub meaning: &'static str,
+}
+
 impl Flags {
-    /// Every flag that has a name.
-    pub const NAMED: Self =
-        Self::FLUSH.union(Self::FUA).union(Self::DISCARD).union(Self::MARK).union(Self::METADATA);
+    /// Every flag that has a name, in the order of their bits.
+    pub const TABLE: [NamedFlag; 5] = [
+        NamedFlag { flag: Self::FLUSH, name: "flush", meaning: "Flush: earlier writes are durable" },
+        NamedFlag { flag: Self::FUA, name: "fua", meaning: "FUA write: its own data is durable" },
+        NamedFlag { flag: Self::DISCARD, name: "discard", meaning: "Discard" },
+        NamedFlag { flag: Self::MARK, name: "mark", meaning: "Mark" },
+        NamedFlag {
+            flag: Self::METADATA,
+            name: "metadata",
+            meaning: "Write that the file system marked as metadata",
+        },
+    ];
+
+    /// The flags that are set and have a name.
+    pub fn named(self) -> impl Iterator<Item = NamedFlag> {
+        Self::TABLE.into_iter().filter(move |named| self.contains(named.flag))
+    }
+
+    /// The flags that are set and have no name.
+    #[must_use]
+    pub fn unnamed(self) -> Self {
+        Self::TABLE.iter().fold(self, |rest, named| rest.difference(named.flag))
+    }
+
+    /// Whether an entry is a write that says nothing of when it is durable: METADATA implies no order.
+    #[must_use]
+    pub const fn is_plain_write(self) -> bool {
+        self.difference(Self::METADATA).is_empty()
+    }
 }
 
 /// The first sector of a log.
@@ -254,10 +291,23 @@ struct RawEntryHeader {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::borrow::ToOwned;
+    use std::vec::Vec;
 
     /// The first 28 bytes that QEMU 10.0.2 and Linux 6.12 write for eight entries of 512-byte sectors.
     const PEERS_SUPERBLOCK: [u8; 28] =
         *b"\x72\x68\x73\x77\x66\x73\x6a\x00\x01\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x00\x02\0\0";
+
+    #[test]
+    fn every_flag_that_has_a_name_is_in_the_table() {
+        let names: Vec<_> =
+            Flags::TABLE.iter().map(|named| (named.name.to_uppercase(), named.flag)).collect();
+        let defined = Flags::all().iter_names().map(|(name, flag)| (name.to_owned(), flag));
+        assert_eq!(names, defined.collect::<Vec<_>>());
+        let flags = Flags::FUA | Flags::METADATA | Flags::from_bits_retain(0x60);
+        assert_eq!(flags.named().map(|named| named.name).collect::<Vec<_>>(), ["fua", "metadata"]);
+        assert_eq!(flags.unnamed().bits(), 0x60);
+    }
 
     #[test]
     fn the_superblock_is_the_peers() {

@@ -19,7 +19,7 @@ import { toSource } from "./source.js";
  * @property {number} offset where its header stands in the log, in bytes
  * @property {bigint} sector where it belongs on the disk, in sectors of the log
  * @property {bigint} nrSectors how long it is, in sectors of the log
- * @property {bigint} flags as they stand in the log: FLUSH 1, FUA 2, DISCARD 4, MARK 8, METADATA 16
+ * @property {bigint} flags as they stand in the log: `LogReader.FLAGS`, and what has no name
  * @property {number} payloadLength how much payload it has, in bytes
  */
 
@@ -41,12 +41,14 @@ import { toSource } from "./source.js";
  * @property {Float64Array} nrSectors
  * @property {Float64Array} offset of the header in the log, in bytes
  * @property {Uint8Array} kind as `LogReader.KINDS` has it
- * @property {Uint8Array} flags as they stand in the log; bit 7 for all that have no name
+ * @property {Uint8Array} flags `LogReader.FLAGS`; bit 7 for all that have no name
  */
 
 export class History {
   /** The kinds as `columns().kind` has them. */
   static KINDS = Object.freeze({ write: 0, fua: 1, flush: 2, discard: 3, mark: 4 });
+  /** The bits of the flags that have a name. */
+  static FLAGS = Object.freeze({ flush: 1, fua: 2, discard: 4, mark: 8, metadata: 16 });
 
   /** @type {RawHistory | null} */
   #raw = null;
@@ -197,7 +199,7 @@ export class History {
    * @returns {number | null}
    */
   nextMark(from) {
-    return orNull(this._raw.next(from, MARK));
+    return orNull(this._raw.next(from, History.FLAGS.mark));
   }
 
   /**
@@ -307,7 +309,6 @@ function orNull(found) {
 const KIND_NAMES = /** @type {Kind[]} */ (Object.keys(History.KINDS));
 /** Entries that are taken out of wasm at once. */
 const BLOCK = 4096;
-const MARK = 8;
 const NONE = new Float64Array(0);
 /** The largest count that wasm takes. */
 const MAX_LIMIT = 2 ** 32 - 1;

@@ -265,11 +265,20 @@ fn kind(entry: &Entry) -> u8 {
 }
 
 fn flag_bits(flags: Flags) -> u8 {
-    let named = u8::try_from((flags & Flags::NAMED).bits()).unwrap_or(0);
-    if Flags::NAMED.contains(flags) { named } else { named | UNNAMED }
+    let named = flags.named().fold(0, |bits, named| bits | named.flag.bits());
+    let named = u8::try_from(named).expect("asserted below");
+    if flags.unnamed().is_empty() { named } else { named | UNNAMED }
 }
 
 const UNNAMED: u8 = 0x80;
+
+const _: () = {
+    let mut nth = 0;
+    while nth < Flags::TABLE.len() {
+        assert!(Flags::TABLE[nth].flag.bits() < 0x80, "a flag that has a name has a bit below UNNAMED");
+        nth += 1;
+    }
+};
 
 #[cfg(test)]
 mod tests {
@@ -310,6 +319,14 @@ mod tests {
         assert_eq!(history.entries(1.0, 2.0).unwrap(), [512 * 4, 8, 1, 18]);
         assert_eq!(to_u64(history.places(5.0, 6.0).unwrap()[2]).unwrap(), 512 * 9);
         assert!(history.entries(-1.0, 2.0).is_err());
+    }
+
+    #[test]
+    fn every_flag_is_declared_in_javascript() {
+        let flags: Vec<_> =
+            Flags::TABLE.iter().map(|named| format!("{}: {}", named.name, named.flag.bits())).collect();
+        let flags = format!("static FLAGS = Object.freeze({{ {} }});", flags.join(", "));
+        assert!(include_str!("../js/history.js").contains(&flags), "not there: {flags}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use logwrites_core::{Extent, SectorSize};
 
 pub use self::serve::{DiskArgs, FileSystem, Run, Serve, ServeFuse, ServeNbd};
 pub use self::values::{
-    DiscardArg, FlagArg, FormatArg, KeepArg, NextArg, OrderingArg, SuperblockArg, TailArg, VerifyDiscardArg,
+    DiscardArg, FlagArg, FormatArg, KeepArg, OrderingArg, SuperblockArg, TailArg, VerifyDiscardArg,
 };
 use self::values::{parse_extent, parse_sector_size};
 use crate::output::style;
@@ -231,7 +231,7 @@ pub struct Find {
     pub log: PathBuf,
     /// Find the next entry with this flag
     #[arg(long, value_enum)]
-    pub next: Option<NextArg>,
+    pub next: Option<FlagArg>,
     /// Find the next mark with this name
     #[arg(long, value_name = "NAME", conflicts_with_all = ["next", "touching"])]
     pub mark: Option<String>,

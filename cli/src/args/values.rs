@@ -1,7 +1,8 @@
 //! The values of options.
 
 use clap::ValueEnum;
-use logwrites_core::format::Flags;
+use clap::builder::PossibleValue;
+use logwrites_core::format::{Flags, NamedFlag};
 use logwrites_core::history::Discards;
 use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
 
@@ -64,70 +65,77 @@ pub enum TailArg {
     Drop,
 }
 
-/// `--next`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NextArg {
-    /// Flush
-    Flush,
-    /// FUA write
-    Fua,
-    /// Discard
-    Discard,
-    /// Mark
-    Mark,
-}
+/// `--flag`, `--next`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagArg(NamedFlag);
 
-impl From<NextArg> for Flags {
-    fn from(arg: NextArg) -> Self {
-        match arg {
-            NextArg::Flush => Self::FLUSH,
-            NextArg::Fua => Self::FUA,
-            NextArg::Discard => Self::DISCARD,
-            NextArg::Mark => Self::MARK,
+impl FlagArg {
+    const ALL: [Self; Flags::TABLE.len()] = {
+        let mut all = [Self(Flags::TABLE[0]); Flags::TABLE.len()];
+        let mut nth = 0;
+        while nth < all.len() {
+            all[nth] = Self(Flags::TABLE[nth]);
+            nth += 1;
         }
+        all
+    };
+}
+
+impl ValueEnum for FlagArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
     }
-}
 
-/// `--keep`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeepArg {
-    /// Writes with no flag other than metadata
-    Write,
-    /// Flushes
-    Flush,
-    /// FUA writes
-    Fua,
-    /// Discards
-    Discard,
-    /// Marks
-    Mark,
-    /// Writes that the file system marked as metadata
-    Metadata,
-}
-
-/// `--flag`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FlagArg {
-    /// Flush: earlier writes are durable
-    Flush,
-    /// FUA write: its own data is durable
-    Fua,
-    /// Discard
-    Discard,
-    /// Mark
-    Mark,
-    /// Write that the file system marked as metadata
-    Metadata,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name).help(self.0.meaning))
+    }
 }
 
 impl From<FlagArg> for Flags {
     fn from(arg: FlagArg) -> Self {
-        match arg {
-            FlagArg::Flush => Self::FLUSH,
-            FlagArg::Fua => Self::FUA,
-            FlagArg::Discard => Self::DISCARD,
-            FlagArg::Mark => Self::MARK,
-            FlagArg::Metadata => Self::METADATA,
+        arg.0.flag
+    }
+}
+
+/// `--keep`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepArg {
+    /// Writes with no flag other than metadata
+    Write,
+    /// Whatever has a flag
+    Flagged(FlagArg),
+}
+
+impl KeepArg {
+    const ALL: [Self; 1 + FlagArg::ALL.len()] = {
+        let mut all = [Self::Write; 1 + FlagArg::ALL.len()];
+        let mut nth = 0;
+        while nth < FlagArg::ALL.len() {
+            all[1 + nth] = Self::Flagged(FlagArg::ALL[nth]);
+            nth += 1;
+        }
+        all
+    };
+
+    /// Whether an entry with these flags is kept.
+    #[must_use]
+    pub fn matches(self, flags: Flags) -> bool {
+        match self {
+            Self::Write => flags.is_plain_write(),
+            Self::Flagged(arg) => flags.contains(arg.into()),
+        }
+    }
+}
+
+impl ValueEnum for KeepArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Write => Some(PossibleValue::new("write").help("Write with no flag other than metadata")),
+            Self::Flagged(arg) => arg.to_possible_value(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use indicatif::BinaryBytes;
-use logwrites_core::format::{Flags, Superblock};
+use logwrites_core::format::Superblock;
 use logwrites_core::history::Index;
 use logwrites_core::reader::Entry;
 
@@ -132,19 +132,6 @@ fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Re
         )?;
     }
     Ok(())
-}
-
-impl crate::args::KeepArg {
-    fn matches(self, flags: Flags) -> bool {
-        match self {
-            Self::Write => flags.difference(Flags::METADATA).is_empty(),
-            Self::Flush => flags.contains(Flags::FLUSH),
-            Self::Fua => flags.contains(Flags::FUA),
-            Self::Discard => flags.contains(Flags::DISCARD),
-            Self::Mark => flags.contains(Flags::MARK),
-            Self::Metadata => flags.contains(Flags::METADATA),
-        }
-    }
 }
 
 /// How much is copied at a time, in bytes.

@@ -10,8 +10,6 @@ use logwrites_core::history::{Epochs, Mark};
 use logwrites_core::reader::{Entry, Tail};
 use serde::Serialize;
 
-use super::style::FLAG_WORDS;
-
 /// An entry, as `ls` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct EntryJson<'a> {
@@ -65,8 +63,7 @@ pub struct FlagList(pub Flags);
 
 impl Serialize for FlagList {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_seq(FLAG_WORDS.iter().filter(|(flag, _)| self.0.contains(*flag)).map(|(_, word)| word))
+        serializer.collect_seq(self.0.named().map(|named| named.name))
     }
 }
 
@@ -195,7 +192,7 @@ impl InfoJson {
         self.readable_entries += 1;
         self.used_bytes = payload.end;
         self.payload_bytes += payload.end - payload.start;
-        self.writes += u64::from(flags.difference(Flags::METADATA).is_empty());
+        self.writes += u64::from(flags.is_plain_write());
         self.flushes += u64::from(flags.contains(Flags::FLUSH));
         self.fuas += u64::from(flags.contains(Flags::FUA));
         self.discards += u64::from(flags.contains(Flags::DISCARD));

@@ -81,11 +81,11 @@ impl Display for FlagWords {
             return f.write_str("write");
         }
         let mut separator = "";
-        for (_, word) in FLAG_WORDS.iter().filter(|(flag, _)| flags.contains(*flag)) {
-            write!(f, "{separator}{word}")?;
+        for named in flags.named() {
+            write!(f, "{separator}{}", named.name)?;
             separator = "|";
         }
-        let unknown = flags.difference(Flags::NAMED);
+        let unknown = flags.unnamed();
         if unknown.is_empty() { Ok(()) } else { write!(f, "{separator}{:#x}", unknown.bits()) }
     }
 }
@@ -107,15 +107,6 @@ impl Display for Printable<'_> {
         Ok(())
     }
 }
-
-/// The word for each flag.
-pub const FLAG_WORDS: [(Flags, &str); 5] = [
-    (Flags::FLUSH, "flush"),
-    (Flags::FUA, "fua"),
-    (Flags::DISCARD, "discard"),
-    (Flags::MARK, "mark"),
-    (Flags::METADATA, "metadata"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -252,7 +252,7 @@ pub enum ReadError<E> {
 
 fn looks_written(entry: &Entry) -> bool {
     let flags = entry.flags();
-    let named = Flags::NAMED.contains(flags);
+    let named = flags.unnamed().is_empty();
     named && (flags.contains(Flags::MARK) || entry.header.data_len == 0)
 }
 

@@ -140,4 +140,4 @@ export const { write: WRITE, fua: FUA, flush: FLUSH_KIND, discard: DISCARD, mark
 /** Whether the disk is another one after an entry of that kind. */
 const CHANGES = KINDS.map((kind) => kind === "write" || kind === "fua" || kind === "discard");
 /** The flag of a flush, which a write may have, too. */
-const FLUSH = 1;
+const { flush: FLUSH } = LogReader.FLAGS;

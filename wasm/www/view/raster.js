@@ -33,7 +33,7 @@ export class Raster {
       const kind = columns.kind[entry];
       const from = Math.max(Math.floor((entry - scale.x0) * xScale), 0);
       const to = Math.min(Math.max(Math.floor((entry + 1 - scale.x0) * xScale) - gap, from + 1), width);
-      if (kind === FLUSH_KIND || (columns.flags[entry] & 1) !== 0) this.flushes[Math.min(from, width - 1)] = 1;
+      if (kind === FLUSH_KIND || columns.isFlush(entry)) this.flushes[Math.min(from, width - 1)] = 1;
       if (kind === FLUSH_KIND || kind === MARK) continue;
       const start = (columns.sector[entry] - scale.y0) * yScale;
       const end = start + columns.nrSectors[entry] * yScale;

@@ -129,22 +129,14 @@ impl fmt::Display for FlagNames {
             return f.write_str("NONE");
         }
         let mut separator = "";
-        for (_, name) in NAMES.iter().filter(|(flag, _)| flags.contains(*flag)) {
+        for (name, _) in flags.iter_names() {
             write!(f, "{separator}{name}")?;
             separator = "|";
         }
-        let unknown = flags.difference(Flags::NAMED);
+        let unknown = flags.unnamed();
         if unknown.is_empty() { Ok(()) } else { write!(f, "{separator}UNKNOWN.{:#x}", unknown.bits()) }
     }
 }
-
-const NAMES: [(Flags, &str); 5] = [
-    (Flags::FLUSH, "FLUSH"),
-    (Flags::FUA, "FUA"),
-    (Flags::DISCARD, "DISCARD"),
-    (Flags::MARK, "MARK"),
-    (Flags::METADATA, "METADATA"),
-];
 
 #[cfg(test)]
 mod tests {
