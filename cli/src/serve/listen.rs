@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::stream::Listener;
+use super::nbd::stream::Listener;
 use crate::error::Failure;
 
 /// Listens on a TCP port, as in `127.0.0.1:10809`; port 0 is any free one.

@@ -3,16 +3,14 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`engine`] | the disk: one state machine, driven by the threads of all clients |
-//! | [`nbd`] | the network block device protocol, without I/O |
+//! | [`nbd`] | the disk for clients of the network block device protocol |
 //! | [`clients`] | how many clients a server has, and that it is to end |
 //! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
-//! | [`server`], [`connection`], [`outbox`] | clients, their requests, their replies |
-//! | [`listen`], [`stream`] | sockets |
+//! | [`listen`] | sockets |
 //! | `fuse` | the disk as a file in a folder, on Linux |
 //! | [`control`](mod@control) | marks and questions from other programs |
 
 pub mod clients;
-pub mod connection;
 #[cfg(unix)]
 pub mod control;
 pub mod engine;
@@ -21,6 +19,3 @@ pub mod exports;
 pub mod fuse;
 pub mod listen;
 pub mod nbd;
-pub mod outbox;
-pub mod server;
-pub mod stream;

@@ -11,8 +11,8 @@ use crate::error::Failure;
 use crate::output::stdout;
 use crate::serve::exports::{ExportTable, Front as _};
 use crate::serve::listen;
-use crate::serve::server::Server;
-use crate::serve::stream::Listener;
+use crate::serve::nbd::server::Server;
+use crate::serve::nbd::stream::Listener;
 
 pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);

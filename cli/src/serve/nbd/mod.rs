@@ -1,4 +1,4 @@
-//! The network block device protocol, without I/O: bytes in, bytes and requests out.
+//! A live disk for clients of the network block device protocol.
 //!
 //! | part | what it does |
 //! |---|---|
@@ -6,12 +6,18 @@
 //! | [`Handshake`] | the fixed newstyle negotiation, as a state machine |
 //! | [`Request`], [`Rules`] | what a client asks for, and what it may ask for |
 //! | [`reply`] | what is answered |
+//! | [`server`], [`connection`], [`outbox`], [`stream`] | clients, their requests, their replies, their sockets |
 //!
-//! Nothing here allocates more than [`MAX_OPTION_BYTES`] for what a client says, and no input makes it panic.
+//! The first four do no I/O: bytes in, bytes and requests out. They allocate no more than [`MAX_OPTION_BYTES`] for what a
+//! client says, and no input makes them panic.
 
+pub mod connection;
 mod handshake;
+pub mod outbox;
 pub mod reply;
 mod request;
+pub mod server;
+pub mod stream;
 pub mod wire;
 
 pub use handshake::{

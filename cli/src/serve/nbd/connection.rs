@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use logwrites_core::{Extent, Op};
 
-use super::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
-use super::exports::ExportTable;
-use super::nbd::wire::{Allocation, REQUEST_LEN};
-use super::nbd::{
-    ALLOCATION_ID, Action, ErrorCode, Exports, Handshake, Request, Rules, Session, Step, Violation, reply,
-};
 use super::outbox::{Outbox, QUEUED_BYTES};
 use super::stream::{Stream, is_timeout};
+use super::wire::{Allocation, REQUEST_LEN};
+use super::{
+    ALLOCATION_ID, Action, ErrorCode, Exports, Handshake, Request, Rules, Session, Step, Violation, reply,
+};
+use crate::serve::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
+use crate::serve::exports::ExportTable;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -393,7 +393,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
 
-    use super::super::nbd::{ExportInfo, NoExport};
+    use super::super::{ExportInfo, NoExport};
     use super::*;
 
     /// So many names that their list is more than a socket holds.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::clients::Clients;
 use super::connection::{self, End, Pools, STACK_BYTES};
-use super::exports::{ExportTable, Front};
 use super::stream::{Listener, Stream};
+use crate::serve::clients::Clients;
+use crate::serve::exports::{ExportTable, Front};
 
 /// A server of NBD exports.
 #[derive(Debug)]

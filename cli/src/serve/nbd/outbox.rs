@@ -12,9 +12,9 @@ use std::sync::Arc;
 use logwrites_core::OpError;
 use parking_lot::{Condvar, Mutex};
 
-use super::engine::{Buffer, Waiter};
-use super::nbd::{ErrorCode, reply};
 use super::stream::Stream;
+use super::{ErrorCode, reply};
+use crate::serve::engine::{Buffer, Waiter};
 
 /// Replies that wait to be sent.
 pub struct Outbox {
