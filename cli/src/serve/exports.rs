@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use logwrites_core::SectorSize;
 use parking_lot::Mutex;
 
 use super::clients::Clients;
 use super::engine::LiveDisk;
-use super::nbd::{ExportInfo, Exports, NoExport};
 
 /// A server, as whoever watches it sees it.
 pub trait Front: Send + Sync {
@@ -21,6 +21,42 @@ pub trait Front: Send + Sync {
 
 /// Makes the disk as it was at a point, from the point's words.
 pub type OpenPoint = dyn Fn(&str) -> anyhow::Result<Arc<dyn LiveDisk>> + Send + Sync;
+
+/// What a server offers.
+pub trait Exports {
+    /// A disk that can be used.
+    type Export;
+
+    /// The names to be listed.
+    fn names(&self) -> Vec<String>;
+
+    /// The export with this name; the empty name means the default one.
+    ///
+    /// # Errors
+    /// [`NoExport`], with words for the client's user.
+    fn open(&self, name: &str) -> Result<(Self::Export, ExportInfo), NoExport>;
+}
+
+/// Why there is no such export, in words for the client's user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoExport(pub String);
+
+/// What a client is told of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportInfo {
+    /// Its name.
+    pub name: String,
+    /// A text for people.
+    pub description: String,
+    /// Its size in bytes.
+    pub len_bytes: u64,
+    /// The unit of all requests.
+    pub sector_size: SectorSize,
+    /// Whether it cannot be changed.
+    pub is_read_only: bool,
+    /// Whether zeros can be made faster than by writing them.
+    pub has_fast_zero: bool,
+}
 
 /// The exports of a server.
 pub struct ExportTable {

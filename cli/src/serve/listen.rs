@@ -2,7 +2,8 @@
 
 #[cfg(unix)]
 use std::fs;
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 #[cfg(unix)]
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 #[cfg(unix)]
@@ -12,8 +13,58 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::nbd::stream::Listener;
 use crate::error::Failure;
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A unix socket.
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().map(Path::to_path_buf);
+                Ok(Address::Unix(path.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), derive(Copy))]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether other machines can reach it.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+        }
+    }
+}
 
 /// Listens on a TCP port, as in `127.0.0.1:10809`; port 0 is any free one.
 ///
@@ -74,7 +125,7 @@ fn clear(path: &Path) -> anyhow::Result<()> {
         return Err(Failure::Usage(format!("{} exists and is no socket", path.display())).into());
     }
     match UnixStream::connect(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
         }
         _ => Err(Failure::Usage(format!("another server listens on {}", path.display())).into()),

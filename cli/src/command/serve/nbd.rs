@@ -10,9 +10,8 @@ use crate::args::ServeNbd;
 use crate::error::Failure;
 use crate::output::stdout;
 use crate::serve::exports::{ExportTable, Front as _};
-use crate::serve::listen;
-use crate::serve::nbd::server::Server;
-use crate::serve::nbd::stream::Listener;
+use crate::serve::listen::{self, Listener};
+use crate::serve::nbd::{Server, Uri};
 
 pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);
@@ -78,13 +77,14 @@ impl Door {
     /// Says where the exports are, one a line; who waits for that can connect.
     fn announce(&self, exports: &ExportTable) -> anyhow::Result<()> {
         let address = self.listener.address()?;
+        let uri = Uri(&address);
         if address.is_public() {
             anstream::eprintln!(
-                "anybody who reaches {address} can read and write the disk: there is neither a password nor encryption"
+                "anybody who reaches {uri} can read and write the disk: there is neither a password nor encryption"
             );
         }
         let mut out = stdout();
-        writeln!(out, "serving {address}")?;
+        writeln!(out, "serving {uri}")?;
         describe(&mut out, exports)?;
         Ok(out.flush()?)
     }

@@ -8,8 +8,7 @@ use parking_lot::RwLock;
 use super::disk_file::DiskFile;
 use crate::serve::clients::Clients;
 use crate::serve::engine::Pool;
-use crate::serve::exports::{ExportTable, Front};
-use crate::serve::nbd::{Exports as _, NoExport};
+use crate::serve::exports::{ExportTable, Exports as _, Front, NoExport};
 
 /// The disks of a folder.
 pub struct Folder {

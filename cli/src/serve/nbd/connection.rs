@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 
 use logwrites_core::{Extent, Op};
 
+use super::handshake::{ALLOCATION_ID, Handshake, Session, Step};
 use super::outbox::{Outbox, QUEUED_BYTES};
+use super::reply;
+use super::request::{Action, Request, Rules};
 use super::stream::{Stream, is_timeout};
-use super::wire::{Allocation, REQUEST_LEN};
-use super::{
-    ALLOCATION_ID, Action, ErrorCode, Exports, Handshake, Request, Rules, Session, Step, Violation, reply,
-};
+use super::violation::Violation;
+use super::wire::{Allocation, ErrorCode, REQUEST_LEN};
 use crate::serve::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
-use crate::serve::exports::ExportTable;
+use crate::serve::exports::{ExportTable, Exports};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub enum End {
+pub(super) enum End {
     /// The client has said so, or closed it between two requests.
     #[error("the client left")]
     Left,
@@ -34,7 +35,7 @@ pub enum End {
 
 /// The buffers of all connections.
 #[derive(Debug)]
-pub struct Pools {
+pub(super) struct Pools {
     /// What is received: one for each connection, and one for each operation in flight at most.
     chunks: Arc<Pool>,
     /// Long payloads, of which there are so many bytes at most.
@@ -48,7 +49,7 @@ impl Default for Pools {
 }
 
 /// Serves a connection to its end.
-pub fn serve(stream: &Arc<Stream>, exports: &ExportTable, pools: &Pools) -> End {
+pub(super) fn serve(stream: &Arc<Stream>, exports: &ExportTable, pools: &Pools) -> End {
     match shake_hands(stream, exports, HANDSHAKE) {
         Ok(Some(session)) => transmit(stream, session, pools),
         Ok(None) => End::Left,
@@ -393,8 +394,8 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
 
-    use super::super::{ExportInfo, NoExport};
     use super::*;
+    use crate::serve::exports::{ExportInfo, NoExport};
 
     /// So many names that their list is more than a socket holds.
     struct Names(usize);

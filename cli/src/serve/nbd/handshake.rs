@@ -8,51 +8,16 @@
 //! server  replies                       ┘ the transmission, or ABORT ends the connection
 //! ```
 
-use logwrites_core::SectorSize;
 use zerocopy::byteorder::network_endian::{U16, U32, U64};
 use zerocopy::{FromBytes as _, IntoBytes};
 
+use super::request::Rules;
+use super::violation::{MAX_OPTION_BYTES, MAX_OPTIONS, MAX_REQUEST_BYTES, Violation};
 use super::wire::{
     GREETING_MAGIC, Greeting, HandshakeFlags, OPTION_MAGIC, OPTION_REPLY_MAGIC, OptionHeader,
     OptionReplyHeader, TransmissionFlags, info, option, option_reply,
 };
-use super::{MAX_REQUEST_BYTES, Rules};
-
-/// What a server offers.
-pub trait Exports {
-    /// A disk that can be used.
-    type Export;
-
-    /// The names to be listed.
-    fn names(&self) -> Vec<String>;
-
-    /// The export with this name; the empty name means the default one.
-    ///
-    /// # Errors
-    /// [`NoExport`], with words for the client's user.
-    fn open(&self, name: &str) -> Result<(Self::Export, ExportInfo), NoExport>;
-}
-
-/// Why there is no such export, in words for the client's user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoExport(pub String);
-
-/// What a client is told of an export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportInfo {
-    /// Its name.
-    pub name: String,
-    /// A text for people.
-    pub description: String,
-    /// Its size in bytes.
-    pub len_bytes: u64,
-    /// The unit of all requests, at most [`MAX_SECTOR_BYTES`].
-    pub sector_size: SectorSize,
-    /// Whether it cannot be changed.
-    pub is_read_only: bool,
-    /// Whether zeros can be made faster than by writing them.
-    pub has_fast_zero: bool,
-}
+use crate::serve::exports::{ExportInfo, Exports, NoExport};
 
 /// The largest unit that the protocol knows, in bytes.
 pub const MAX_SECTOR_BYTES: u32 = 64 << 10;
@@ -293,43 +258,8 @@ impl Handshake {
     }
 }
 
-/// Why a connection cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// Fewer bytes than were wanted.
-    #[error("the peer sent too little")]
-    Short,
-    /// Flags that no client has.
-    #[error("the client's flags are unknown")]
-    ClientFlags,
-    /// An option without its magic.
-    #[error("an option does not begin as one")]
-    OptionMagic,
-    /// An option that is longer than [`MAX_OPTION_BYTES`].
-    #[error("an option of {len_bytes} bytes: at most {MAX_OPTION_BYTES} are taken")]
-    OptionTooLong {
-        /// Its length in bytes.
-        len_bytes: u32,
-    },
-    /// A client that never comes to an end.
-    #[error("more than {MAX_OPTIONS} options")]
-    TooManyOptions,
-    /// A request without its magic.
-    #[error("a request does not begin as one: {found:#010x}")]
-    RequestMagic {
-        /// What stands there.
-        found: u32,
-    },
-    /// A write that is longer than [`MAX_REQUEST_BYTES`].
-    #[error("a write of {len_bytes} bytes: at most {MAX_REQUEST_BYTES} are taken")]
-    PayloadTooLong {
-        /// Its length in bytes.
-        len_bytes: u32,
-    },
-}
-
 /// The id of base:allocation in replies.
-pub const ALLOCATION_ID: u32 = 1;
+pub(super) const ALLOCATION_ID: u32 = 1;
 
 const fn transmission_flags(info: &ExportInfo) -> TransmissionFlags {
     let mut flags = TransmissionFlags::HAS_FLAGS
@@ -426,12 +356,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The most that a client may say in one option, in bytes: a name of 4096 and queries.
-pub const MAX_OPTION_BYTES: usize = 64 << 10;
-
-/// How many options a client may send.
-const MAX_OPTIONS: u32 = 1000;
-
 /// The largest unit that a client may be trusted to know of unasked: what most take for the smallest block.
 const UNASKED_SECTOR_BYTES: u32 = 512;
 
@@ -446,6 +370,7 @@ const ALL_OF_BASE: &[u8] = b"base:";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use logwrites_core::SectorSize;
     use proptest::prelude::*;
 
     struct One;

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use logwrites_core::OpError;
 use parking_lot::{Condvar, Mutex};
 
+use super::reply;
 use super::stream::Stream;
-use super::{ErrorCode, reply};
+use super::wire::ErrorCode;
 use crate::serve::engine::{Buffer, Waiter};
 
 /// Replies that wait to be sent.
-pub struct Outbox {
+pub(super) struct Outbox {
     stream: Arc<Stream>,
     state: Mutex<State>,
     /// Something is to be sent by the second thread, or there will be nothing more.
@@ -49,39 +50,38 @@ enum Message {
 
 impl Outbox {
     /// An empty outbox.
-    #[must_use]
-    pub fn new(stream: Arc<Stream>) -> Arc<Self> {
+    pub(super) fn new(stream: Arc<Stream>) -> Arc<Self> {
         Arc::new(Self { stream, state: Mutex::default(), wake: Condvar::new(), quiet: Condvar::new() })
     }
 
     /// From now on the connection's own thread is at work.
-    pub fn attend(&self) {
+    pub(super) fn attend(&self) {
         self.state.lock().is_attended = true;
     }
 
     /// Sends everything, or leaves what is not much to the second thread, if that is sending; from then on that does it
     /// all. False if the client is gone.
-    pub fn send_and_leave(&self) -> bool {
+    pub(super) fn send_and_leave(&self) -> bool {
         self.send_until(true)
     }
 
     /// Sends everything that is there now. False if the client is gone.
-    pub fn send(&self) -> bool {
+    pub(super) fn send(&self) -> bool {
         self.send_until(false)
     }
 
     /// One more operation was submitted, whose reply will come.
-    pub fn expect(&self) {
+    pub(super) fn expect(&self) {
         self.state.lock().nr_pending += 1;
     }
 
     /// An operation that was expected was not taken: its reply is among those that the connection pushes.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.state.lock().nr_pending -= 1;
     }
 
     /// Appends replies that the connection's own thread has made.
-    pub fn push(&self, bytes: &mut Vec<u8>) {
+    pub(super) fn push(&self, bytes: &mut Vec<u8>) {
         if !bytes.is_empty() {
             self.state.lock().append(bytes);
             bytes.clear();
@@ -89,7 +89,7 @@ impl Outbox {
     }
 
     /// Appends the head of a read's reply and its data.
-    pub fn push_data(&self, head: &mut Vec<u8>, data: Buffer, len: usize) {
+    pub(super) fn push_data(&self, head: &mut Vec<u8>, data: Buffer, len: usize) {
         let mut state = self.state.lock();
         state.append(head);
         head.clear();
@@ -100,7 +100,7 @@ impl Outbox {
     }
 
     /// Waits until every operation is done, sends the last replies, and ends the connection.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.is_attended = true;
         while state.nr_pending > 0 {
@@ -114,7 +114,7 @@ impl Outbox {
     }
 
     /// The life of the second thread.
-    pub fn send_until_closed(&self) {
+    pub(super) fn send_until_closed(&self) {
         loop {
             let mut state = self.state.lock();
             while !state.is_closed && (state.is_attended || state.is_sending || state.queue.is_empty()) {

@@ -3,9 +3,8 @@
 use logwrites_core::{Extent, Op, SectorSize, WriteFlags};
 use zerocopy::FromBytes as _;
 
-use super::handshake::Violation;
+use super::violation::{MAX_REQUEST_BYTES, Violation};
 use super::wire::{self, CommandFlags, ErrorCode, REQUEST_LEN, REQUEST_MAGIC, RequestHeader};
-use super::{MAX_REQUEST_BYTES, command_name};
 
 /// A request as it stands on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +201,21 @@ impl Rules {
             return Err(beyond_end);
         }
         self.sector_size.extent(request.offset_bytes, len_bytes).map_err(|_| ErrorCode::Invalid)
+    }
+}
+
+/// What people call a command.
+const fn command_name(command: u16) -> &'static str {
+    match command {
+        wire::command::READ => "read",
+        wire::command::WRITE => "write",
+        wire::command::DISC => "disconnect",
+        wire::command::FLUSH => "flush",
+        wire::command::TRIM => "trim",
+        wire::command::CACHE => "cache",
+        wire::command::WRITE_ZEROES => "write zeroes",
+        wire::command::BLOCK_STATUS => "block status",
+        _ => "unknown command",
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::connection::{self, End, Pools, STACK_BYTES};
-use super::stream::{Listener, Stream};
+use super::stream::Stream;
 use crate::serve::clients::Clients;
 use crate::serve::exports::{ExportTable, Front};
+use crate::serve::listen::Listener;
 
 /// A server of NBD exports.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Server {
 
     fn accept(self: &Arc<Self>, listener: &Listener) {
         while !self.is_stopping.load(Ordering::Relaxed) {
-            let taken = listener.accept().and_then(|stream| self.take(stream));
+            let taken = Stream::accept(listener).and_then(|stream| self.take(stream));
             if let Err(error) = taken {
                 // Too many files or threads, mostly: that passes.
                 tracing::warn!(%error, "a connection could not be taken");

@@ -1,15 +1,16 @@
-//! Sockets of either kind: unix sockets where there are any, and TCP.
+//! A connection over a socket of either kind: a unix socket where there are any, or TCP.
 
-use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+use crate::serve::listen::Listener;
 
 /// A connection. It is read by one thread and written by another through shared references.
 #[derive(Debug)]
-pub enum Stream {
+pub(super) enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
     /// Over a unix socket.
@@ -18,11 +19,23 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn accept(listener: &Listener) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Self::Tcp(stream)),
+            #[cfg(unix)]
+            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Self::Unix(stream)),
+        }
+    }
+
     /// Has replies sent as soon as there are some.
     ///
     /// # Errors
     /// The system's.
-    pub fn set_no_delay(&self) -> io::Result<()> {
+    pub(super) fn set_no_delay(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
             #[cfg(unix)]
@@ -34,7 +47,7 @@ impl Stream {
     ///
     /// # Errors
     /// The system's.
-    pub fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+    pub(super) fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
         let timeout = Some(timeout);
         match self {
             Self::Tcp(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
@@ -44,7 +57,7 @@ impl Stream {
     }
 
     /// Ends one or both directions, for every thread that uses it. One that has ended already stays so.
-    pub fn shutdown(&self, how: Shutdown) {
+    pub(super) fn shutdown(&self, how: Shutdown) {
         let result = match self {
             Self::Tcp(stream) => stream.shutdown(how),
             #[cfg(unix)]
@@ -59,7 +72,7 @@ impl Stream {
     ///
     /// # Errors
     /// The system's; [`is_timeout`] tells if nothing came in time.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let result = match self {
                 Self::Tcp(stream) => (&*stream).read(buffer),
@@ -77,7 +90,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the peer ends before, [`io::ErrorKind::TimedOut`] if it is too slow.
-    pub fn receive_all(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+    pub(super) fn receive_all(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
         while !buffer.is_empty() {
             match self.receive(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -96,7 +109,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`receive_all`](Self::receive_all).
-    pub fn receive_all_by(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
+    pub(super) fn receive_all_by(&self, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
         while !buffer.is_empty() {
             self.set_timeouts(time_left(deadline)?)?;
             match self.receive(buffer)? {
@@ -111,7 +124,7 @@ impl Stream {
     ///
     /// # Errors
     /// The system's; any part may have been sent.
-    pub fn send_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    pub(super) fn send_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             let len = self.send(slices)?;
@@ -124,7 +137,7 @@ impl Stream {
     ///
     /// # Errors
     /// The system's, and [`io::ErrorKind::TimedOut`]; any part may have been sent.
-    pub fn send_all_by(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    pub(super) fn send_all_by(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             self.set_timeouts(time_left(deadline)?)?;
             let len = self.send(&[IoSlice::new(bytes)])?;
@@ -157,90 +170,8 @@ fn time_left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// Whether nothing came, or could be sent, in time.
-#[must_use]
-pub fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Where connections come from.
-#[derive(Debug)]
-pub enum Listener {
-    /// A TCP port.
-    Tcp(TcpListener),
-    /// A unix socket.
-    #[cfg(unix)]
-    Unix(UnixListener),
-}
-
-impl Listener {
-    /// Waits for a connection.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            #[cfg(unix)]
-            Self::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
-        }
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn address(&self) -> io::Result<Address> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            #[cfg(unix)]
-            Self::Unix(listener) => {
-                let address = listener.local_addr()?;
-                let path = address.as_pathname().map(std::path::Path::to_path_buf);
-                Ok(Address::Unix(path.unwrap_or_default()))
-            }
-        }
-    }
-}
-
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(not(unix), derive(Copy))]
-pub enum Address {
-    /// A TCP port.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    #[cfg(unix)]
-    Unix(std::path::PathBuf),
-}
-
-impl Address {
-    /// Whether other machines can reach it.
-    #[must_use]
-    pub fn is_public(&self) -> bool {
-        match self {
-            Self::Tcp(address) => !address.ip().is_loopback(),
-            #[cfg(unix)]
-            Self::Unix(_) => false,
-        }
-    }
-}
-
-/// The part of an NBD URI that names no export.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "nbd://{address}"),
-            #[cfg(unix)]
-            Self::Unix(path) => {
-                f.write_str("nbd+unix:///?socket=")?;
-                path.as_os_str().as_encoded_bytes().iter().try_for_each(|&byte| match byte {
-                    b'/' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte)),
-                    _ if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(byte)),
-                    _ => write!(f, "%{byte:02X}"),
-                })
-            }
-        }
-    }
 }
 
 /// Systems take at least 1024.

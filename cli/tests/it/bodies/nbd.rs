@@ -1,10 +1,8 @@
 //! Arbitrary bytes as what an NBD client sends.
 
+use logwrites::serve::exports::{ExportInfo, Exports, NoExport};
 use logwrites::serve::nbd::wire::REQUEST_LEN;
-use logwrites::serve::nbd::{
-    Action, ExportInfo, Exports, Handshake, MAX_OPTION_BYTES, MAX_REQUEST_BYTES, NoExport, Request, Rules,
-    Step,
-};
+use logwrites::serve::nbd::{Action, Handshake, MAX_OPTION_BYTES, MAX_REQUEST_BYTES, Request, Rules, Step};
 use logwrites_core::{Extent, SectorSize};
 
 /// Takes `bytes` as a handshake, and what follows, or all of them if the first byte is odd, as requests. What the
