@@ -7,12 +7,12 @@
 //! The log has one writer at a time. What becomes ready meanwhile it writes next, all in one, so that the busier the
 //! log is the fewer writes it takes. Flushes that are submitted while one is under way share the next.
 
-mod core;
 mod devices;
 mod jobs;
 mod machine;
 mod payload;
 mod reads;
+mod shared;
 mod state;
 
 use std::fmt;
@@ -25,15 +25,15 @@ use logwrites_core::reader::Position;
 use logwrites_core::{Extent, Op, OpError, SectorSize};
 use parking_lot::{Condvar, Mutex};
 
-use self::core::{Core, Role};
 pub use self::devices::{Base, Data, Log};
 pub use self::machine::{Machine, SLOTS};
 pub use self::payload::{Buffer, Payload, Pool};
+use self::shared::{Role, Shared};
 pub use self::state::Waiter;
 
 /// A disk in use: a state machine, the two devices, and threads.
 pub struct Engine<M, D, L> {
-    core: Arc<Core<M, D, L>>,
+    shared: Arc<Shared<M, D, L>>,
     syncers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -186,7 +186,7 @@ trait Work {
     fn run(&self);
 }
 
-impl<M: Machine, D: Data, L: Log> Work for Core<M, D, L> {
+impl<M: Machine, D: Data, L: Log> Work for Shared<M, D, L> {
     fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal> {
         self.submit(op, payload, Some(waiter), cookie)
     }
@@ -207,30 +207,30 @@ where
     /// # Errors
     /// The system's, if it has no more threads; the log device's, if the log cannot be begun.
     pub fn start(machine: M, data: D, log: L) -> io::Result<Self> {
-        let core = Arc::new(Core::new(machine, data, log));
-        let engine = Self { core: Arc::clone(&core), syncers: Mutex::default() };
+        let shared = Arc::new(Shared::new(machine, data, log));
+        let engine = Self { shared: Arc::clone(&shared), syncers: Mutex::default() };
         let mut syncers = Vec::with_capacity(NR_SYNCERS);
         for _ in 0..NR_SYNCERS {
-            let core = Arc::clone(&core);
+            let shared = Arc::clone(&shared);
             syncers.push(
-                std::thread::Builder::new().name("sync".to_owned()).spawn(move || core.sync_until_end())?,
+                std::thread::Builder::new().name("sync".to_owned()).spawn(move || shared.sync_until_end())?,
             );
         }
         *engine.syncers.lock() = syncers;
         // The log begins with a superblock: now, not with the first client.
-        core.run(Role::Client);
-        let failed = core.state.lock().log_error.take();
+        shared.run(Role::Client);
+        let failed = shared.state.lock().log_error.take();
         failed.map_or(Ok(engine), Err)
     }
 
     /// The data device.
     pub fn data(&self) -> &D {
-        &self.core.data
+        &self.shared.data
     }
 
     /// The log device.
     pub fn log(&self) -> &L {
-        &self.core.log
+        &self.shared.log
     }
 }
 
@@ -241,33 +241,33 @@ where
     L: Log + 'static,
 {
     fn sector_size(&self) -> SectorSize {
-        self.core.sector_size
+        self.shared.sector_size
     }
 
     fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
-        self.core.read(extent, buffer)
+        self.shared.read(extent, buffer)
     }
 
     fn will_read(&self, extent: Extent) {
-        if let Some(range) = self.core.sector_size.byte_range(extent) {
-            self.core.data.will_read(range.start, range.end - range.start);
+        if let Some(range) = self.shared.sector_size.byte_range(extent) {
+            self.shared.data.will_read(range.start, range.end - range.start);
         }
     }
 
     fn batch(&self) -> Batch<'_> {
-        Batch { work: &*self.core, is_left: false }
+        Batch { work: &*self.shared, is_left: false }
     }
 
     fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>> {
-        self.core.allocation(extent, max)
+        self.shared.allocation(extent, max)
     }
 
     fn counters(&self) -> Counters {
-        self.core.counters()
+        self.shared.counters()
     }
 
     fn finish(&self) -> anyhow::Result<Position> {
-        let result = self.core.finish();
+        let result = self.shared.finish();
         for syncer in self.syncers.lock().drain(..) {
             // It ends by itself; if it has panicked that was told.
             let _ = syncer.join();
@@ -285,8 +285,8 @@ impl<M, D, L> fmt::Debug for Engine<M, D, L> {
 /// An engine that was not finished lets its threads go; the log is as a kill leaves it.
 impl<M, D, L> Drop for Engine<M, D, L> {
     fn drop(&mut self) {
-        self.core.state.lock().is_stopped = true;
-        self.core.sync_wanted.notify_all();
+        self.shared.state.lock().is_stopped = true;
+        self.shared.sync_wanted.notify_all();
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering as Atomic;
 use logwrites_core::Extent;
 use logwrites_core::history::{Place, Source, read_pieces};
 
-use super::core::Core;
 use super::devices::{Data, Log};
 use super::machine::Machine;
+use super::shared::Shared;
 
-impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
+impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
     pub(super) fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
         self.nr_reads.fetch_add(1, Atomic::Relaxed);
         self.read_bytes.fetch_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX), Atomic::Relaxed);

@@ -19,7 +19,7 @@ use super::state::{InFlight, News, State, Waiter, is_full};
 use super::{Counters, Refusal};
 
 /// What the threads of an engine share.
-pub(super) struct Core<M, D, L> {
+pub(super) struct Shared<M, D, L> {
     pub(super) state: Mutex<State<M>>,
     /// Slots have become free, or all is finished.
     freed: Condvar,
@@ -50,7 +50,7 @@ pub(super) enum Role {
     Syncer,
 }
 
-impl<M: Machine, D: Data, L: Log> Core<M, D, L> {
+impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
     pub(super) fn new(machine: M, data: D, log: L) -> Self {
         let sector_size = machine.config().sector_size;
         Self {
