@@ -13,10 +13,11 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::devices::{Data, Log};
 use super::jobs::{self, Job};
+use super::live_disk::{Counters, Refusal, Waiter};
 use super::machine::{Machine, SLOTS};
 use super::payload::Payload;
-use super::state::{InFlight, News, State, Waiter, is_full};
-use super::{Counters, Refusal};
+use super::reserve::is_full;
+use super::state::{InFlight, News, State};
 
 /// What the threads of an engine share.
 pub(super) struct Shared<M, D, L> {

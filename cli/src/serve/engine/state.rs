@@ -9,14 +9,10 @@ use logwrites_core::history::Epochs;
 use logwrites_core::{Command, LogId, LogWrite, Op, OpError, Outcome, Tag};
 
 use super::jobs::{DataOp, Job, LogEntry, Report};
+use super::live_disk::Waiter;
 use super::machine::{Machine, SLOTS};
 use super::payload::Payload;
-
-/// Who is told that an operation is done.
-pub trait Waiter: Send + Sync {
-    /// The operation that was submitted with this `cookie` is done. Must not block.
-    fn done(&self, cookie: u64, result: Result<(), OpError>);
-}
+use super::reserve::Reserve;
 
 /// An operation on its way.
 pub(super) struct InFlight {
@@ -47,50 +43,6 @@ impl News {
             done.waiter.done(done.cookie, done.result);
         }
         self.released.clear();
-    }
-}
-
-/// How the storage of the log is taken ahead.
-#[derive(Debug, Default)]
-pub(super) struct Reserve {
-    /// Up to where there is some; everywhere, where it cannot be taken ahead.
-    pub(super) to_bytes: u64,
-    /// What is to be taken next, as soon as nobody writes to the log.
-    wanted: Option<(u64, u64)>,
-    /// Whether something is wanted, or being taken.
-    pub(super) is_busy: bool,
-    /// There was not as much as was tried last.
-    pub(super) is_short: bool,
-}
-
-impl Reserve {
-    /// Asks for a range, unless one is being taken.
-    pub(super) const fn want(&mut self, from_bytes: u64, to_bytes: u64) {
-        if !self.is_busy && from_bytes < to_bytes {
-            self.is_busy = true;
-            self.wanted = Some((from_bytes, to_bytes));
-        }
-    }
-
-    /// Notes how taking storage up to there went.
-    pub(super) fn note(&mut self, to_bytes: u64, result: &io::Result<bool>) {
-        self.is_short = result.as_ref().is_err_and(is_full);
-        match result {
-            Ok(true) => self.to_bytes = self.to_bytes.max(to_bytes),
-            // Who needs it will try for less, and be refused.
-            Err(_) if self.is_short => {}
-            // It cannot be taken ahead here.
-            Ok(false) | Err(_) => self.to_bytes = u64::MAX,
-        }
-    }
-
-    /// Notes that all was given back. What is in flight has its room, but not in one place any more: whoever comes next
-    /// takes storage for that as well.
-    fn note_given_back(&mut self) {
-        self.to_bytes = 0;
-        if self.wanted.take().is_some() {
-            self.is_busy = false;
-        }
     }
 }
 
@@ -242,7 +194,7 @@ impl<M: Machine> State<M> {
     /// One at a time: a file has one lock, for which who writes and who takes storage would wait by turns, on a processor
     /// each.
     fn next_log_job(&mut self) -> Option<Job> {
-        if let Some((from_bytes, to_bytes)) = self.reserve.wanted.take() {
+        if let Some((from_bytes, to_bytes)) = self.reserve.take_wanted() {
             return Some(Job::Reserve(from_bytes, to_bytes));
         }
         if self.log.is_empty() {
@@ -349,11 +301,6 @@ impl<M> fmt::Debug for State<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("nr_free", &self.free.len()).finish_non_exhaustive()
     }
-}
-
-/// Whether there is no storage left.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn note_error(first: &mut Option<io::Error>, error: Option<io::Error>, what: &str) {
