@@ -112,16 +112,22 @@ pub struct StatusJson {
 #[derive(Clone)]
 pub struct Control {
     /// The log's path.
-    pub log: String,
-    /// The disk.
-    pub disk: Arc<dyn LiveDisk>,
-    /// The server.
-    pub front: Arc<dyn Front>,
+    log: String,
+    disk: Arc<dyn LiveDisk>,
+    front: Arc<dyn Front>,
     /// Since when it has been running.
-    pub started: Instant,
+    started: Instant,
 }
 
 impl Control {
+    /// Where marks and questions about a server go, from now on, `log` being where its disk is logged; `None` if it serves
+    /// a log's past.
+    #[must_use]
+    pub fn of(front: Arc<dyn Front>, log: &Path) -> Option<Self> {
+        let disk = Arc::clone(front.exports().live_disk()?);
+        Some(Self { log: log.display().to_string(), disk, front, started: Instant::now() })
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn status(&self) -> StatusJson {

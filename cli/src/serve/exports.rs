@@ -119,6 +119,15 @@ impl ExportTable {
         self.open("").map(|_| ())
     }
 
+    /// The disk in use, if that is what is offered.
+    #[must_use]
+    pub const fn live_disk(&self) -> Option<&Arc<dyn LiveDisk>> {
+        match &self.disks {
+            Disks::Live(disk) => Some(disk),
+            Disks::Past { .. } => None,
+        }
+    }
+
     /// Every disk that was opened.
     #[must_use]
     pub fn opened(&self) -> Vec<Arc<dyn LiveDisk>> {

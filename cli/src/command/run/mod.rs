@@ -8,7 +8,7 @@ mod strays;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
@@ -85,13 +85,7 @@ impl Stage {
         let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?, false)?;
         let disk_args = disk_args(args);
         let folder = Folder::new(open_disk(&disk_args, DISK_NAME)?);
-        let disk = folder.exports().opened().pop().context("there is one disk")?;
-        let control = Control {
-            log: args.log.display().to_string(),
-            disk,
-            front: Arc::<Folder>::clone(&folder),
-            started: Instant::now(),
-        };
+        let control = Control::of(Arc::<Folder>::clone(&folder), &args.log).context("the disk is in use")?;
         let file_system = FileSystem::new(Arc::clone(&folder), Some(control.clone()));
         let mounted = mountpoint.mount(file_system, None)?;
         Ok(Self { folder, control, mounted })
@@ -121,9 +115,9 @@ impl Stage {
         // After an error somebody may still use it.
         let ended = self.mounted.end(PATIENCE);
         let log = args.log.display();
-        let logged = self.control.disk.finish().with_context(|| log.to_string())?;
+        let disk = self.folder.exports().live_disk().context("the disk is in use")?;
+        let logged = disk.finish().with_context(|| log.to_string())?;
         ended?;
-        drop(self.folder);
         let entries = style::count(logged.index, "entry", "entries");
         // Standard output is the command's.
         anstream::eprintln!("{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes));

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{describe, finish, open_disk, watch};
+use super::disk::{describe, finish, open_disk};
+use super::watch;
 use crate::args::{DiskArgs, ServeFuse};
 use crate::error::Failure;
 use crate::output::stdout;
@@ -18,13 +19,7 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
     let mountpoint = Mountpoint::check(&args.mountpoint, args.nonempty)?;
     check_files(&mountpoint, &args.disk)?;
     let folder = Folder::new(open_disk(&args.disk, DISK_NAME)?);
-    let live = if args.disk.at.is_empty() { folder.exports().opened().pop() } else { None };
-    let control = live.map(|disk| Control {
-        log: args.disk.log.display().to_string(),
-        disk,
-        front: Arc::<Folder>::clone(&folder),
-        started: Instant::now(),
-    });
+    let control = Control::of(Arc::<Folder>::clone(&folder), &args.disk.log);
     let file_system = FileSystem::new(Arc::clone(&folder), control);
     let mounted = mountpoint.mount(file_system, args.threads)?;
     let mut out = stdout();

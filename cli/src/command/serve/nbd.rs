@@ -1,14 +1,19 @@
 //! `logwrites serve nbd`: a disk for NBD clients.
 
 use std::io::Write as _;
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{describe, finish, open_disk, watch};
+use super::disk::{describe, finish, open_disk};
+use super::watch;
 use crate::args::ServeNbd;
 use crate::error::Failure;
 use crate::output::stdout;
+#[cfg(unix)]
+use crate::serve::control::Control;
 use crate::serve::exports::{ExportTable, Front as _};
 use crate::serve::listen::{self, Listener};
 use crate::serve::nbd::{Server, Uri};
@@ -23,17 +28,25 @@ pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     let control = args.control.as_deref().map(listen::SocketPath::bind).transpose()?;
     let exports = open_disk(&args.disk, &args.name)?;
     let server = Server::new(exports, usize::try_from(args.max_connections.get())?);
-    let watched = watch::Watched::new(&args.disk, Arc::<Server>::clone(&server));
     #[cfg(unix)]
     let _control =
-        control.map(|(name, listener)| watched.answer(args, listener).map(|()| name)).transpose()?;
+        control.map(|(name, listener)| answer(&server, args, listener).map(|()| name)).transpose()?;
     door.announce(server.exports())?;
     // It goes when all is done.
     let _name = door.name;
     server.listen(door.listener).context("cannot start a thread")?;
-    watched.until_the_end();
+    watch::Watched::new(&args.disk, Arc::<Server>::clone(&server)).until_the_end();
     server.stop();
     finish(server.exports(), &args.disk)
+}
+
+/// Answers at the control socket.
+#[cfg(unix)]
+fn answer(server: &Arc<Server>, args: &ServeNbd, listener: UnixListener) -> anyhow::Result<()> {
+    match Control::of(Arc::<Server>::clone(server), &args.disk.log) {
+        Some(control) => Ok(control.listen(listener)?),
+        None => Ok(()),
+    }
 }
 
 /// Where clients come in.

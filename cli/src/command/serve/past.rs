@@ -12,7 +12,7 @@ use logwrites_core::{Config, SectorSize};
 use parking_lot::Mutex;
 
 use super::super::len_of;
-use super::check_sector_size;
+use super::sector_size::check_sector_size;
 use crate::args::DiskArgs;
 use crate::device::{Access, Disk, LiveLog, LogFile};
 use crate::error::Failure;

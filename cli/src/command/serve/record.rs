@@ -7,7 +7,7 @@ use logwrites_core::{Config, Ordering};
 
 use super::super::log_place::LogPlace;
 use super::super::{check_alignment, len_of};
-use super::check_sector_size;
+use super::sector_size::check_sector_size;
 use crate::args::DiskArgs;
 use crate::device::{Access, Disk, DiskError, LiveLog};
 use crate::error::Failure;

@@ -35,38 +35,13 @@ pub(in super::super) fn log_to_stderr(verbose: u8) {
 /// A server that is watched until somebody ends it.
 pub(super) struct Watched {
     front: Arc<dyn Front>,
-    #[cfg(unix)]
-    started: Instant,
     is_shown: bool,
 }
 
 impl Watched {
     pub(super) fn new(args: &DiskArgs, front: Arc<dyn Front>) -> Self {
         let is_shown = args.verbose == 0 && io::stderr().is_terminal();
-        Self {
-            front,
-            #[cfg(unix)]
-            started: Instant::now(),
-            is_shown,
-        }
-    }
-
-    /// Answers at the control socket.
-    #[cfg(unix)]
-    pub(super) fn answer(
-        &self,
-        args: &crate::args::ServeNbd,
-        listener: std::os::unix::net::UnixListener,
-    ) -> anyhow::Result<()> {
-        // Without a disk in use there is nothing to be asked.
-        let Some(disk) = self.front.exports().opened().pop() else { return Ok(()) };
-        let control = crate::serve::control::Control {
-            log: args.disk.log.display().to_string(),
-            disk,
-            front: Arc::clone(&self.front),
-            started: self.started,
-        };
-        Ok(control.listen(listener)?)
+        Self { front, is_shown }
     }
 
     /// Returns when a person or the system asks for the end, or it has come.
