@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use crate::format::{END_MARK, EntryHeader, HEADER_LEN, INDETERMINATE_MARK, Superblock};
 use crate::geometry::{Extent, SectorSize};
+use crate::num::widen;
 use crate::op::{Op, OpError, Tag};
 
 /// The next thing for the front end to do, from [`Logger::poll`](crate::Logger::poll).
@@ -195,7 +196,7 @@ impl Segment {
     pub fn len_bytes(&self) -> u64 {
         match self {
             Self::Header(_) => HEADER_BYTES,
-            Self::Text(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Self::Text(text) => widen(text.len()),
             Self::Payload { len_bytes, .. } | Self::Zeros { len_bytes } => *len_bytes,
         }
     }

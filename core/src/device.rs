@@ -4,7 +4,7 @@ use core::fmt;
 
 use embedded_io::{Read, Seek, SeekFrom, Write};
 
-use crate::num::widen;
+use crate::num::{clip, widen};
 use crate::op::{Outcome, WriteFlags};
 
 /// Where the I/O goes: a disk, an image. Offsets and lengths are in bytes and multiples of the log's sector size.
@@ -97,9 +97,9 @@ impl<T: Write + Seek> Seeking<T> {
     fn write_zeros(&mut self, len_bytes: u64) -> Result<(), T::Error> {
         let mut rest = len_bytes;
         while rest > 0 {
-            let len = usize::try_from(rest).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.0.write_all(ZEROS.get(..len).unwrap_or(&ZEROS))?;
-            rest = rest.saturating_sub(u64::try_from(len).unwrap_or(rest));
+            let zeros = &ZEROS[..clip(rest, ZEROS.len())];
+            self.0.write_all(zeros)?;
+            rest -= widen(zeros.len());
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ use zerocopy::byteorder::{LE, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::geometry::{InvalidSectorSize, SectorSize};
+use crate::num::widen;
 
 /// The first eight bytes of a log, as a little-endian number.
 pub const MAGIC: u64 = 0x006a_7366_7773_6872;
@@ -204,7 +205,7 @@ impl<'a> MarkText<'a> {
     /// [`MarkTextError`] if it is too long or holds a NUL, at which readers would cut it.
     pub fn new(bytes: &'a [u8], sector_size: SectorSize) -> Result<Self, MarkTextError> {
         let max_bytes = sector_size.max_mark_len().ok_or(MarkTextError::NoRoom)?;
-        if usize::try_from(max_bytes).is_ok_and(|max| bytes.len() > max) {
+        if widen(bytes.len()) > u64::from(max_bytes) {
             return Err(MarkTextError::TooLong { len_bytes: bytes.len(), max_bytes });
         }
         match bytes.iter().position(|&byte| byte == 0) {
@@ -222,7 +223,7 @@ impl<'a> MarkText<'a> {
     /// The length of the text in bytes, without its NUL.
     #[must_use]
     pub fn len_bytes(self) -> u32 {
-        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.bytes.len()).unwrap_or_else(|_| unreachable!("a text is shorter than a sector"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers of bytes in memory as numbers of the format, and back.
+//! Numbers of the format as lengths in memory, and back.
 
 /// A length in memory as a number of the format.
 pub(crate) const fn widen(len: usize) -> u64 {
@@ -6,4 +6,17 @@ pub(crate) const fn widen(len: usize) -> u64 {
     #[expect(clippy::as_conversions, reason = "From is not const yet; asserted above")]
     let len = len as u64;
     len
+}
+
+/// A number of the format that is known to be a length or an index in memory.
+///
+/// # Panics
+/// If it is not.
+pub(crate) fn narrow(number: u64) -> usize {
+    usize::try_from(number).expect("what is in memory has its length there")
+}
+
+/// As much of a length as there is room for in memory.
+pub(crate) fn clip(len: u64, room: usize) -> usize {
+    usize::try_from(len).map_or(room, |len| len.min(room))
 }

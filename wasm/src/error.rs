@@ -51,6 +51,9 @@ pub enum Error {
     /// A text that cannot be a mark.
     #[error(transparent)]
     Mark(#[from] MarkTextError),
+    /// Superblocks that are no entry apart.
+    #[error("a superblock cannot be written every 0 entries")]
+    NoInterval,
     /// A number that is neither a count nor an offset.
     #[error(transparent)]
     Number(#[from] InvalidNumber),
@@ -82,7 +85,7 @@ impl Error {
             Self::Config(ConfigError::TooSmall { .. }) | Self::Submit(SubmitError::NoSpace { .. }) => {
                 "NO_SPACE"
             }
-            Self::Config(ConfigError::ResumeOffset { .. }) => "BAD_ARGUMENT",
+            Self::Config(ConfigError::ResumeOffset { .. }) | Self::NoInterval => "BAD_ARGUMENT",
             Self::Extent(ExtentError::UnalignedLength { .. } | ExtentError::UnalignedOffset { .. }) => {
                 "UNALIGNED"
             }
@@ -139,6 +142,7 @@ mod tests {
             .truncated()
             .into(),
             MarkTextError::NoRoom.into(),
+            Error::NoInterval,
             InvalidNumber { number: 0.5 }.into(),
             SectorSize::try_from(513).unwrap_err().into(),
             SubmitError::Closed.into(),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use logwrites_core::config::SuperblockPolicy;
@@ -227,8 +228,7 @@ impl Recorder {
 
 impl Recorder {
     fn open(overlay: Box<Overlay<SLOTS>>, device: Device, past: Rc<RefCell<Past>>, walk: Walk) -> Self {
-        let nr_slots = u16::try_from(SLOTS).unwrap_or(u16::MAX);
-        let free = (0..nr_slots).map(Tag::new).collect();
+        let free = (0..).map(Tag::new).take(SLOTS).collect();
         let text = Vec::new();
         let mut recorder =
             Self { overlay, device, past, walk, free, flush_in_flight: None, is_open: false, text };
@@ -354,14 +354,14 @@ impl RecorderOptions {
         if self.barrier {
             config.superblock_policy = SuperblockPolicy::Barrier;
         }
-        let interval = to_u64(self.superblock_interval)?;
-        config.superblock_interval = interval.try_into().unwrap_or(config.superblock_interval);
+        let interval = NonZeroU64::new(to_u64(self.superblock_interval)?);
+        config.superblock_interval = interval.ok_or(Error::NoInterval)?;
         Ok(config)
     }
 }
 
 fn index_of(tag: Tag) -> u16 {
-    u16::try_from(tag.index()).unwrap_or(u16::MAX)
+    u16::try_from(tag.index()).expect("it is below SLOTS")
 }
 
 const fn failure(result: Result<(), OpError>) -> u8 {

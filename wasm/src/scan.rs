@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
 use crate::history::History;
-use crate::number::{to_f64, to_u64};
+use crate::number::{narrow, to_f64, to_u64, widen};
 use crate::past::Past;
 
 /// Reads the headers of a log out of windows of it. JavaScript reads the windows, from where [`next`](Self::next) says.
@@ -65,8 +65,11 @@ impl Scan {
                 return Ok(());
             }
             self.walk = ahead;
-            let text =
-                self.text.strip_suffix(&[0]).filter(|_| entry.mark_text().is_some()).unwrap_or_default();
+            let text = match (entry.mark_text(), self.text.as_slice()) {
+                (Some(_), [text @ .., 0]) => text,
+                (Some(_), _) => unreachable!("the end of the text was checked"),
+                (None, _) => &[],
+            };
             self.past.borrow_mut().index_mut().push(&entry, text);
         }
         Ok(())
@@ -111,7 +114,7 @@ impl Scan {
     /// Reads and checks what stands behind the header; says whether the window had all of it.
     fn read_text(&mut self, window: &mut Window<'_>, entry: &Entry) -> Result<bool, Error> {
         let check = entry.text_check();
-        let len = usize::try_from(check.end - check.start).unwrap_or(usize::MAX);
+        let len = narrow(check.end - check.start);
         if !window.has(check.start, check.end - check.start) {
             self.need(check.end - entry.offset_bytes);
             return Ok(false);
@@ -145,7 +148,7 @@ impl<'a> Window<'a> {
 
     /// Fills `buffer` from byte `offset_bytes` of the log on, if the window has it.
     fn read(&mut self, offset_bytes: u64, buffer: &mut [u8]) -> bool {
-        let len_bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
+        let len_bytes = widen(buffer.len());
         if !self.has(offset_bytes, len_bytes) {
             return false;
         }
@@ -168,8 +171,8 @@ impl<'a> Window<'a> {
     fn fetch(&mut self, offset_bytes: u64, len_bytes: u64) {
         let from = offset_bytes - self.start;
         let to = from.saturating_add(len_bytes).min(self.len);
-        let at = |offset_bytes: u64| u32::try_from(offset_bytes).unwrap_or(u32::MAX);
-        self.block.resize(usize::try_from(to - from).unwrap_or(usize::MAX), 0);
+        let at = |offset_bytes: u64| u32::try_from(offset_bytes).expect("it lies in the window");
+        self.block.resize(narrow(to - from), 0);
         self.bytes.subarray(at(from), at(to)).copy_to(&mut self.block);
         self.block_start = offset_bytes;
     }

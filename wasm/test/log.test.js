@@ -33,6 +33,7 @@ test("what cannot be logged is refused with a code, and changes nothing", () => 
     [() => new LogWriter({ sectorSize: 513 }), "BAD_SECTOR_SIZE"],
     [() => new LogWriter({ capacity: 100 }), "NO_SPACE"],
     [() => new LogWriter({ superblockPolicy: "none" }), "BAD_ARGUMENT"],
+    [() => new LogWriter({ superblockInterval: 0 }), "BAD_ARGUMENT"],
   ];
   for (const [act, code] of refused) assert.throws(act, (error) => error instanceof LogError && error.code === code, `${act}: ${code}`);
   assert.equal(log.nrEntries, 0);

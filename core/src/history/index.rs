@@ -10,7 +10,7 @@ use std_shims::collections::HashMap;
 use crate::format::{EntryHeader, Flags, Superblock};
 use crate::geometry::{Extent, SectorSize};
 use crate::history::{Discards, ExtentMap, Source};
-use crate::num::widen;
+use crate::num::{clip, narrow, widen};
 use crate::reader::{Entry, Position, ReadError, Reader, ResumePoint, Walk};
 
 /// The entries and marks of a log, in memory: 32 bytes for each entry.
@@ -68,7 +68,7 @@ impl Index {
     ) -> Result<(), ReadError<R::Error>> {
         text.clear();
         if entry.mark_text().is_some() {
-            text.resize(usize::try_from(entry.header.data_len).unwrap_or(0), 0);
+            text.resize(narrow(entry.header.data_len), 0);
             reader.read_mark(entry, text)?;
         }
         self.push(entry, text);
@@ -98,7 +98,7 @@ impl Index {
             return;
         };
         self.end = Position { index: point, offset_bytes: gone.offset_bytes };
-        self.entries.truncate(usize::try_from(point).unwrap_or(usize::MAX));
+        self.entries.truncate(narrow(point));
         let nr_marks = self.marks.partition_point(|mark| mark.entry < point);
         while self.marks.len() > nr_marks
             && let Some(mark) = self.marks.pop()
@@ -155,9 +155,8 @@ impl Index {
     /// The entries with these numbers, as far as there are such.
     #[must_use]
     pub fn entries(&self, range: Range<u64>) -> impl DoubleEndedIterator<Item = Entry> + '_ {
-        let clip = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).min(self.entries.len());
-        let records = self.entries.get(clip(range.start)..clip(range.end)).unwrap_or_default();
-        let numbered = records.iter().enumerate();
+        let end = clip(range.end, self.entries.len());
+        let numbered = self.entries[clip(range.start, end)..end].iter().enumerate();
         numbered.map(move |(nth, record)| self.expand(range.start + widen(nth), record))
     }
 
@@ -177,14 +176,14 @@ impl Index {
     /// The numbers of the entries that are marks with this text, in log order. O(1).
     pub fn marks_named<'a>(&'a self, text: &[u8]) -> impl ExactSizeIterator<Item = u64> + 'a {
         let marks = self.by_name.get(text).map(Vec::as_slice).unwrap_or_default();
-        marks.iter().map(|mark| self.marks.get(*mark).map_or(0, |mark| mark.entry))
+        marks.iter().map(|mark| self.marks[*mark].entry)
     }
 
     /// The numbers of the entries that have all of `flags`, in log order. O(1) for each entry passed.
     #[must_use]
     pub fn flagged(&self, flags: Flags) -> impl DoubleEndedIterator<Item = u64> + '_ {
         let records = self.entries.iter().enumerate().filter(move |(_, record)| record.flags.contains(flags));
-        records.map(|(index, _)| u64::try_from(index).unwrap_or(u64::MAX))
+        records.map(|(index, _)| widen(index))
     }
 
     /// The number of the entry that holds this byte of the log in its header or payload. O(log n) for n entries.
@@ -194,7 +193,7 @@ impl Index {
             return None;
         }
         let behind = self.entries.partition_point(|record| record.offset_bytes <= offset_bytes);
-        u64::try_from(behind.checked_sub(1)?).ok()
+        behind.checked_sub(1).map(widen)
     }
 
     /// The number of the entry that made what a source points to. O(log n) for n entries.
@@ -231,13 +230,13 @@ impl Index {
     }
 
     fn text_len(&self, index: u64) -> u64 {
-        let found = self.marks.binary_search_by_key(&index, |mark| mark.entry).ok();
-        let mark = found.and_then(|at| self.marks.get(at));
-        mark.and_then(|mark| u64::try_from(mark.text.len()).ok()).unwrap_or(0)
+        let found = self.marks.binary_search_by_key(&index, |mark| mark.entry);
+        let at = found.expect("each entry that is a mark was put among the marks");
+        widen(self.marks[at].text.len())
     }
 
     fn mark(&self, mark: &MarkRecord) -> Mark<'_> {
-        Mark { entry: mark.entry, text: self.texts.get(mark.text.clone()).unwrap_or_default() }
+        Mark { entry: mark.entry, text: &self.texts[mark.text.clone()] }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The extents that the data device works on, to find what overlaps one of them.
 
 use crate::geometry::Extent;
+use crate::num::narrow;
 use crate::op::Tag;
 use crate::slots::{List, Slots};
 
@@ -143,14 +144,14 @@ impl<const N: usize> InFlight<N> {
 
     #[expect(clippy::indexing_slicing, reason = "a level is below LEVELS")]
     fn nr_extents_mut(&mut self, cell: Cell) -> &mut u16 {
-        &mut self.nr_extents[usize::try_from(cell.level).unwrap_or(0)]
+        &mut self.nr_extents[narrow(cell.level.into())]
     }
 
     /// Which bucket a cell has: the upper half of its hash, a fraction of 2^32, of the number of buckets.
     fn place_of(cell: Cell) -> usize {
         let key = (cell.index << LEVELS.trailing_zeros()) | u64::from(cell.level);
         let hash = key.wrapping_mul(GOLDEN_RATIO);
-        usize::try_from(((hash >> 32) * Self::NR_BUCKETS) >> 32).unwrap_or(0)
+        narrow(((hash >> 32) * Self::NR_BUCKETS) >> 32)
     }
 }
 

@@ -66,7 +66,7 @@ impl<const N: usize> Logger<N> {
         if nr_blockers == 0 {
             self.issue(tag);
         } else {
-            self.slots.at_mut(tag).blockers = u16::try_from(nr_blockers).unwrap_or(u16::MAX);
+            self.slots.at_mut(tag).blockers = u16::try_from(nr_blockers).expect("there are fewer slots");
             self.withheld.push_back(&mut self.slots, tag);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! A log that comes a chunk at a time.
 
 use crate::format::{HEADER_LEN, Superblock, SuperblockError};
+use crate::num::{clip, widen};
 use crate::reader::{Entry, Malformed, Walk};
 
 /// A log that is pushed in chunks of any size, from a pipe or a download.
@@ -128,15 +129,14 @@ impl Chunks {
 
     /// Takes what `chunk` has of the bytes up to the log's byte `end_bytes`.
     fn take<'a>(&mut self, chunk: &'a [u8], end_bytes: u64) -> &'a [u8] {
-        let want = usize::try_from(end_bytes - self.offset_bytes).unwrap_or(usize::MAX);
-        let taken = chunk.get(..want).unwrap_or(chunk);
+        let taken = &chunk[..clip(end_bytes - self.offset_bytes, chunk.len())];
         self.advance(taken.len());
         taken
     }
 
     /// Collects what `chunk` has of a header.
     fn collect(&mut self, chunk: &[u8]) -> usize {
-        let taken = chunk.get(..HEADER_LEN - self.head.len()).unwrap_or(chunk);
+        let taken = &chunk[..chunk.len().min(HEADER_LEN - self.head.len())];
         let fits = self.head.extend_from_slice(taken);
         debug_assert!(fits.is_ok(), "no more is taken than there is room for");
         self.advance(taken.len());
@@ -144,7 +144,7 @@ impl Chunks {
     }
 
     fn advance(&mut self, len: usize) {
-        self.offset_bytes = self.offset_bytes.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        self.offset_bytes += widen(len);
     }
 }
 

@@ -22,6 +22,7 @@ pub use slice::LogSlice;
 
 use crate::format::{EntryHeader, Flags, HEADER_LEN, Superblock};
 use crate::geometry::{Extent, MAX_OFFSET_BYTES, SectorSize};
+use crate::num::{clip, widen};
 
 /// One entry of a log, checked: its extent and its payload lie below [`MAX_OFFSET_BYTES`], and the payload
 /// inside the log where the log's length is known.
@@ -51,9 +52,12 @@ impl Entry {
 
     /// Where on the data device it belongs, in log sectors. Empty for a mark and for a bare flush, whose
     /// sector may still be set.
+    ///
+    /// # Panics
+    /// If its header was changed so that the end passes `u64::MAX` sectors.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        Extent::new(self.header.sector, self.header.nr_sectors).unwrap_or(Extent::EMPTY)
+        Extent::new(self.header.sector, self.header.nr_sectors).expect("a reader has checked its end")
     }
 
     /// The bytes of the log that hold its payload: empty for a discard, a mark and a bare flush.
@@ -175,10 +179,10 @@ impl Walk {
         let malformed =
             |reason| Err(Malformed { entry: entry.index, offset_bytes: entry.offset_bytes, reason });
         let check = entry.text_check();
-        let rest_bytes = usize::try_from(check.end - check.start).unwrap_or(usize::MAX);
-        let rest = rest_bytes.saturating_sub(usize::try_from(at_bytes).unwrap_or(usize::MAX));
-        let piece = piece.get(..rest).unwrap_or(piece);
-        let is_end = piece.len() == rest;
+        // Empty where the piece begins behind the text.
+        let rest_bytes = (check.end - check.start).saturating_sub(at_bytes);
+        let piece = &piece[..clip(rest_bytes, piece.len())];
+        let is_end = widen(piece.len()) == rest_bytes;
         let (end, text) = match piece.split_last() {
             Some((end, text)) if is_end => (*end, text),
             _ => (0, piece),

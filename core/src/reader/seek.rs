@@ -3,6 +3,7 @@
 use embedded_io::{Read, ReadExactError, Seek, SeekFrom};
 
 use crate::format::{Flags, HEADER_LEN, Superblock, SuperblockError};
+use crate::num::{clip, widen};
 use crate::reader::{Entry, Malformed, Position, ResumePoint, Walk};
 
 /// A log that can be read and sought: a file, a device, a card.
@@ -147,8 +148,7 @@ impl<R: Read + Seek> Reader<R> {
         let got = self.read_up_to(before.position().offset_bytes, &mut head)?;
         let header = head.first_chunk().filter(|_| got >= HEADER_LEN).ok_or(before.truncated())?;
         let entry = self.walk.step(header)?;
-        let behind = head.get(HEADER_LEN..got).unwrap_or_default();
-        if let Err(error) = self.check_text(&entry, behind) {
+        if let Err(error) = self.check_text(&entry, &head[HEADER_LEN..got]) {
             self.walk = before;
             return Err(error);
         }
@@ -164,8 +164,8 @@ impl<R: Read + Seek> Reader<R> {
         while offset_bytes < check.end {
             let mut buffer = [0; 64];
             let got = self.read_range(offset_bytes, check.end - offset_bytes, &mut buffer)?;
-            Walk::check_text(entry, offset_bytes - check.start, buffer.get(..got).unwrap_or_default())?;
-            offset_bytes = offset_bytes.saturating_add(u64::try_from(got).unwrap_or(u64::MAX));
+            Walk::check_text(entry, offset_bytes - check.start, &buffer[..got])?;
+            offset_bytes += widen(got);
         }
         Ok(())
     }
@@ -176,9 +176,9 @@ impl<R: Read + Seek> Reader<R> {
         len_bytes: u64,
         buffer: &mut [u8],
     ) -> Result<usize, ReadError<R::Error>> {
-        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        let len = clip(len_bytes, buffer.len());
         if len > 0 {
-            self.read_all(offset_bytes, buffer.get_mut(..len).unwrap_or_default())?;
+            self.read_all(offset_bytes, &mut buffer[..len])?;
         }
         Ok(len)
     }

@@ -1,6 +1,7 @@
 //! A log in a slice of bytes.
 
 use crate::format::{HEADER_LEN, Superblock, SuperblockError};
+use crate::num::clip;
 use crate::reader::{Entry, HEADER_BYTES, Malformed, Walk};
 
 /// A log in memory. As an iterator it gives the entries that the superblock counts, and ends behind the first
@@ -62,8 +63,8 @@ impl<'a> LogSlice<'a> {
 
     /// What the log has of a range of bytes: less where it ends before.
     fn bytes(&self, range: core::ops::Range<u64>) -> &'a [u8] {
-        let clip = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(self.log.len());
-        self.log.get(clip(range.start)..clip(range.end)).unwrap_or_default()
+        let end = clip(range.end, self.log.len());
+        &self.log[clip(range.start, end)..end]
     }
 
     fn step(&mut self) -> Result<Entry, Malformed> {
