@@ -80,6 +80,8 @@ pub trait Recorder {
     fn finish(&mut self);
     /// As [`Logger::logged`].
     fn logged(&self) -> Position;
+    /// As [`Logger::reach_bytes`].
+    fn reach_bytes(&self, op: Op) -> u64;
     /// As [`Logger::is_unflushed`].
     fn is_unflushed(&self) -> bool;
     /// As [`Logger::failure`].
@@ -117,6 +119,10 @@ impl<const N: usize> Recorder for Logger<N> {
 
     fn logged(&self) -> Position {
         self.logged()
+    }
+
+    fn reach_bytes(&self, op: Op) -> u64 {
+        self.reach_bytes(op)
     }
 
     fn is_unflushed(&self) -> bool {
@@ -192,6 +198,11 @@ impl<R: Recorder, D: DataDevice, L: LogDevice, const BATCH: usize> Driver<R, D, 
     /// The log device, to read from. What is in flight may not be there yet: [`drain`](Self::drain) first.
     pub const fn log(&self) -> &L {
         &self.log
+    }
+
+    /// The log device, to make ready for what comes, as by taking storage. It is not to be written through this.
+    pub const fn log_mut(&mut self) -> &mut L {
+        &mut self.log
     }
 
     /// Whether the data device has failed since the last [`take_data_error`](Self::take_data_error): before the log has

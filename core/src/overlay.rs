@@ -96,6 +96,10 @@ impl<const N: usize> Recorder for Overlay<N> {
         self.logger.logged()
     }
 
+    fn reach_bytes(&self, op: Op) -> u64 {
+        self.logger.reach_bytes(op)
+    }
+
     fn is_unflushed(&self) -> bool {
         self.logger.is_unflushed()
     }

@@ -9,6 +9,7 @@ mod disk;
 mod draft;
 mod live_log;
 mod log;
+mod reserved_log;
 mod source;
 mod view;
 
@@ -24,5 +25,6 @@ pub use disk::{Access, Disk, DiskError};
 pub use draft::Draft;
 pub use live_log::LiveLog;
 pub use log::LogFile;
+pub use reserved_log::ReservedLog;
 pub use source::LogSource;
 pub use view::View;

@@ -345,6 +345,64 @@ fn a_full_file_system_ends_the_log_where_it_says() {
 }
 
 #[test]
+fn what_the_log_has_no_storage_for_does_not_reach_the_disk() {
+    let folder = Folder::new();
+    let _tmpfs = SmallDisk::new(folder.path("tmpfs"), "256k");
+    let _ext4 = SmallDisk::ext4(folder.path("ext4"), "2M");
+    // Nothing is flushed, so that every entry waits in memory for the ones after it.
+    let script = lines(0..400, |i| match i % 100 {
+        50 => format!("write -z {} 1M\n", (i % 3) << 20),
+        51 => "mark half way\n".to_owned(),
+        _ => format!("write -P {} {} 8k\n", i % 250 + 1, i * 8192),
+    });
+    for log in ["tmpfs/log", "ext4/log"] {
+        for ordering in ["completion", "durability"] {
+            folder.write("base", vec![0xee; 4 << 20]);
+            folder.write("disk", vec![0xee; 4 << 20]);
+            let args = format!("record disk --log {log} --ordering {ordering} --force --json");
+            let ran = folder.run_with(&args, &script).code(3);
+            let ran = ran.says(&[
+                "line ",
+                "write -",
+                "the file system of the log is full",
+                log,
+                "No space left on device",
+            ]);
+            let nr_entries = &ran.json()[0]["nr_entries"];
+            assert!(nr_entries.as_u64().is_some_and(|nr_entries| nr_entries > 20), "{ran:?}");
+            assert_eq!(
+                nr_entries,
+                &folder.run(&format!("info {log} --json")).code(0).json()[0]["nr_entries"]
+            );
+            folder.run(&format!("verify {log} --base base --final disk")).code(0).no_stderr();
+            let found = folder.run(&format!("recover {log} --json")).code(0).json().remove(0);
+            assert_eq!(found["salvage_entries"], 0, "{args}");
+        }
+        let ran = folder.run_with(&format!("record --base base --log {log} --force --json"), &script).code(3);
+        let ran = ran.says(&["line ", "the file system of the log is full", log]);
+        let nr_entries = &ran.json()[0]["nr_entries"];
+        assert_eq!(nr_entries, &folder.run(&format!("info {log} --json")).code(0).json()[0]["nr_entries"]);
+        folder.run(&format!("verify {log}")).code(0).no_stderr();
+        // What fits no more is refused at each further try, too, and the log stays what it was.
+        let before = folder.read(log);
+        for (ordering, code) in [("completion", 3), ("completion", 3)] {
+            let args = format!("record --base base --log {log} --append --ordering {ordering}");
+            folder.run_with(&args, "write -P 1 0 2M").code(code).says(&["line 1: ", "is full"]);
+            assert!(folder.read(log) == before, "{args}");
+        }
+    }
+}
+
+#[test]
+fn a_log_takes_no_storage_that_it_does_not_need() {
+    let folder = Folder::new();
+    folder.record("disk --create 64M --log log", "write 0 4k\nwrite -z 1M 32M\nwrite 8k 4k\n");
+    assert_eq!(len_of(&folder.path("log")), 512 * (1 + 3 + 1) + (8 << 10) + (32 << 20));
+    let metadata = std::fs::metadata(folder.path("log")).expect("the log");
+    assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 < 1 << 20, "{metadata:?}");
+}
+
+#[test]
 fn a_log_that_failed_holds_what_is_said() {
     let folder = Folder::new();
     let _small = SmallDisk::new(folder.path("small"), "256k");

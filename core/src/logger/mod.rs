@@ -185,6 +185,14 @@ impl<const N: usize> Logger<N> {
         self.config.sector_size.bytes_of(self.space.end_sector())
     }
 
+    /// Up to where the log may reach once `op` is accepted too, in bytes: with all that is in flight, a FLUSH after it,
+    /// and the entries that close it. A front end whose storage may run out takes it up to there before it submits
+    /// `op`, so that no write reaches the disk and not the log.
+    #[must_use]
+    pub const fn reach_bytes(&self, op: Op) -> u64 {
+        self.space.reach_bytes(op.payload_sectors())
+    }
+
     /// Whether anything that changes the disk is in flight or was logged behind the last FLUSH. A front end whose
     /// users expect a log to end with a flush, as QEMU's does, submits one before it finishes if so.
     #[must_use]

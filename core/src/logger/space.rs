@@ -51,6 +51,13 @@ impl Space {
         self.sector_size.bytes_of(payload_sectors.saturating_add(ENTRY_AND_FLUSH))
     }
 
+    /// Up to where the log may reach with an entry of so much payload more, in bytes: with all that is promised, and a
+    /// FLUSH after it.
+    pub(crate) const fn reach_bytes(&self, payload_sectors: u64) -> u64 {
+        let promised_sectors = self.capacity_sectors - self.free_sectors;
+        self.sector_size.bytes_of(promised_sectors).saturating_add(self.needed_bytes(payload_sectors))
+    }
+
     /// Promises room for an entry with so much payload, and a FLUSH behind it; says whether there is as much.
     #[must_use]
     pub(crate) const fn reserve(&mut self, payload_sectors: u64) -> bool {

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use logwrites_core::device::{DataDevice, NoData};
 use logwrites_core::drive::{Driver, Event, Recorder};
 use logwrites_core::overlay::Overlay;
-use logwrites_core::{Extent, Logger, Op, OpError, Ordering, Tag, WriteFlags};
+use logwrites_core::{Config, Extent, Logger, Op, OpError, Ordering, Tag, WriteFlags};
 
 use super::payloads::Pool;
-use crate::device::{Disk, LogFile, View};
+use crate::device::{Disk, LogFile, ReservedLog, View};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::output::progress::Progress;
@@ -28,7 +28,7 @@ pub(super) struct Recorded {
 
 /// A recording under way.
 pub(super) struct Session<R, D: DataDevice> {
-    driver: Driver<R, D, LogFile, 64>,
+    driver: Driver<R, D, ReservedLog, 64>,
     base: Option<Disk>,
     payloads: Pool,
     flight: Flight,
@@ -106,7 +106,7 @@ where
     pub(super) fn new(recorder: R, data: D, log: LogFile, base: Option<Disk>) -> Self {
         let free = (0..).map(Tag::new).take(SLOTS).collect();
         Self {
-            driver: Driver::new(recorder, data, log),
+            driver: Driver::new(recorder, data, ReservedLog::new(log)),
             base,
             payloads: Pool::default(),
             flight: Flight { free, released: Vec::new(), commands: vec![0; SLOTS], failed: None },
@@ -218,15 +218,54 @@ where
         if let Some(command) = self.flight.commands.get_mut(tag.index()) {
             *command = self.command;
         }
-        let flight = &mut self.flight;
-        let submitted = self.driver.submit(tag, op, &self.payloads, |event| flight.note(event));
-        if let Err(error) = submitted {
+        let submitted = self.reserve(op).and_then(|()| {
+            let flight = &mut self.flight;
+            Ok(self.driver.submit(tag, op, &self.payloads, |event| flight.note(event))?)
+        });
+        if submitted.is_err() {
             self.flight.released.push(tag);
-            self.release();
-            return Err(error.into());
         }
         self.release();
+        submitted?;
         if wait { self.drain() } else { self.check() }
+    }
+
+    /// Takes storage for the log before anything is touched: an operation for which there is none is refused.
+    fn reserve(&mut self, op: Op) -> anyhow::Result<()> {
+        let mut result = self.try_reserve(op);
+        if result.is_err() && self.is_hole(op) {
+            // What is in flight may come before the hole or after it, and needs room in both places until it is logged.
+            self.drain()?;
+            result = self.try_reserve(op);
+        }
+        result.map_err(|error| {
+            let path = self.driver.log().disk().path().display().to_string();
+            let error = anyhow::Error::new(error).context(path);
+            error.context("the file system of the log is full, and nothing of this line was done")
+        })
+    }
+
+    fn try_reserve(&mut self, op: Op) -> io::Result<()> {
+        let is_hole = self.is_hole(op);
+        let recorder = self.driver.recorder();
+        let Config { sector_size, capacity_bytes, .. } = *recorder.config();
+        let (logged_bytes, reach_bytes) = (recorder.logged().offset_bytes, recorder.reach_bytes(op));
+        // A flush has its room since what came before it, and where the log ends the recorder refuses.
+        if matches!(op, Op::Flush) || reach_bytes > capacity_bytes {
+            return Ok(());
+        }
+        let log = self.driver.log_mut();
+        if is_hole {
+            log.reserve_around_hole(logged_bytes, sector_size.bytes_of(op.payload_sectors()), reach_bytes)
+        } else {
+            log.reserve(logged_bytes, reach_bytes)
+        }
+    }
+
+    /// Whether the operation leaves a hole in the log.
+    fn is_hole(&self, op: Op) -> bool {
+        let payload_bytes = self.driver.recorder().config().sector_size.bytes_of(op.payload_sectors());
+        matches!(op, Op::WriteZeroes { .. }) && payload_bytes > LARGE_ZEROES_BYTES
     }
 
     /// Carries out all that was put off.
@@ -248,7 +287,12 @@ where
         let flight = &mut self.flight;
         self.driver.close(&self.payloads, |event| flight.note(event));
         self.release();
-        flushed.and_then(|()| self.check())
+        let trimmed = self
+            .driver
+            .log_mut()
+            .release()
+            .context("cannot give back the storage that the log does not need");
+        flushed.and_then(|()| self.check()).and(trimmed)
     }
 
     /// Frees the tags that are no longer in use, and their payloads.
@@ -283,6 +327,9 @@ where
 fn widen(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+/// Zeros that are longer, in bytes, are a hole of the log.
+const LARGE_ZEROES_BYTES: u64 = 64 << 10;
 
 /// How much is read at a time, in bytes.
 const READ_BYTES: u64 = 1 << 20;

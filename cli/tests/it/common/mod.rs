@@ -232,6 +232,16 @@ impl SmallDisk {
         system("mount", &args);
         Self { path }
     }
+
+    /// The same as an ext4, which finds storage for what is written only later, unless it was taken ahead.
+    pub(crate) fn ext4(path: PathBuf, size: &str) -> Self {
+        std::fs::create_dir(&path).expect("a mount point");
+        let image = path.with_extension("ext4");
+        let image_args: [&OsStr; 3] = ["-q".as_ref(), image.as_ref(), size.as_ref()];
+        system("mkfs.ext4", &image_args);
+        system("mount", &["-o".as_ref(), "loop".as_ref(), image.as_ref(), path.as_ref()]);
+        Self { path }
+    }
 }
 
 impl Drop for SmallDisk {
