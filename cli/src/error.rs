@@ -6,6 +6,7 @@ use logwrites_core::config::ConfigError;
 use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::Malformed;
 
+use crate::device::ImageError;
 use crate::point::{PointError, ResolveError};
 use crate::script::ScriptError;
 
@@ -34,6 +35,11 @@ pub enum Failure {
     Interrupted(String),
 }
 
+/// What to do about an error, as its context. It is printed after the error, on a line of its own.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Hint(pub String);
+
 /// The exit code of a command that ended with `error`: 1 a check failed, 2 wrong usage or malformed input, 3 an I/O
 /// error, 130 interrupted. A pipe that nobody reads any more is no error.
 #[must_use]
@@ -55,7 +61,8 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         || error.is::<ConfigError>()
         || error.is::<ScriptError>()
         || error.is::<PointError>()
-        || error.is::<ResolveError>();
+        || error.is::<ResolveError>()
+        || matches!(error.downcast_ref(), Some(ImageError::Container { .. }));
     if is_malformed {
         return Some(MALFORMED);
     }

@@ -12,7 +12,7 @@
 //! | [`device`] | all I/O of the operating system |
 //! | [`output`] | what people and machines see |
 //! | [`error`], [`interrupt`] | how a command ends |
-//! | `program` | the system's programs, where one is needed |
+//! | `host` | what the machine has: programs, file systems |
 //!
 //! All that a log means is in [`logwrites_core`].
 
@@ -20,12 +20,11 @@ pub mod args;
 pub mod command;
 pub mod device;
 pub mod error;
+pub mod host;
 pub mod interrupt;
 pub mod log;
 pub mod output;
 pub mod point;
-#[cfg(target_os = "linux")]
-pub mod program;
 pub mod script;
 pub mod serve;
 pub mod size;
@@ -37,8 +36,11 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use crate::args::Args;
-use crate::error::Failure;
+use crate::error::{Failure, Hint};
+use crate::output::printable::Printable;
 use crate::output::style;
+use crate::point::ResolveError;
+use crate::script::ScriptError;
 
 /// Runs the command line, and gives the exit code that [`error::exit_code`] describes.
 #[must_use]
@@ -92,11 +94,22 @@ fn report(error: &anyhow::Error) {
         }
         return;
     }
-    let mut chain = error.chain().map(ToString::to_string);
-    let first = chain.next().unwrap_or_default();
-    anstream::eprint!("{}: {first}", style::paint(style::ERROR, "error"));
-    for cause in chain {
-        anstream::eprint!(": {cause}");
+    let hint = error.downcast_ref::<Hint>();
+    let causes = error.chain().map(shown);
+    let causes: Vec<String> = causes.filter(|cause| hint.is_none_or(|hint| hint.0 != *cause)).collect();
+    anstream::eprintln!("{}: {}", style::paint(style::ERROR, "error"), causes.join(": "));
+    if let Some(Hint(hint)) = hint {
+        anstream::eprintln!("{}: {hint}", style::paint(style::HEADING, "hint"));
     }
-    anstream::eprintln!();
+}
+
+/// An error's words, which may quote a log, a client or a file name. Those that have several lines quote safely by
+/// themselves.
+fn shown(error: &(dyn std::error::Error + 'static)) -> String {
+    let words = error.to_string();
+    if error.is::<ScriptError>() || error.is::<ResolveError>() {
+        words
+    } else {
+        Printable(words.as_bytes()).to_string()
+    }
 }

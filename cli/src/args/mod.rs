@@ -11,11 +11,12 @@ use clap::{ArgAction, Parser, Subcommand};
 use colorchoice_clap::Color;
 use logwrites_core::{Extent, SectorSize};
 
-pub use self::serve::{DiskArgs, FileSystem, Run, Serve, ServeFuse, ServeNbd};
+pub use self::serve::{DiskArgs, Run, Serve, ServeFuse, ServeNbd};
 pub use self::values::{
     DiscardArg, FlagArg, FormatArg, KeepArg, OrderingArg, SuperblockArg, TailArg, VerifyDiscardArg,
 };
 use self::values::{parse_extent, parse_sector_size};
+use crate::device::ImageFormat;
 use crate::output::style;
 use crate::point::Point;
 use crate::size::Size;
@@ -110,6 +111,9 @@ pub struct Record {
     /// Create DATA with this size first; DATA must not exist
     #[arg(long, value_name = "SIZE", requires = "data", conflicts_with_all = ["base", "append"])]
     pub create: Option<Size>,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Format of the script
     #[arg(long, value_enum, default_value_t)]
     pub format: FormatArg,
@@ -119,6 +123,20 @@ pub struct Record {
     /// Print a JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// How images are read, for each verb that opens one
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ImageArgs {
+    /// Read and write images as raw bytes even if they look like qcow2, VMDK, VDI, VHD, VHDX or LUKS
+    #[arg(long)]
+    pub raw: bool,
+}
+
+impl From<ImageArgs> for ImageFormat {
+    fn from(args: ImageArgs) -> Self {
+        if args.raw { Self::Raw } else { Self::Probed }
+    }
 }
 
 /// How a log is written, for `record` and `serve`
@@ -196,10 +214,10 @@ pub struct Ls {
     /// Log to read
     pub log: PathBuf,
     /// Only entries after this point
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub from: Option<Point>,
     /// Only entries up to this point
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub to: Option<Point>,
     /// Only entries with this flag; with several flags, only entries that have all of them
     #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
@@ -239,7 +257,7 @@ pub struct Find {
     #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
     pub touching: Option<Extent>,
     /// Search after this point [default: start]
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub from: Option<Point>,
     /// Print a JSON object
     #[arg(long)]
@@ -266,12 +284,17 @@ pub struct Diff {
     /// Log to read
     pub log: PathBuf,
     /// First point
+    #[arg(allow_negative_numbers = true)]
     pub a: Point,
     /// Second point
+    #[arg(allow_negative_numbers = true)]
     pub b: Point,
     /// Image of the disk before the first entry; without it, every sector that the log overwrote counts as different from it
     #[arg(long)]
     pub base: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     pub discard: VerifyDiscardArg,
@@ -335,11 +358,11 @@ pub struct Cut {
     #[arg(long, value_name = "NEW")]
     pub output: PathBuf,
     /// Only entries after this point
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub from: Option<Point>,
     /// Only entries up to this point
-    #[arg(long, value_name = "POINT")]
-    pub at: Option<Point>,
+    #[arg(long, value_name = "POINT", alias = "at", allow_negative_numbers = true)]
+    pub to: Option<Point>,
     /// Only entries of these kinds
     #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
     pub keep: Vec<KeepArg>,
@@ -358,10 +381,13 @@ pub struct Squash {
     /// Log to read
     pub log: PathBuf,
     /// Image of the disk before the first entry
+    #[arg(long, required_unless_present = "size", conflicts_with = "size")]
+    pub base: Option<PathBuf>,
+    /// Size of the disk, if it was all zeros before the first entry
     #[arg(long)]
-    pub base: PathBuf,
+    pub size: Option<Size>,
     /// Point up to which entries are applied to the base
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub at: Point,
     /// Base image to create
     #[arg(long, value_name = "NEWBASE")]
@@ -369,6 +395,9 @@ pub struct Squash {
     /// Log to create
     #[arg(long, value_name = "NEWLOG")]
     pub output: PathBuf,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Print a JSON object
     #[arg(long)]
     pub json: bool,
@@ -409,14 +438,17 @@ pub struct Replay {
     #[arg(long, value_name = "DEVICE")]
     pub onto: Option<PathBuf>,
     /// Point that DEVICE is at now
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub from: Option<Point>,
     /// Point to replay to [default: end]
-    #[arg(long, value_name = "POINT")]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     pub at: Option<Point>,
     /// How to replay a discard
     #[arg(long, value_enum, default_value_t)]
     pub discard: DiscardArg,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Overwrite OUT if it exists
     #[arg(long, conflicts_with = "onto")]
     pub force: bool,
@@ -436,16 +468,22 @@ pub struct ReplayLog {
 
 /// `logwrites verify`
 #[derive(Debug, Parser)]
-#[command(after_help = VERIFY_EXAMPLES)]
+#[command(after_help = VERIFY_EXAMPLES, group = clap::ArgGroup::new("start").args(["base", "size"]))]
 pub struct Verify {
     /// Log to read
     pub log: PathBuf,
     /// Image of the disk before the first entry
     #[arg(long, requires = "final_image")]
     pub base: Option<PathBuf>,
+    /// Size of the disk, if it was all zeros before the first entry
+    #[arg(long, requires = "final_image", conflicts_with = "base")]
+    pub size: Option<Size>,
     /// Image of the disk at the end of the log, to compare with
-    #[arg(long = "final", id = "final_image", value_name = "IMAGE", requires = "base")]
+    #[arg(long = "final", id = "final_image", value_name = "IMAGE", requires = "start")]
     pub final_image: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     pub discard: VerifyDiscardArg,
@@ -545,13 +583,14 @@ Examples:
 
 const CUT_EXAMPLES: &str = "\
 Examples:
-  logwrites cut huge.log --output part.log --from mark:start --at mark:failed
+  logwrites cut huge.log --output part.log --from mark:start --to mark:failed
   logwrites cut huge.log --output meta.log --keep metadata,flush,mark
   logwrites cut huge.log --output super.log --touching 0+16";
 
 const SQUASH_EXAMPLES: &str = "\
 Examples:
-  logwrites squash run.log --base base.img --at mark:boot --output-base boot.img --output rest.log";
+  logwrites squash run.log --base base.img --at mark:boot --output-base boot.img --output rest.log
+  logwrites squash run.log --size 64M --at flush:-2 --output-base base.img --output rest.log";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -574,7 +613,8 @@ Examples:
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   logwrites verify disk.log
-  logwrites verify disk.log --base base.img --final disk.img";
+  logwrites verify disk.log --base base.img --final disk.img
+  logwrites verify disk.log --size 64M --final disk.img";
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Parser, Subcommand};
 
-use super::LogArgs;
 use super::values::parse_export_name;
+use super::{ImageArgs, LogArgs};
+use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
 use crate::point::Point;
 use crate::size::Size;
 
@@ -36,9 +38,12 @@ pub struct DiskArgs {
     /// Serve an overlay of a disk of zeros of this size
     #[arg(long)]
     pub size: Option<Size>,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Serve the disk as of this point instead, and throw changes away; may be given several times. Each disk is called
     /// NAME@POINT, and clients can ask for other points too
-    #[arg(long, value_name = "POINT", conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true, conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
     pub at: Vec<Point>,
     /// With a single --at: keep the changes in a new log
     #[arg(long, value_name = "FILE", requires = "at")]
@@ -106,9 +111,12 @@ pub struct Run {
     /// Image of a file system to use; all writes go to the log, and the image stays unchanged
     #[arg(long, value_name = "IMAGE")]
     pub base: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    pub images: ImageArgs,
     /// Make a file system on a disk of zeros first; log this too, and then add the mark `mkfs`
-    #[arg(long, value_enum, value_name = "TYPE", requires = "size")]
-    pub mkfs: Option<FileSystem>,
+    #[arg(long, value_parser = file_system_types(), value_name = "TYPE", requires = "size")]
+    pub mkfs: Option<&'static FileSystemType>,
     /// With --mkfs: size of the disk
     #[arg(long, conflicts_with = "base")]
     pub size: Option<Size>,
@@ -126,17 +134,11 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-/// `--mkfs`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FileSystem {
-    /// Works without root too, by fuse2fs
-    Ext4,
-    /// At least 300M
-    Xfs,
-    /// At least 110M
-    Btrfs,
-    /// FAT
-    Vfat,
+/// Each file system of the table, with its help.
+fn file_system_types() -> impl TypedValueParser<Value = &'static FileSystemType> {
+    let names = FILE_SYSTEM_TYPES.iter().map(|kind| PossibleValue::new(kind.name).help(kind.help));
+    PossibleValuesParser::new(names)
+        .try_map(|name| FileSystemType::named(&name).ok_or("it is not in the table"))
 }
 
 const NBD_EXAMPLES: &str = "\

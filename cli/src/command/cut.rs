@@ -14,13 +14,14 @@ use crate::error::Failure;
 use crate::interrupt;
 use crate::log::{Default, Log};
 use crate::output::json::CutJson;
+use crate::output::printable::Printable;
 use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
-    let at = log.resolve(args.at.as_ref(), Default::End)?;
+    let at = log.resolve(args.to.as_ref(), Default::End)?;
     if from > at {
         let message = format!("--from is point {from}, which is after --at, point {at}");
         return Err(Failure::Usage(message).into());
@@ -111,7 +112,7 @@ impl Cutter<'_> {
 }
 
 fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Result<()> {
-    let output = style::paint(style::HEADING, args.output.display());
+    let output = style::paint(style::HEADING, Printable::path(&args.output));
     let entries = style::count(done.nr_entries, "entry", "entries");
     writeln!(out, "{output} holds {entries} in {}", BinaryBytes(done.log_bytes))?;
     let note = style::paint(style::WARNING, "note");

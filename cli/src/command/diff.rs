@@ -10,18 +10,20 @@ use logwrites_core::history::{Checkpoints, Index, Source};
 
 use super::len_of;
 use crate::args::Diff;
-use crate::device::{Access, Disk, View};
+use crate::device::{Access, ImageFormat, View};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::log::{Default, Log};
 use crate::output::json::DifferenceJson;
 use crate::output::{hex, print_json, stdout, style};
+use crate::point::{Anchor, Point};
 
 pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
     let a = log.resolve(Some(&args.a), Default::Start)?;
     let b = log.resolve(Some(&args.b), Default::End)?;
-    let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
+    let format = ImageFormat::from(args.images);
+    let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
     if let Some(base) = &base {
         log.check_fits(a.max(b), len_of(base)?, base.path())?;
     }
@@ -41,6 +43,10 @@ pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
     for extent in index.map_of(a.min(b)..a.max(b), discards).runs().map(|run| run.extent) {
         interrupt::check("")?;
         for difference in comparison.differences(extent)? {
+            if !args.json && nr_sectors == 0 {
+                let heading = format!("from {} to {}", name(&args.a, a), name(&args.b, b));
+                writeln!(out, "{}", style::paint(style::HEADING, heading))?;
+            }
             nr_sectors += difference.extent.nr_sectors();
             if args.json {
                 print_json(&mut out, &difference.json(index))?;
@@ -53,9 +59,17 @@ pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
         }
     }
     if !args.json && nr_sectors == 0 {
-        writeln!(out, "no difference")?;
+        writeln!(out, "no difference between {} and {}", name(&args.a, a), name(&args.b, b))?;
     }
     Ok(out.flush()?)
+}
+
+/// A point as a number, with how it was asked for if that says more.
+fn name(point: &Point, resolved: u64) -> String {
+    match point {
+        Point { anchor: Anchor::Entries(_), shift: None } => format!("point {resolved}"),
+        point => format!("point {resolved} ({point})"),
+    }
 }
 
 /// The disk at two points.

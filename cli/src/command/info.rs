@@ -9,6 +9,8 @@ use crate::args::Info;
 use crate::error::Failure;
 use crate::log;
 use crate::output::json::InfoJson;
+use crate::output::printable::Printable;
+use crate::output::style::FlagWords;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Info) -> anyhow::Result<()> {
@@ -51,7 +53,7 @@ pub(super) fn print(out: &mut impl Write, info: &InfoJson) -> std::io::Result<()
     let mut line = |name: &str, value: String| {
         writeln!(out, "{} {value}", style::paint(style::HEADING, format_args!("{name:<12}")))
     };
-    line("log", info.log.clone())?;
+    line("log", Printable(info.log.as_bytes()).to_string())?;
     line("sector size", format!("{} bytes", info.sector_size_bytes))?;
     line("entries", entries(info))?;
     line(
@@ -78,6 +80,9 @@ pub(super) fn print(out: &mut impl Write, info: &InfoJson) -> std::io::Result<()
     )?;
     line("epochs", info.epochs.count().to_string())?;
     line("disk", touched(info))?;
+    if let Some(entry) = info.largest_extent_entry {
+        line("largest", largest(info, entry))?;
+    }
     line("tail", tail(info))
 }
 
@@ -94,10 +99,17 @@ fn touched(info: &InfoJson) -> String {
         return "not touched".to_owned();
     }
     format!(
-        "touched from byte {} to {} ({}); largest entry {}",
+        "touched from byte {} to {} ({})",
         info.touched_start_bytes,
         info.touched_end_bytes,
         BinaryBytes(info.touched_end_bytes),
+    )
+}
+
+fn largest(info: &InfoJson, entry: u64) -> String {
+    format!(
+        "entry {entry}, {}: {} of the disk",
+        FlagWords(info.largest_extent_flags),
         BinaryBytes(info.largest_extent_bytes)
     )
 }

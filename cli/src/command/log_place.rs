@@ -1,7 +1,7 @@
 //! Where the log of a recording goes: for `record` and `serve`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
@@ -108,13 +108,15 @@ impl LogPlace {
             Self::Old(end) => return end.open(),
             Self::New { there: Some(disk) } => disk,
             Self::New { there: None } => {
-                let disk = Disk::open(path, Access::CreateNew).map_err(|error| match error.kind() {
-                    // It did not exist a moment ago, before the disk was created.
-                    io::ErrorKind::AlreadyExists => match target {
-                        Some(target) => anyhow::Error::new(same_file(target.path(), path)),
-                        None => error.into(),
-                    },
-                    _ => error.into(),
+                let disk = Disk::open(&behind_links(path)?, Access::CreateNew).map_err(|error| {
+                    match error.kind() {
+                        // It did not exist a moment ago, before the disk was created.
+                        io::ErrorKind::AlreadyExists => match target {
+                            Some(target) => anyhow::Error::new(same_file(target.path(), path)),
+                            None => error.into(),
+                        },
+                        _ => error.into(),
+                    }
                 })?;
                 disk.lock()?;
                 disk
@@ -123,3 +125,19 @@ impl LogPlace {
         Ok(LogFile::new(disk)?)
     }
 }
+
+/// Where a file that does not exist is to be made: where a symbolic link that leads to nothing points, or at the path
+/// itself.
+fn behind_links(path: &Path) -> Result<PathBuf, DiskError> {
+    let mut place = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = place.read_link() else { return Ok(place) };
+        // A relative one is meant from where the link is.
+        place = place.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let error = io::Error::other("too many symbolic links follow one another");
+    Err(DiskError::new("create", path, error))
+}
+
+/// How many links in a row are followed, as by Linux (`path_resolution(7)`).
+const MAX_LINKS: u32 = 40;

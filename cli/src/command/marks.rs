@@ -8,8 +8,8 @@ use logwrites_core::history::{Index, Mark};
 use crate::args::Marks;
 use crate::log::Log;
 use crate::output::json::MarkJson;
-use crate::output::style::{self, Printable};
-use crate::output::{print_json, stdout};
+use crate::output::printable::Printable;
+use crate::output::{print_json, stdout, style};
 use crate::point::{Anchor, Nth};
 
 pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
     let mut out = stdout();
     let mut points = Points::new(log.index());
     if !args.json {
-        let heading = format!("{:>9}  {:<40} text", "entry", "point");
+        let heading = format!("{:>9}  {}", "entry", "point");
         writeln!(out, "{}", style::paint(style::HEADING, heading))?;
     }
     for mark in log.index().marks() {
@@ -25,8 +25,12 @@ pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
         if args.json {
             print_json(&mut out, &MarkJson::new(&mark, point))?;
         } else {
-            let point = style::paint(style::MARK, format!("{point:<40}"));
-            writeln!(out, "{:>9}  {point} {}", mark.entry, Printable(mark.text))?;
+            write!(out, "{:>9}  {}", mark.entry, style::paint(style::MARK, Printable(point.as_bytes())))?;
+            // A point spells some characters in another way, and numbers names that are not unique.
+            if point.strip_prefix("mark:").is_none_or(|name| name.as_bytes() != mark.text) {
+                write!(out, "  {}", Printable(mark.text))?;
+            }
+            writeln!(out)?;
         }
     }
     out.flush()?;

@@ -59,7 +59,19 @@ impl NewFile {
 
 fn explain(error: DiskError, path: &Path, hint: &str) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::Usage(format!("{} exists{hint}", path.display())).into(),
+        io::ErrorKind::AlreadyExists => {
+            let path_name = path.display();
+            let message = match path.read_link() {
+                Ok(target) if !path.exists() => {
+                    format!(
+                        "{path_name} is a symbolic link to {}, which does not exist{hint}",
+                        target.display()
+                    )
+                }
+                Ok(_) | Err(_) => format!("{path_name} exists{hint}"),
+            };
+            Failure::Usage(message).into()
+        }
         _ => error.into(),
     }
 }

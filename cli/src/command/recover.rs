@@ -13,6 +13,7 @@ use crate::device::{Disk, DiskError, Draft, LogSource};
 use crate::error::Failure;
 use crate::log;
 use crate::output::json::RecoverJson;
+use crate::output::printable::Printable;
 use crate::output::style::count;
 use crate::output::{print_json, stdout, style};
 
@@ -201,7 +202,7 @@ impl Found {
                 "{}the superblock counts {} entries now; the old one is in {}",
                 heading("written"),
                 self.tail.end.index,
-                saved.display()
+                Printable::path(saved)
             ),
             None if self.can_be_written() && !args.write => {
                 writeln!(out, "--write makes the superblock count {} entries", self.tail.end.index)

@@ -2,17 +2,20 @@
 
 use std::io::Write;
 
+use anyhow::Context as _;
 use logwrites_core::history::Discards;
 
 use super::cut::cut;
 use super::new_file::NewFile;
 use super::replay::make;
-use super::{len_of, same_file};
+use super::same_file;
 use crate::args::Squash;
-use crate::device::{Access, Disk};
+use crate::device::Origin;
 use crate::log::{Default, Log};
 use crate::output::json::SquashJson;
+use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
+use crate::size::Size;
 
 pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     if args.output == args.output_base {
@@ -22,12 +25,12 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     let at = log.resolve(Some(&args.at), Default::Start)?;
     log.check_whole()?;
     let end = log.index().nr_entries();
-    let base = Disk::open(&args.base, Access::Read)?;
-    let len_bytes = len_of(&base)?;
-    log.check_fits(at, len_bytes, base.path())?;
+    let origin = Origin::open(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes))?
+        .context("--base or --size is needed")?;
+    log.check_fits(at, origin.len_bytes(), origin.name())?;
     let new_base = NewFile::create(&args.output_base, "")?;
     let new_log = NewFile::create(&args.output, "")?;
-    let folded = make(&log, Some(&base), len_bytes, Discards::Zero, &new_base, at)?;
+    let folded = make(&log, origin.disk(), origin.len_bytes(), Discards::Zero, &new_base, at)?;
     let rest = cut(log.disk(), log.index(), at..end, |_| true, new_log.disk())?;
     // A log that is there has its base, and a base its log.
     let new_base = new_base.keep()?;
@@ -43,8 +46,8 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
         writeln!(
             out,
             "{} is the disk at point {at}, and {} has the {} after it",
-            style::paint(style::HEADING, args.output_base.display()),
-            style::paint(style::HEADING, args.output.display()),
+            style::paint(style::HEADING, Printable::path(&args.output_base)),
+            style::paint(style::HEADING, Printable::path(&args.output)),
             style::count(done.log.nr_entries, "entry", "entries")
         )?;
     }

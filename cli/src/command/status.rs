@@ -5,6 +5,7 @@ use std::io::Write as _;
 use indicatif::{BinaryBytes, HumanCount};
 
 use crate::args::Status;
+use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::serve::control::{Answer, Ask, ask};
 
@@ -18,7 +19,7 @@ pub(super) fn run(args: &Status) -> anyhow::Result<()> {
         return Ok(out.flush()?);
     }
     let entries = style::count(status.nr_entries, "entry", "entries");
-    let log = style::paint(style::HEADING, &status.log);
+    let log = style::paint(style::HEADING, Printable(status.log.as_bytes()));
     writeln!(out, "{log} holds {entries} in {}, epoch {}", BinaryBytes(status.log_bytes), status.epoch)?;
     writeln!(
         out,

@@ -154,6 +154,12 @@ pub struct InfoJson {
     pub discarded_bytes: u64,
     /// The largest extent of an entry.
     pub largest_extent_bytes: u64,
+    /// The first entry with that extent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub largest_extent_entry: Option<u64>,
+    /// What that entry is.
+    #[serde(skip)]
+    pub largest_extent_flags: Flags,
     /// Entries without any flag but `metadata`.
     pub writes: u64,
     /// Entries with `flush`.
@@ -206,7 +212,11 @@ impl InfoJson {
             self.touched_start_bytes =
                 if is_first { start_bytes } else { self.touched_start_bytes.min(start_bytes) };
             self.touched_end_bytes = self.touched_end_bytes.max(start_bytes.saturating_add(len_bytes));
-            self.largest_extent_bytes = self.largest_extent_bytes.max(len_bytes);
+            if len_bytes > self.largest_extent_bytes {
+                self.largest_extent_bytes = len_bytes;
+                self.largest_extent_entry = Some(entry.index);
+                self.largest_extent_flags = flags;
+            }
         }
         self.epochs.add(&entry.header);
     }
@@ -223,9 +233,14 @@ impl InfoJson {
 pub struct ReplayJson {
     /// How many entries the disk now has.
     pub point: u64,
-    /// The last mark in front of it.
+    /// How many entries the superblock of the log counts.
+    pub nr_entries: u64,
+    /// The last mark at or before the point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_mark: Option<String>,
+    /// How many entries are between that mark and the point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries_after_mark: Option<u64>,
     /// What was written from the log.
     pub log_bytes: u64,
     /// What was zeroed or discarded.
@@ -295,6 +310,9 @@ pub struct VerifyJson {
     /// What is wrong with the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// An entry that seems to have another one inside its payload: a known fault of old recorders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlapped_entry: Option<u64>,
     /// How much of the image was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared_bytes: Option<u64>,

@@ -8,7 +8,8 @@ use logwrites_core::SectorSize;
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
-use super::style::{self, FlagWords, Printable};
+use super::printable::Printable;
+use super::style::{self, FlagWords};
 
 /// A table of entries, a line each. A line is put together in room that is used again for the next: logs have millions
 /// of them.

@@ -1,6 +1,6 @@
 //! Colours, by what they mean.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
@@ -90,24 +90,6 @@ impl Display for FlagWords {
     }
 }
 
-/// A text from a log, without what could steer a terminal.
-#[derive(Clone, Copy, Debug)]
-pub struct Printable<'a>(pub &'a [u8]);
-
-impl Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                f.write_char(if char.is_control() { char::REPLACEMENT_CHARACTER } else { char })?;
-            }
-            if !chunk.invalid().is_empty() {
-                f.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,14 +101,5 @@ mod tests {
         assert_eq!(words(Flags::FLUSH | Flags::FUA | Flags::METADATA), "flush|fua|metadata");
         assert_eq!(words(Flags::from_bits_retain(0x41)), "flush|0x40");
         assert_eq!(words(Flags::from_bits_retain(0x40)), "0x40");
-    }
-
-    #[test]
-    fn a_text_cannot_steer_a_terminal() {
-        assert_eq!(
-            Printable(b"a\x1b[1m\xff\xe2\x82z\n").to_string(),
-            "a\u{fffd}[1m\u{fffd}\u{fffd}z\u{fffd}"
-        );
-        assert_eq!(Printable("\u{e4} \u{1f600}".as_bytes()).to_string(), "\u{e4} \u{1f600}");
     }
 }

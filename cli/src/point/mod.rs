@@ -20,6 +20,7 @@ use core::num::NonZeroI64;
 
 pub use self::parse::PointError;
 pub use self::resolve::{Anchors, ResolveError};
+use crate::output::printable::printable;
 
 /// A point in some log. [`resolve`](Self::resolve) finds it in a particular one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -130,8 +131,8 @@ impl fmt::Display for Nth {
     }
 }
 
-/// The name of a mark as a [`Point`] has it: with `~ + # %`, control characters and what is no UTF-8
-/// percent-encoded.
+/// The name of a mark as a [`Point`] has it: with `~ + # %`, what is not [printable](printable) and what is not
+/// UTF-8 percent-encoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoded<'a>(
     /// The text of the mark.
@@ -147,7 +148,7 @@ impl fmt::Display for Encoded<'_> {
             for char in chunk.valid().chars() {
                 match char {
                     '~' | '+' | '#' | '%' => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
-                    _ if char.is_control() => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    _ if printable(char) != char => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
                     _ => write!(f, "{char}")?,
                 }
             }
@@ -167,12 +168,15 @@ mod tests {
         let shown = |name: &[u8]| Encoded(name).to_string();
         assert_eq!(shown("a b\u{e9}'".as_bytes()), "a b\u{e9}'");
         assert_eq!(shown(b"~+#%\n\x1b\x7f\xff"), "%7E%2B%23%25%0A%1B%7F%FF");
-        assert_eq!(shown("\u{9b}".as_bytes()), "%C2%9B");
+        assert_eq!(shown("\u{9b}\u{202e}".as_bytes()), "%C2%9B%E2%80%AE");
     }
 
     fn points() -> impl Strategy<Value = Point> {
         let nth = || any::<i64>().prop_filter_map("not zero", Nth::new);
-        let name = prop_oneof![any::<Vec<u8>>(), "[a-c~+#%\u{e9}\u{9b}:-]{0,6}".prop_map(String::into_bytes)];
+        let name = prop_oneof![
+            any::<Vec<u8>>(),
+            "[a-c~+#%\u{e9}\u{9b}\u{202e}:-]{0,6}".prop_map(String::into_bytes)
+        ];
         let anchor = prop_oneof![
             any::<u64>().prop_map(Anchor::Entries),
             Just(Anchor::Start),

@@ -1,9 +1,10 @@
 //! A text as a point.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::str::FromStr;
 
-use super::{Anchor, Nth, Point, Shift};
+use super::{Anchor, Encoded, Nth, Point, Shift};
 
 impl FromStr for Point {
     type Err = PointError;
@@ -16,7 +17,7 @@ impl FromStr for Point {
 
 /// What makes a text no [`Point`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("column {column}: expected {expected}, found {}", Quoted(.found))]
+#[error("column {column}: expected {expected}, found {}{}", Quoted(.found), Suggestion(.suggestion.as_deref()))]
 pub struct PointError {
     /// Where, counted from 1, in characters.
     pub column: usize,
@@ -24,6 +25,8 @@ pub struct PointError {
     pub expected: &'static str,
     /// What stands there; nothing at the end.
     pub found: Box<str>,
+    /// What was probably meant.
+    pub suggestion: Option<Box<str>>,
 }
 
 /// A part of the text of a point.
@@ -46,7 +49,10 @@ impl Part<'_> {
             match self.text {
                 "start" => Ok(Anchor::Start),
                 "end" => Ok(Anchor::End),
-                _ => Ok(Anchor::Entries(self.number(ANCHOR)?)),
+                _ => Ok(Anchor::Entries(
+                    self.number(ANCHOR)
+                        .map_err(|error| PointError { suggestion: self.suggestion(), ..error })?,
+                )),
             }
         }
     }
@@ -119,7 +125,19 @@ impl Part<'_> {
 
     fn unexpected(self, expected: &'static str) -> PointError {
         let Self { text, column } = self;
-        PointError { column, expected, found: text.chars().take(MAX_FOUND_CHARS).collect() }
+        let found = text.chars().take(MAX_FOUND_CHARS).collect();
+        PointError { column, expected, found, suggestion: None }
+    }
+
+    /// What a text that is no anchor may mean: a number from the end, or the name of a mark.
+    fn suggestion(self) -> Option<Box<str>> {
+        let number = self.text.strip_prefix('-').filter(|digits| digits.parse::<NonZeroU64>().is_ok());
+        let is_anchor_cut_short = ANCHOR_WORDS.contains(&self.text);
+        match number {
+            Some(digits) => Some(format!("end~{digits} or flush:-{digits}").into()),
+            None if self.text.is_empty() || is_anchor_cut_short || self.text.len() > MAX_FOUND_CHARS => None,
+            None => Some(format!("mark:{}", Encoded(self.text.as_bytes())).into()),
+        }
     }
 }
 
@@ -136,6 +154,18 @@ impl fmt::Display for Quoted<'_> {
         if self.0.is_empty() { f.write_str("nothing") } else { write!(f, "{:?}", self.0) }
     }
 }
+
+/// What was probably meant, if that is known.
+struct Suggestion<'a>(Option<&'a str>);
+
+impl fmt::Display for Suggestion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |suggestion| write!(f, "; did you mean {suggestion}?"))
+    }
+}
+
+/// Words that an anchor begins with, which name no mark.
+const ANCHOR_WORDS: [&str; 3] = ["flush", "fua", "mark"];
 
 const ANCHOR: &str = "a number of entries, start, end, flush:K, fua:K or mark:NAME";
 
@@ -176,7 +206,25 @@ mod tests {
             ("end~+2", 5, "a number of entries after ~", "\"+2\""),
         ] {
             let error = text.parse::<Point>().unwrap_err().to_string();
+            let error = error.split_once("; did you mean").map_or(error.as_str(), |(error, _)| error);
             assert_eq!(error, format!("column {column}: expected {expected}, found {found}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_probably_meant_is_suggested() {
+        for (text, suggestion) in [
+            ("-1", Some("end~1 or flush:-1")),
+            ("-12", Some("end~12 or flush:-12")),
+            ("one", Some("mark:one")),
+            ("one~2", Some("mark:one")),
+            ("50%", Some("mark:50%25")),
+            ("", None),
+            ("flush", None),
+            ("flush:0", None),
+        ] {
+            let error = text.parse::<Point>().unwrap_err();
+            assert_eq!(error.suggestion.as_deref(), suggestion, "{text}");
         }
     }
 }

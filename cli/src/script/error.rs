@@ -7,6 +7,7 @@ use logwrites_core::format::MarkTextError;
 
 use super::limits::LimitError;
 use super::line::Word;
+use crate::output::printable::{Printable, printable};
 
 /// The first thing that is wrong with a script. Its `Display` has three lines:
 ///
@@ -61,7 +62,7 @@ impl ScriptError {
 impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, line, column, kind, excerpt } = self;
-        write!(f, "{name}:{line}:{column}: {kind}\n{excerpt}")
+        write!(f, "{}:{line}:{column}: {kind}\n{excerpt}", Printable(name.as_bytes()))
     }
 }
 
@@ -202,7 +203,7 @@ fn nr_chars(bytes: &[u8]) -> u64 {
 fn first_chars(bytes: &[u8], max_chars: usize) -> String {
     let nr_bytes = bytes.len().min(max_chars.saturating_add(1) * MAX_CHAR_BYTES);
     let text = String::from_utf8_lossy(bytes.split_at(nr_bytes).0);
-    let mut chars = text.chars().map(printable);
+    let mut chars = text.chars().map(shown);
     let mut shown: String = chars.by_ref().take(max_chars).collect();
     if chars.next().is_some() {
         shown.push_str(DOTS);
@@ -216,23 +217,13 @@ fn last_chars(bytes: &[u8], max_chars: usize) -> String {
     let text = String::from_utf8_lossy(bytes.split_at(bytes.len() - nr_bytes).1);
     let nr_chars = text.chars().count();
     let dots = if nr_chars > max_chars { DOTS } else { "" };
-    let shown = text.chars().skip(nr_chars.saturating_sub(max_chars)).map(printable);
+    let shown = text.chars().skip(nr_chars.saturating_sub(max_chars)).map(shown);
     dots.chars().chain(shown).collect()
 }
 
-/// What stands for `char` in an excerpt, one column wide, so that no script can steer a terminal.
-const fn printable(char: char) -> char {
-    match char {
-        '\t' => ' ',
-        _ if is_invisible(char) => char::REPLACEMENT_CHARACTER,
-        _ => char,
-    }
-}
-
-/// Control characters and those that change the direction of text.
-const fn is_invisible(char: char) -> bool {
-    matches!(char, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// What is shown for `char` in an excerpt, one column wide.
+const fn shown(char: char) -> char {
+    if char == '\t' { ' ' } else { printable(char) }
 }
 
 const DOTS: &str = "...";

@@ -296,7 +296,10 @@ fn what_squash_made_is_told() {
         ran.no_stderr().json(),
         [json!({
             "point": 3,
-            "base": {"point": 3, "last_mark": "m", "log_bytes": 512, "zero_bytes": 0, "base_bytes": 6656},
+            "base": {
+                "point": 3, "nr_entries": 6, "last_mark": "m", "entries_after_mark": 0,
+                "log_bytes": 512, "zero_bytes": 0, "base_bytes": 6656
+            },
             "log": {"nr_entries": 3, "log_bytes": 2560, "left_out_entries": 0, "left_out_changes": 0},
         })]
     );
@@ -365,4 +368,41 @@ fn remove(folder: &Folder, names: &[&str]) {
 
 fn hashes(folder: &Folder) -> [String; 2] {
     ["log", "base"].map(|name| sha256(&folder.path(name)))
+}
+
+#[test]
+fn squash_and_verify_begin_from_zeros_too() {
+    let folder = Folder::new();
+    folder.record(
+        "disk --create 1M --log log",
+        "write -P 1 0 4k\nflush\nwrite -P 2 8k 4k\nmark m\nwrite -P 3 0 1k\n",
+    );
+    folder.run("verify log --size 1M --final disk").code(0).no_stderr();
+    folder.run("squash log --size 1M --at mark:m --output-base half --output rest").code(0).no_stderr();
+    folder.run("verify rest --base half --final disk").code(0).no_stderr();
+    folder.run("replay log --size 1M --at mark:m --output expected").code(0);
+    assert!(folder.read("half") == folder.read("expected"));
+    folder
+        .run("verify log --size 2M --final disk")
+        .code(1)
+        .says(&["disk has 1048576 bytes, --size has 2097152"]);
+    folder.write("disk", vec![1; 1 << 20]);
+    folder
+        .run("verify log --size 1M --final disk")
+        .code(1)
+        .says(&["disk differs", "entry 4 wrote what should be there"]);
+    folder.run("verify log --size 1M").code(2).says(&["--final"]);
+    folder.run("verify log --size 1M --base half --final disk").code(2).says(&["cannot be used with"]);
+    folder.run("squash log --at end --output-base a --output b").code(2).says(&["--base"]);
+}
+
+#[test]
+fn one_pair_of_names_says_from_where_to_where() {
+    let folder = Folder::new();
+    folder.record("disk --create 1M --log log", "write 0 4k\nmark a\nwrite 0 4k\nmark b\nwrite 0 4k\n");
+    for to in ["--to", "--at"] {
+        folder.run(&format!("cut log --from mark:a {to} mark:b --output part{to}")).code(0);
+        assert_eq!(folder.run(&format!("ls part{to} --json")).code(0).json().len(), 2);
+    }
+    assert!(!folder.run("cut --help").code(0).stdout.contains("--at"), "the old name is hidden");
 }

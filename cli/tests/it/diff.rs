@@ -68,12 +68,13 @@ fn the_bytes_are_shown_as_they_were_and_as_they_are() {
     let folder = Folder::new();
     folder.write("log", Builder::new(512).write(0, &[1; 512]).write(0, &[2; 512]).done());
     let expected = "\
+        from point 1 to point 2\n\
         sectors 0+1                  from entry 0 to entry 1\n  \
         - 000000000000  01 01 01 01 01 01 01 01  01 01 01 01 01 01 01 01  |................|\n  \
         + 000000000000  02 02 02 02 02 02 02 02  02 02 02 02 02 02 02 02  |................|\n";
     let ran = folder.run("diff log 1 2 --hex").code(0).no_stderr();
     assert!(ran.stdout.starts_with(expected), "{ran:?}");
-    assert_eq!(ran.stdout.lines().count(), 1 + 2 * 32);
+    assert_eq!(ran.stdout.lines().count(), 2 + 2 * 32);
 }
 
 #[test]
@@ -86,15 +87,18 @@ fn points_without_a_difference_are_said_to_have_none() {
         [("1 3", ""), ("3 1", ""), ("2 2", ""), ("1 4", ""), ("4 end", "--base base"), ("0 0", "")]
     {
         let ran = folder.run(&format!("diff log {points} {base}")).code(0).no_stderr();
-        assert_eq!(ran.stdout, "no difference\n", "{points}");
+        assert!(ran.stdout.starts_with("no difference between point "), "{points}: {ran:?}");
         assert_eq!(folder.run(&format!("diff log {points} {base} --json")).code(0).no_stderr().stdout, "");
     }
     // Without a base, what was discarded may have been something.
     assert_eq!(
         folder.run("diff log 4 5").code(0).stdout,
-        "sectors 9+1                  from the base to entry 4\n"
+        "from point 4 to point 5\nsectors 9+1                  from the base to entry 4\n"
     );
-    assert_eq!(folder.run("diff log 4 5 --discard ignore").code(0).stdout, "no difference\n");
+    assert_eq!(
+        folder.run("diff log 4 end --discard ignore").code(0).stdout,
+        "no difference between point 4 and point 5 (end)\n"
+    );
 }
 
 #[test]
@@ -124,6 +128,8 @@ fn what_cannot_be_compared_is_refused() {
     folder.write("odd", [0; 5000]);
     for (args, message) in [
         ("log 0", "<B>"),
+        ("log -1 0", "did you mean end~1 or flush:-1?"),
+        ("log 0 m", "did you mean mark:m?"),
         ("log 0 4", "4 is past the end: the log has 3 entries"),
         ("log 0 mark:x", "there is no mark 'x'"),
         ("log 0 mark:m", "the log has 2 marks 'm'; say which"),
@@ -138,7 +144,10 @@ fn what_cannot_be_compared_is_refused() {
     folder.run("diff log 0 1 --base missing").code(3).says(&["cannot open missing"]);
     folder.run("diff missing 0 1").code(3).says(&["cannot open missing"]);
     // Up to the point before the first write, the small disk is large enough.
-    assert_eq!(folder.run("diff log 0 0 --base small").code(0).stdout, "no difference\n");
+    assert_eq!(
+        folder.run("diff log start 0 --base small").code(0).stdout,
+        "no difference between point 0 (start) and point 0\n"
+    );
     let broken = Builder::new(512).write(0, &[1; 512]).raw([0; 4], b"").flush().done();
     folder.write("broken", broken);
     assert_eq!(folder.run("diff broken 0 1 --json").code(0).no_stderr().json().len(), 1);

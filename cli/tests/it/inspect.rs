@@ -156,7 +156,7 @@ fn every_field_of_the_objects_is_there() {
     let expected = serde_json::json!({
         "log": "log", "version": 1, "sector_size_bytes": 512, "nr_entries": 8, "readable_entries": 8,
         "used_bytes": 9728, "log_bytes": 9728, "payload_bytes": 5120, "discarded_bytes": 2_097_152,
-        "largest_extent_bytes": 2_097_152, "writes": 1, "flushes": 1, "fuas": 2, "discards": 1, "marks": 3,
+        "largest_extent_bytes": 2_097_152, "largest_extent_entry": 4, "writes": 1, "flushes": 1, "fuas": 2, "discards": 1, "marks": 3,
         "metadata": 2, "epochs": 2, "touched_start_bytes": 0, "touched_end_bytes": 2_097_152,
         "tail_entries": 0, "tail_end_bytes": 9728,
     });
@@ -239,6 +239,38 @@ fn entries_are_chosen() {
     ] {
         folder.run(&format!("ls log {options}")).refuses(&[message]);
     }
+}
+
+/// What is not seen, or shows the rest in another order, is not printed, from wherever it comes.
+#[test]
+fn no_text_shows_another() {
+    let name = "log\u{202e}gol\u{200b}";
+    let folder = Folder::new();
+    let log = Builder::new(512).write(0, &[1; 512]).mark("safe\u{202e}efas\u{2066}\u{200b}".as_bytes());
+    folder.write(name, log.done());
+    let run = |args: &[&str]| Ran::of(folder.command("").args(args));
+    for args in [
+        &["ls", name][..],
+        &["marks", name],
+        &["info", name],
+        &["verify", name],
+        &["find", name, "--next", "mark"],
+        &["cut", name, "--output", "\u{202e}cut"],
+        &["replay", name, "--size", "4k", "--output", "\u{202e}replayed"],
+        &["info", "no\u{202e}such"],
+        &["mark", name, "again\u{202e}", "--flush"],
+        &["replay", name, "--size", "4k", "--output", "out", "--at", "mark:\u{202e}"],
+        &["record", "new", "--create", "4k", "--log", "log2", "--script", "no\u{202e}such"],
+    ] {
+        let ran = run(args);
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(!text.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{args:?}: {ran:?}");
+        }
+        assert!(ran.code.is_some_and(|code| code < 4), "{ran:?}");
+    }
+    assert!(run(&["ls", name]).stdout.contains("safe\u{fffd}efas"), "the rest of it is shown");
+    // Machines get it as it is.
+    assert!(run(&["marks", name, "--json"]).stdout.contains("safe\u{202e}efas"));
 }
 
 #[test]
@@ -414,4 +446,33 @@ fn standard_output_that_is_full_is_named() {
         let ran = Ran::of(folder.command(args).stdout(full));
         ran.code(3).says(&["cannot write to standard output: No space left on device"]);
     }
+}
+
+/// The log that qemu-io 5.2 wrote for `write -P 1 0 4k`, `aio_write -z 64k 8k`, `aio_write -P 2 8k 4k`, `aio_flush`,
+/// `write -P 3 32k 4k`: the entry of the zeros is followed by the next entry, and that by the zeros.
+#[test]
+fn zeros_over_other_entries_are_named() {
+    let folder = Folder::new();
+    let log = Builder::new(512)
+        .write(0, &[1; 4096])
+        .raw([128, 16, 0, 0], b"")
+        .write(16, &[2; 4096])
+        .zeros(16)
+        .flush()
+        .write(64, &[3; 4096]);
+    folder.write("log", log.done());
+    let ran = folder.run("verify log").code(2);
+    ran.says(&[
+        "error: log: ",
+        "hint: entry 1 seems to have another entry inside its payload",
+        "points up to 1",
+    ]);
+    assert_eq!(folder.run("verify log --json").code(2).json()[0]["overlapped_entry"], 1);
+    // A log that is broken in another way has no such entry.
+    folder.write(
+        "log",
+        Builder::new(512).write(0, &[1; 4096]).write(1, &[0; 512]).raw([0; 4], b"").flush().done(),
+    );
+    let ran = folder.run("verify log").code(2);
+    assert!(!ran.stderr.contains("hint"), "{ran:?}");
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::fuse::program;
 use common::images::sha256;
 use common::logs::{DISCARD, FLUSH, FUA, MARK, entries, wide};
 use common::{Folder, Loop, Ran, SmallDisk, signal, wait_until};
@@ -167,7 +168,10 @@ fn arguments_are_checked_before_anything_is_touched() {
         assert!(!folder.has("log") && !folder.has("new"), "{args}");
     }
     for (args, texts) in [
-        ("missing --log log", vec!["--create SIZE makes a new image", "cannot open for writing missing"]),
+        (
+            "missing --log log",
+            vec!["cannot open for writing missing", "\nhint: --create SIZE makes a new image"],
+        ),
         ("--base missing --log log", vec!["cannot open missing"]),
         ("good --log log --script missing", vec!["cannot open missing"]),
         ("good --log no/log", vec!["cannot create no/log"]),
@@ -391,6 +395,86 @@ fn what_the_log_has_no_storage_for_does_not_reach_the_disk() {
             assert!(folder.read(log) == before, "{args}");
         }
     }
+}
+
+/// The file behind a link that leads nowhere yet is made; the link stays.
+#[test]
+fn a_log_behind_a_link_is_made_where_the_link_leads() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("logs")).expect("a folder");
+    for (name, target) in [("one", "two"), ("two", "logs/there"), ("round", "trip"), ("trip", "round")] {
+        std::os::unix::fs::symlink(target, folder.path(name)).expect("a link");
+    }
+    folder.record("disk --create 4k --log one", "write 0 512");
+    assert!(!folder.read("logs/there").is_empty());
+    assert_eq!(std::fs::read_link(folder.path("one")).expect("still a link").to_str(), Some("two"));
+    folder.run("verify one").code(0);
+    folder.run_with("record disk --log round", "write 0 512").code(3).says(&["round", "symbolic links"]);
+    // What is to be a new file says what is in its way.
+    std::os::unix::fs::symlink("nowhere", folder.path("image")).expect("a link");
+    let ran = folder.run("replay one --size 4k --output image");
+    ran.refuses(&["image is a symbolic link to nowhere, which does not exist"]);
+    folder.run("replay one --size 4k --output image --force").code(0);
+}
+
+/// An image in a container's format is not the disk that it holds.
+#[test]
+fn an_image_that_is_not_raw_is_refused() {
+    let folder = Folder::new();
+    folder.record("disk --create 1M --log log", "write -P 1 0 4k");
+    for (format, name) in [
+        ("qcow2", "qcow2"),
+        ("qed", "QED"),
+        ("vmdk", "VMDK"),
+        ("vdi", "VDI"),
+        ("vpc", "VHD"),
+        ("vhdx", "VHDX"),
+    ] {
+        // As qemu-img makes them.
+        let image = format!("image.{format}");
+        let path = folder.path(&image);
+        let args = [
+            "create".as_ref(),
+            "-q".as_ref(),
+            "-f".as_ref(),
+            format.as_ref(),
+            path.as_os_str(),
+            "1M".as_ref(),
+        ];
+        program("qemu-utils", "qemu-img", &args);
+        let mut bytes = folder.read(&image);
+        // Whole sectors, as a disk has, and enough of them for the log.
+        bytes.resize(bytes.len().next_multiple_of(1 << 20), 0);
+        folder.write(&image, &bytes);
+        let before = bytes;
+        let convert = format!("qemu-img convert -O raw {image} image.raw");
+        for args in [
+            format!("record {image} --log new"),
+            format!("record --base {image} --log new"),
+            format!("replay log --base {image} --output out"),
+            format!("replay log --onto {image}"),
+            format!("verify log --base disk --final {image}"),
+            format!("verify log --base {image} --final disk"),
+            format!("diff log 0 1 --base {image}"),
+            format!("squash log --base {image} --at 1 --output-base out --output rest"),
+            format!("serve nbd --log new --data {image} --socket socket"),
+            format!("serve nbd --log new --base {image} --socket socket"),
+            format!("serve nbd --log log --base {image} --at end --socket socket"),
+            format!("run --base {image} --log new -- true"),
+        ] {
+            let ran = folder.run_with(&args, "write 0 512");
+            ran.refuses(&[&format!("{image} is a {name} image, not the bytes of a disk"), &convert, "--raw"]);
+            assert!(!folder.has("new") && folder.read(&image) == before, "{args}");
+        }
+        folder.run_with(&format!("record --base {image} --log new --raw"), "write 0 512").code(0);
+        folder.run(&format!("replay log --onto {image} --raw")).code(0);
+        assert!(folder.read(&image).starts_with(&[1; 4096]));
+        std::fs::remove_file(folder.path("new")).expect("the log");
+    }
+    folder.write("luks", [&b"LUKS\xba\xbe\0\x02"[..], &[0; 4088]].concat());
+    folder
+        .run("verify log --base luks --final disk")
+        .refuses(&["luks is a LUKS-encrypted disk", "driver=luks"]);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn what_is_no_point_is_refused() {
             "",
             "column 1: expected a number of entries, start, end, flush:K, fua:K or mark:NAME, found nothing",
         ),
-        ("-1", "unexpected argument"),
+        ("-1", "column 1: expected a number of entries"),
         ("middle", "column 1: expected a number of entries"),
         ("1.5", "column 1"),
         ("0x10", "column 1"),
@@ -386,15 +386,32 @@ fn what_was_done_is_said() {
     let ran = folder.run("replay log --base base --output out --at mark:one").code(0).no_stderr();
     assert_eq!(
         ran.stdout,
-        "out is the disk at point 2, after mark one: 4.00 KiB from the log, 0 B zeroed, 60.00 KiB from the base\n"
+        "out is the disk at point 2 of 13, right after mark one: 4.00 KiB from the log, 0 B zeroed, 60.00 KiB from the base\n"
     );
     let json = folder.run("replay log --onto disk --from end --json").code(0).json();
     let nothing = serde_json::json!({
-        "point": 13, "last_mark": "a~b+c#d%e é", "log_bytes": 0, "zero_bytes": 0, "base_bytes": 0
+        "point": 13, "nr_entries": 13, "last_mark": "a~b+c#d%e é", "entries_after_mark": 1, "log_bytes": 0, "zero_bytes": 0, "base_bytes": 0
     });
     assert_eq!(json, [nothing]);
     let json = folder.run("replay log --size 64k --output out2 --at 1 --json").code(0).json();
-    assert_eq!(json, [serde_json::json!({"point": 1, "log_bytes": 4096, "zero_bytes": 0, "base_bytes": 0})]);
+    let first = serde_json::json!({
+        "point": 1, "nr_entries": 13, "log_bytes": 4096, "zero_bytes": 0, "base_bytes": 0
+    });
+    assert_eq!(json, [first]);
+    let ran = folder.run("replay log --size 64k --output out3 --at mark:one+2").code(0).no_stderr();
+    assert!(
+        ran.stdout.starts_with("out3 is the disk at point 4 of 13, 2 entries after mark one: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_point_that_is_none_comes_with_what_was_meant() {
+    let folder = example();
+    for (at, meant) in [("-1", "end~1 or flush:-1"), ("one", "mark:one")] {
+        let ran = folder.run(&format!("replay log --size 64k --output out --at {at}")).code(2);
+        ran.says(&["expected a number of entries", &format!("did you mean {meant}?")]);
+    }
 }
 
 /// A log that takes long to replay.

@@ -222,8 +222,25 @@ fn killed_it_leaves_no_mount() {
 #[test]
 fn what_goes_wrong_is_said_and_undone() {
     let stage = Stage::new();
-    stage.run(&["--mkfs", "xfs", "--size", "16M"], &["true"]).code(3).says(&["mkfs.xfs failed"]);
-    stage.check_cleared();
+    for (kind, size, least) in [("xfs", "16M", "300.00 MiB"), ("btrfs", "16M", "110.00 MiB")] {
+        let ran = stage.run(&["--mkfs", kind, "--size", size], &["true"]).code(3);
+        let ran =
+            ran.says(&["a disk of 16.00 MiB is too small", kind, least, &format!("mkfs.{kind} failed: ")]);
+        assert_eq!(ran.stderr.lines().count(), 1, "no page of options: {ran:#?}");
+        stage.check_cleared();
+        assert!(!stage.folder.has("log"), "nothing was run, so there is no log");
+    }
+    std::os::unix::fs::symlink("elsewhere", stage.folder.path("log")).expect("a link");
+    stage.folder.write("elsewhere", b"");
+    stage.run(&["--mkfs", "xfs", "--size", "16M"], &["true"]).code(3);
+    assert_eq!(stage.folder.read("elsewhere").len(), 0, "a link stays, and leads to an empty file");
+    std::fs::remove_file(stage.folder.path("log")).expect("the link");
+    let known = std::fs::read_to_string("/proc/filesystems").expect("the kernel's file systems");
+    for kind in ["f2fs", "nilfs2", "exfat"].iter().filter(|kind| !known.contains(**kind)) {
+        let ran = stage.run(&["--mkfs", kind, "--size", "256M"], &["true"]).code(2);
+        ran.says(&[&format!("this kernel does not have {kind}")]);
+    }
+    stage.folder.write("log", b"of value");
     stage.run(&["--mkfs", "ext4", "--size", "16M"], &["true"]).refuses(&["log is not empty", "--force"]);
     stage.check_cleared();
     stage.folder.write("noise", vec![7; 1 << 20]);
@@ -246,7 +263,7 @@ fn what_goes_wrong_is_said_and_undone() {
     if std::fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("vfat")) {
         vfat.code(0);
     } else {
-        vfat.code(3).says(&["unknown filesystem type 'vfat'"]);
+        vfat.code(2).says(&["this kernel does not have vfat"]);
     }
     stage.check_cleared();
 }

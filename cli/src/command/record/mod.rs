@@ -17,9 +17,10 @@ use super::log_place::LogPlace;
 use super::new_file::NewFile;
 use super::{check_alignment, len_of};
 use crate::args::{FormatArg, Record};
-use crate::device::{Access, Disk, DiskError, LogFile};
-use crate::error::Failure;
+use crate::device::{Access, Disk, DiskError, ImageError, ImageFormat, LogFile};
+use crate::error::{Failure, Hint};
 use crate::output::json::RecordJson;
+use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::script::{Limits, Script};
 
@@ -82,16 +83,18 @@ impl<'a> Target<'a> {
                 }
                 Ok(Self { path: data, disk: None, len_bytes: size.bytes(), is_written: true })
             }
-            (Some(data), _, None) => Self::open_existing(data, Access::Write),
-            (None, Some(base), _) => Self::open_existing(base, Access::Read),
+            (Some(data), _, None) => Self::open_existing(data, Access::Write, args.images.into()),
+            (None, Some(base), _) => Self::open_existing(base, Access::Read, args.images.into()),
             (None, None, _) => Err(Failure::Usage("DATA or --base is needed".to_owned()).into()),
         }
     }
 
-    fn open_existing(path: &'a Path, access: Access) -> anyhow::Result<Self> {
-        let disk = Disk::open(path, access).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if access == Access::Write => {
-                anyhow::Error::new(error).context("--create SIZE makes a new image")
+    fn open_existing(path: &'a Path, access: Access, format: ImageFormat) -> anyhow::Result<Self> {
+        let disk = format.open(path, access).map_err(|error| match &error {
+            ImageError::Disk(missing)
+                if missing.kind() == io::ErrorKind::NotFound && access == Access::Write =>
+            {
+                anyhow::Error::new(error).context(Hint("--create SIZE makes a new image".to_owned()))
             }
             _ => error.into(),
         })?;
@@ -159,7 +162,7 @@ fn read_script(args: &Record, limits: &Limits) -> anyhow::Result<Script> {
 }
 
 fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {
-    let log = style::paint(style::HEADING, &done.log);
+    let log = style::paint(style::HEADING, Printable(done.log.as_bytes()));
     let size = BinaryBytes(done.log_bytes);
     let entries = style::count(done.nr_entries, "entry", "entries");
     let commands = style::count(done.commands, "command", "commands");

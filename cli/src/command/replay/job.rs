@@ -11,7 +11,6 @@ use crate::device::{Disk, SyncBehind};
 use crate::interrupt;
 use crate::output::json::ReplayJson;
 use crate::output::progress::Progress;
-use crate::output::style::Printable;
 
 /// A replay: pieces of a disk to be made.
 pub(super) struct Job<'a> {
@@ -38,8 +37,16 @@ pub(super) enum Zeros {
 impl Job<'_> {
     /// Makes the pieces, in their order, and makes them durable.
     pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<ReplayJson> {
-        let last_mark = index.last_mark(at).map(|mark| Printable(mark.text).to_string());
-        let done = ReplayJson { point: at, last_mark, log_bytes: 0, zero_bytes: 0, base_bytes: 0 };
+        let last_mark = index.last_mark(at);
+        let done = ReplayJson {
+            point: at,
+            nr_entries: index.superblock().nr_entries,
+            last_mark: last_mark.map(|mark| String::from_utf8_lossy(mark.text).into_owned()),
+            entries_after_mark: last_mark.map(|mark| at - (mark.entry + 1)),
+            log_bytes: 0,
+            zero_bytes: 0,
+            base_bytes: 0,
+        };
         let (batch, behind) = (Batch::new(self.target, self.is_blank), SyncBehind::new(self.target));
         let mut work = Work { job: self, batch, behind, done };
         let len_of = |piece: &Piece| self.sector_size.bytes_of(piece.extent.nr_sectors());

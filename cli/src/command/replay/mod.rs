@@ -17,17 +17,19 @@ use self::job::{Job, Zeros};
 use super::new_file::NewFile;
 use super::{len_of, same_file};
 use crate::args::{DiscardArg, Replay};
-use crate::device::{Access, Disk, DiskError};
+use crate::device::{Access, Disk, DiskError, ImageFormat};
 use crate::error::Failure;
 use crate::log::{Default, Log};
 use crate::output::json::ReplayJson;
+use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 
 pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Default::Start)?;
     let at = log.resolve(args.at.as_ref(), Default::End)?;
-    let base = args.base.as_deref().map(|path| Disk::open(path, Access::Read)).transpose()?;
+    let format = ImageFormat::from(args.images);
+    let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
         (Some(output), _) => (make_output(args, &log, base.as_ref(), output, at)?, output),
         (None, Some(onto)) => (change(args, &log, base.as_ref(), onto, (from, at))?, onto),
@@ -109,7 +111,7 @@ fn change(
     onto: &Path,
     (from, at): (u64, u64),
 ) -> anyhow::Result<ReplayJson> {
-    let target = Disk::open(onto, Access::Write)?;
+    let target = ImageFormat::from(args.images).open(onto, Access::Write)?;
     let len_bytes = len_of(&target)?;
     log.check_fits(from.max(at), len_bytes, onto)?;
     for other in base.into_iter().chain([log.disk()]) {
@@ -167,10 +169,14 @@ fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece>
 }
 
 fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<()> {
-    let target = style::paint(style::HEADING, target.display());
-    write!(out, "{target} is the disk at point {}", done.point)?;
-    if let Some(mark) = &done.last_mark {
-        write!(out, ", after mark {}", style::paint(style::MARK, mark))?;
+    let target = style::paint(style::HEADING, Printable::path(target));
+    write!(out, "{target} is the disk at point {} of {}", done.point, done.nr_entries)?;
+    if let (Some(mark), Some(entries)) = (&done.last_mark, done.entries_after_mark) {
+        let mark = style::paint(style::MARK, Printable(mark.as_bytes()));
+        match entries {
+            0 => write!(out, ", right after mark {mark}")?,
+            _ => write!(out, ", {} after mark {mark}", style::count(entries, "entry", "entries"))?,
+        }
     }
     writeln!(
         out,

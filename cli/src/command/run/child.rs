@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::Failure;
-use crate::program;
+use crate::host::program;
 
 /// A command that is there.
 pub(super) struct Program<'a> {

@@ -11,13 +11,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use indicatif::BinaryBytes;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use super::process::{Process, wait_for_one};
-use crate::args::{FileSystem, Run};
+use crate::args::Run;
 use crate::error::Failure;
-use crate::program;
+use crate::host::mkfs::FileSystemType;
+use crate::host::program;
 use crate::serve::clients::Clients;
 use crate::serve::fuse::detach;
 
@@ -34,21 +36,19 @@ impl Mounting {
     /// Chooses, and looks for all the programs that will be needed.
     pub(super) fn choose(args: &Run) -> anyhow::Result<Self> {
         if let Some(kind) = args.mkfs {
-            let (program, package) = maker_of(kind);
-            need(program, package)?;
+            need(kind.program, kind.package)?;
         }
         if rustix::process::geteuid().is_root() {
-            return Ok(Self::Kernel {
-                losetup: need("losetup", "util-linux")?,
-                mount: need("mount", "mount")?,
-            });
-        }
-        match args.mkfs {
-            None | Some(FileSystem::Ext4) => {}
-            Some(kind) => {
-                let message = format!("only root can mount {}; without root use --mkfs ext4", name_of(kind));
-                return Err(Failure::Usage(message).into());
+            let mounting =
+                Self::Kernel { losetup: need("losetup", "util-linux")?, mount: need("mount", "mount")? };
+            if let Some(kind) = args.mkfs.filter(|kind| !kind.is_in_kernel()) {
+                return Err(Failure::Usage(format!("this kernel does not have {}", kind.name)).into());
             }
+            return Ok(mounting);
+        }
+        if let Some(kind) = args.mkfs.filter(|kind| !kind.has_fuse2fs) {
+            let message = format!("only root can mount {}; without root use --mkfs ext4", kind.name);
+            return Err(Failure::Usage(message).into());
         }
         if args.mount_options.is_some() {
             return Err(Failure::Usage(
@@ -73,21 +73,31 @@ impl Mounting {
     }
 }
 
-/// Makes a file system.
-pub(super) fn make(kind: FileSystem, mounting: &Mounting, device: &Path) -> anyhow::Result<()> {
-    let (program, package) = maker_of(kind);
-    let mut command = Command::new(need(program, package)?);
-    match kind {
-        FileSystem::Ext4 => drop(command.args(["-q", "-F"])),
-        FileSystem::Xfs | FileSystem::Btrfs => drop(command.args(["-q", "-f"])),
-        FileSystem::Vfat => {}
-    }
+/// Makes a file system on a disk of `len_bytes`.
+pub(super) fn make(
+    kind: &FileSystemType,
+    mounting: &Mounting,
+    device: &Path,
+    len_bytes: u64,
+) -> anyhow::Result<()> {
+    let mut command = Command::new(need(kind.program, kind.package)?);
+    command.args(kind.options);
     if !mounting.is_root() {
         // Its root folder is to be whose it is.
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         command.args(["-E", &format!("root_owner={uid}:{gid}")]);
     }
-    run(command.arg(device)).map(|_| ())
+    run(command.arg(device)).map(drop).map_err(|error| {
+        if len_bytes >= kind.least_bytes {
+            return error;
+        }
+        let least = BinaryBytes(kind.least_bytes);
+        error.context(format!(
+            "a disk of {} is too small: {} takes at least {least}",
+            BinaryBytes(len_bytes),
+            kind.name
+        ))
+    })
 }
 
 /// A disk that can be mounted.
@@ -266,8 +276,20 @@ fn run(command: &mut Command) -> anyhow::Result<String> {
     if output.status.success() {
         return Ok(words(&output.stdout));
     }
-    let said = [words(&output.stderr), words(&output.stdout)].join(" ");
-    Err(io::Error::other(said.trim().to_owned())).with_context(|| format!("{name} failed"))
+    let said = [words(&output.stderr), words(&output.stdout)].join("\n");
+    let said = match said_in_short(&said) {
+        said if said.is_empty() => output.status.to_string(),
+        said => said,
+    };
+    Err(io::Error::other(said)).with_context(|| format!("{name} failed"))
+}
+
+/// What a program said before it began to explain its options, in one line.
+fn said_in_short(said: &str) -> String {
+    let is_usage = |line: &str| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("usage"));
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.take_while(|line| !is_usage(line)).take(MAX_LINES).collect();
+    lines.join("; ")
 }
 
 fn need(name: &str, package: &str) -> anyhow::Result<PathBuf> {
@@ -276,25 +298,28 @@ fn need(name: &str, package: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-const fn maker_of(kind: FileSystem) -> (&'static str, &'static str) {
-    match kind {
-        FileSystem::Ext4 => ("mkfs.ext4", "e2fsprogs"),
-        FileSystem::Xfs => ("mkfs.xfs", "xfsprogs"),
-        FileSystem::Btrfs => ("mkfs.btrfs", "btrfs-progs"),
-        FileSystem::Vfat => ("mkfs.vfat", "dosfstools"),
-    }
-}
-
-const fn name_of(kind: FileSystem) -> &'static str {
-    match kind {
-        FileSystem::Ext4 => "ext4",
-        FileSystem::Xfs => "xfs",
-        FileSystem::Btrfs => "btrfs",
-        FileSystem::Vfat => "vfat",
-    }
-}
-
 /// How long mounting and unmounting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const MAX_WORDS: u64 = 4096;
+
+/// How many lines of a program that failed are told.
+const MAX_LINES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_page_is_left_out() {
+        assert_eq!(
+            said_in_short("Filesystem must be larger than 300MB.\nUsage: mkfs.xfs\n/* blocksize */"),
+            "Filesystem must be larger than 300MB."
+        );
+        assert_eq!(
+            said_in_short("ERROR: too small\n\n ERROR: 114294784\n"),
+            "ERROR: too small; ERROR: 114294784"
+        );
+        assert_eq!(said_in_short("usage: x"), "");
+    }
+}

@@ -13,15 +13,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
 use logwrites_core::SectorSize;
+use logwrites_core::reader::Position;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use self::child::Program;
-use self::file_system::{Mounting, make};
+use self::file_system::{Mount, Mounting, make};
 use super::serve::{DISK_NAME, log_to_stderr, open_disk};
 use crate::args::{DiskArgs, ExistingLogArgs, LogArgs, Run};
+use crate::device::{Access, Disk, DiskError, Origin};
 use crate::error::Failure;
 use crate::interrupt;
+use crate::output::printable::Printable;
 use crate::output::style;
 use crate::serve::control::{Control, FILE_NAME};
 use crate::serve::exports::Front as _;
@@ -44,31 +47,35 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
         .tempdir()
         .context("cannot make a temporary folder")?;
     let stage = Stage::set(args, dir.path())?;
-    let ended = stage.play(args, &program, &mounting, dir.path());
-    let log_ended = stage.clear(args);
-    if ended.is_err() {
-        // Then that is why.
-        interrupt::check("; nothing was run")?;
-    }
+    let mount = match stage.mount(args, &mounting, dir.path()) {
+        Ok(mount) => mount,
+        Err(error) => {
+            // Whatever else goes wrong now follows from this error.
+            let _ = stage.clear(args);
+            let _ = discard_log(&args.log);
+            interrupt::check("; nothing was run")?;
+            return Err(error);
+        }
+    };
+    let ended = stage.play(&program, mount);
+    let logged = stage.clear(args);
     let code = ended?;
-    log_ended?;
+    report(&args.log, logged?);
     dir.close().context("cannot remove the temporary folder")?;
     if code == 0 { Ok(()) } else { Err(Failure::Peer { code, words: String::new() }.into()) }
 }
 
 /// Refuses what a server would refuse with the names of options that are not there.
-fn check(args: &Run) -> Result<(), Failure> {
-    let len_bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if !args.force && len_bytes(&args.log) > 0 {
-        return Err(Failure::Usage(format!("{} is not empty; --force overwrites it", args.log.display())));
+fn check(args: &Run) -> anyhow::Result<()> {
+    if !args.force && std::fs::metadata(&args.log).is_ok_and(|metadata| metadata.len() > 0) {
+        let message = format!("{} is not empty; --force overwrites it", args.log.display());
+        return Err(Failure::Usage(message).into());
     }
-    if let Some(base) = &args.base
-        && len_bytes(base) % SectorSize::B512.bytes() != 0
+    if let Some(base) = Origin::open(args.base.as_deref(), args.images.into(), None)?
+        && !SectorSize::B512.is_aligned(base.len_bytes())
     {
-        return Err(Failure::Malformed(format!(
-            "{} is not a disk image: its size is not a multiple of 512",
-            base.display()
-        )));
+        let message = format!("{} is not a disk: its size is not a multiple of 512", base.name().display());
+        return Err(Failure::Malformed(message).into());
     }
     Ok(())
 }
@@ -91,15 +98,19 @@ impl Stage {
         Ok(Self { folder, control, mounted })
     }
 
-    /// Makes and mounts the file system, and runs the command in it; gives its exit code.
-    fn play(&self, args: &Run, program: &Program<'_>, mounting: &Mounting, dir: &Path) -> anyhow::Result<u8> {
+    /// Makes and mounts the file system.
+    fn mount(&self, args: &Run, mounting: &Mounting, dir: &Path) -> anyhow::Result<Mount> {
         let device = mounting.device(self.mounted.path().join(DISK_NAME))?;
-        if let Some(kind) = args.mkfs {
-            make(kind, mounting, device.path())?;
+        if let (Some(kind), Some(size)) = (args.mkfs, args.size) {
+            make(kind, mounting, device.path(), size.bytes())?;
             self.control.mark("mkfs", true)?;
         }
         interrupt::check("; nothing was run")?;
-        let mount = device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())?;
+        device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())
+    }
+
+    /// Runs the command in the file system, and unmounts it; gives the command's exit code.
+    fn play(&self, program: &Program<'_>, mount: Mount) -> anyhow::Result<u8> {
         let code = program.run(mount.path(), &self.mounted.path().join(FILE_NAME));
         // Those who are left in it would keep it from being unmounted.
         let ended = strays::end(mount.server());
@@ -110,19 +121,37 @@ impl Stage {
         Ok(code)
     }
 
-    /// Ends the log, and says what it holds.
-    fn clear(self, args: &Run) -> anyhow::Result<()> {
+    /// Ends the log, and gives where it ends.
+    fn clear(self, args: &Run) -> anyhow::Result<Position> {
         // After an error somebody may still use it.
         let ended = self.mounted.end(PATIENCE);
-        let log = args.log.display();
         let disk = self.folder.exports().live_disk().context("the disk is in use")?;
-        let logged = disk.finish().with_context(|| log.to_string())?;
+        let logged = disk.finish().with_context(|| args.log.display().to_string())?;
         ended?;
-        let entries = style::count(logged.index, "entry", "entries");
-        // Standard output is the command's.
-        anstream::eprintln!("{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes));
-        Ok(())
+        Ok(logged)
     }
+}
+
+/// Says what the log holds.
+fn report(log: &Path, logged: Position) {
+    let entries = style::count(logged.index, "entry", "entries");
+    // Standard output is the command's.
+    anstream::eprintln!("{} holds {entries} in {}", Printable::path(log), BinaryBytes(logged.offset_bytes));
+}
+
+/// Leaves no log of a command that was never run, which the next attempt would refuse to overwrite.
+fn discard_log(log: &Path) -> Result<(), DiskError> {
+    let is_link = std::fs::symlink_metadata(log).is_ok_and(|metadata| metadata.is_symlink());
+    let disk = Disk::open(log, Access::Write)?;
+    if disk.is_block_device() {
+        return Ok(());
+    }
+    let emptied = disk.set_len(0);
+    emptied.map_err(|error| DiskError::new("truncate", log, error))?;
+    if !is_link {
+        disk.remove();
+    }
+    Ok(())
 }
 
 /// From now on what is mounted is seen by this process and its children alone, and is gone when they are, whatever ends
@@ -147,6 +176,7 @@ fn disk_args(args: &Run) -> DiskArgs {
         data: None,
         base: args.base.clone(),
         size: args.size,
+        images: args.images,
         at: Vec::new(),
         keep: None,
         logging: LogArgs { log_size: args.log_size, existing, ..LogArgs::default() },

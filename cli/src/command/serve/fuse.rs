@@ -8,6 +8,7 @@ use super::disk::{describe, finish, open_disk};
 use super::watch;
 use crate::args::{DiskArgs, ServeFuse};
 use crate::error::Failure;
+use crate::output::printable::Printable;
 use crate::output::stdout;
 use crate::serve::control::Control;
 use crate::serve::exports::Front as _;
@@ -23,7 +24,7 @@ pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
     let file_system = FileSystem::new(Arc::clone(&folder), control);
     let mounted = mountpoint.mount(file_system, args.threads)?;
     let mut out = stdout();
-    writeln!(out, "serving {}", args.mountpoint.display())?;
+    writeln!(out, "serving {}", Printable::path(&args.mountpoint))?;
     describe(&mut out, folder.exports())?;
     out.flush()?;
     watch::Watched::new(&args.disk, Arc::<Folder>::clone(&folder)).until_the_end();

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::super::len_of;
 use super::sector_size::check_sector_size;
 use crate::args::DiskArgs;
-use crate::device::{Access, Disk, LiveLog, LogFile};
+use crate::device::{Access, Disk, ImageFormat, LiveLog, LogFile};
 use crate::error::Failure;
 use crate::log::{Default, Log};
 use crate::point::Point;
@@ -32,7 +32,7 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     let sector_size = log.index().sector_size();
     check_sector_size(sector_size)?;
     let base = match (&args.base, args.size) {
-        (Some(path), _) => Some(Disk::open(path, Access::Read)?),
+        (Some(path), _) => Some(ImageFormat::from(args.images).open(path, Access::Read)?),
         (None, _) => None,
     };
     let len_bytes = match (&base, args.size) {

@@ -9,7 +9,7 @@ use super::super::log_place::LogPlace;
 use super::super::{check_alignment, len_of};
 use super::sector_size::check_sector_size;
 use crate::args::DiskArgs;
-use crate::device::{Access, Disk, DiskError, LiveLog};
+use crate::device::{Access, Disk, DiskError, ImageFormat, LiveLog};
 use crate::error::Failure;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
@@ -66,14 +66,15 @@ enum Target {
 
 impl Target {
     fn find(args: &DiskArgs) -> anyhow::Result<Self> {
+        let format = ImageFormat::from(args.images);
         match (&args.data, &args.base, args.size) {
             (Some(data), _, _) => {
-                let disk = Disk::open(data, Access::Write)?;
+                let disk = format.open(data, Access::Write)?;
                 let len_bytes = len_of(&disk)?;
                 Ok(Self::Data(disk, len_bytes))
             }
             (None, Some(base), _) => {
-                let disk = Disk::open(base, Access::Read)?;
+                let disk = format.open(base, Access::Read)?;
                 let len_bytes = len_of(&disk)?;
                 Ok(Self::Base(disk, len_bytes))
             }

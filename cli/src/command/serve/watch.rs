@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::DiskArgs;
 use crate::interrupt;
+use crate::output::printable::Printable;
 use crate::output::style;
 use crate::serve::engine::Counters;
 use crate::serve::exports::Front;
@@ -118,7 +119,7 @@ fn words(before: &Totals, now: &Totals, elapsed: Duration, nr_connections: usize
 /// Says what a log holds in the end.
 pub(super) fn report(out: &mut impl Write, log: &Path, logged: Position) -> io::Result<()> {
     let entries = style::count(logged.index, "entry", "entries");
-    let log = style::paint(style::HEADING, log.display());
+    let log = style::paint(style::HEADING, Printable::path(log));
     writeln!(out, "{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes))
 }
 

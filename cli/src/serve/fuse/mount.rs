@@ -15,6 +15,7 @@ use rustix::mount::UnmountFlags;
 
 use super::file_system::FileSystem;
 use crate::error::Failure;
+use crate::host::program;
 use crate::serve::exports::Front as _;
 
 /// A folder on which files can be served.
@@ -227,7 +228,7 @@ fn is_root() -> bool {
 }
 
 fn find_helper() -> Option<PathBuf> {
-    crate::program::find(HELPER).or_else(|| crate::program::find("fusermount"))
+    program::find(HELPER).or_else(|| program::find("fusermount"))
 }
 
 /// One for each processor. Two at least, since reads of a disk wait; and no more than four, since what they do beside is

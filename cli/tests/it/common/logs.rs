@@ -88,6 +88,12 @@ impl Builder {
         self.raw([sector, nr_sectors, 0, 0], &behind)
     }
 
+    /// Sectors of zeros that belong to no entry.
+    pub(crate) fn zeros(mut self, nr_sectors: usize) -> Self {
+        self.entries.resize(self.entries.len() + nr_sectors * self.sector_size, 0);
+        self
+    }
+
     pub(crate) fn discard(self, sector: u64, nr_sectors: u64) -> Self {
         self.raw([sector, nr_sectors, DISCARD, 0], b"")
     }
