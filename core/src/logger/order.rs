@@ -11,16 +11,32 @@ impl<const N: usize> Logger<N> {
     /// Gives places to whatever the ordering lets into the log now.
     #[inline]
     pub(super) fn settle(&mut self) {
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() && !self.holds_all() {
             self.settle_queue();
         }
     }
 
+    #[inline(never)] // most calls end before
     fn settle_queue(&mut self) {
         match self.config.ordering {
             Ordering::Completion => self.log_completed(),
             Ordering::Durability => self.log_durable(),
         }
+    }
+
+    /// Whether it is certain that nothing in the queue may be logged now, as is the case with most calls in durability
+    /// order.
+    #[inline]
+    fn holds_all(&self) -> bool {
+        let is_held = match self.flushes.front() {
+            Some(flush) => self.slots.at(flush).phase != Phase::Queued,
+            None => {
+                self.config.ordering == Ordering::Durability
+                    && self.stage == Stage::Open
+                    && !self.slots.is_full()
+            }
+        };
+        is_held && self.queued_fuas == 0
     }
 
     /// Logs the queue up to the first flush in flight.
@@ -76,6 +92,7 @@ impl<const N: usize> Logger<N> {
 
     /// Logs the FUAs in the queue that are in front of every flush in flight, each behind the older entries that
     /// it overlaps.
+    #[inline(never)] // so that the other cases are short
     fn log_queued_fuas(&mut self) {
         let mut cursor = self.queue.front();
         while let Some(tag) = cursor {
