@@ -1,6 +1,7 @@
 //! A log as a command finds it: its index, as far as it can be read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
@@ -157,6 +158,12 @@ impl Log {
     #[must_use]
     pub fn disk(&self) -> &Disk {
         self.reader.source().disk()
+    }
+
+    /// Its index and its disk, for those who read no more of the index.
+    #[must_use]
+    pub fn into_parts(self) -> (Index, Arc<Disk>) {
+        (self.index, self.reader.source().shared_disk())
     }
 
     /// Where a logger that appends goes on.

@@ -1,12 +1,13 @@
 //! A log that several threads write to, flush and read at once.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use logwrites_core::device::{LogDevice, Piece};
 use parking_lot::Mutex;
 
-use super::disk::{Disk, DiskError};
+use super::disk::Disk;
 use super::log::LogFile;
 
 /// A [`LogFile`] that is shared: one write at a time, beside which it is flushed and read.
@@ -14,8 +15,7 @@ use super::log::LogFile;
 pub struct LiveLog {
     file: Mutex<LogFile>,
     /// The same disk, without waiting for a write.
-    disk: Disk,
-    is_scratch: bool,
+    disk: Arc<Disk>,
     /// Whether zeros that were written ahead make a flush cheaper.
     do_zeros_help: bool,
     /// How often it was flushed since zeros were last asked for.
@@ -24,27 +24,17 @@ pub struct LiveLog {
 
 impl LiveLog {
     /// Shares a log.
-    ///
-    /// # Errors
-    /// [`DiskError`].
-    pub fn new(file: LogFile) -> Result<Self, DiskError> {
-        let disk = file.disk().try_clone()?;
+    #[must_use]
+    pub fn new(file: LogFile) -> Self {
+        let disk = file.shared_disk();
         let do_zeros_help = disk.writes_in_place();
         let nr_flushes = AtomicU64::new(0);
-        Ok(Self { file: Mutex::new(file), disk, is_scratch: false, do_zeros_help, nr_flushes })
-    }
-
-    /// Shares a log that will be thrown away: nothing needs to be durable.
-    ///
-    /// # Errors
-    /// [`DiskError`].
-    pub fn scratch(file: LogFile) -> Result<Self, DiskError> {
-        Ok(Self { is_scratch: true, ..Self::new(file)? })
+        Self { file: Mutex::new(file), disk, do_zeros_help, nr_flushes }
     }
 
     /// The disk, to read from.
     #[must_use]
-    pub const fn disk(&self) -> &Disk {
+    pub fn disk(&self) -> &Disk {
         &self.disk
     }
 
@@ -89,9 +79,6 @@ impl LogDevice for &LiveLog {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.is_scratch {
-            return Ok(());
-        }
         self.nr_flushes.fetch_add(1, Ordering::Relaxed);
         self.disk.sync()
     }
@@ -110,7 +97,7 @@ mod tests {
     fn log(dir: &tempfile::TempDir) -> LiveLog {
         let disk = Disk::open(&dir.path().join("log"), Access::CreateNew).unwrap();
         // The temporary folder's file system may be one where they do not.
-        LiveLog { do_zeros_help: true, ..LiveLog::new(LogFile::new(disk).unwrap()).unwrap() }
+        LiveLog { do_zeros_help: true, ..LiveLog::new(LogFile::new(disk).unwrap()) }
     }
 
     #[test]

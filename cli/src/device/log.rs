@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::sync::Arc;
 
 use logwrites_core::device::{LogDevice, Piece};
 
@@ -14,7 +15,7 @@ use super::disk::{Disk, DiskError, ZEROS, widen};
 /// last entry takes a stale one for new.
 #[derive(Debug)]
 pub struct LogFile {
-    disk: Disk,
+    disk: Arc<Disk>,
     /// What lies behind it is zero: there a hole does for zeros.
     written_bytes: u64,
     /// Up to where zeros may stand ahead of the log, instead of nothing.
@@ -30,7 +31,7 @@ impl LogFile {
         if !disk.is_block_device() {
             disk.set_len(0).map_err(|error| DiskError::new("truncate", disk.path(), error))?;
         }
-        Ok(Self { disk, written_bytes: 0, zeroed_bytes: 0 })
+        Ok(Self { disk: Arc::new(disk), written_bytes: 0, zeroed_bytes: 0 })
     }
 
     /// A log to be gone on with behind its byte `end_bytes`. What stands there is no more.
@@ -41,13 +42,18 @@ impl LogFile {
         if !disk.is_block_device() {
             disk.set_len(end_bytes).map_err(|error| DiskError::new("truncate", disk.path(), error))?;
         }
-        Ok(Self { disk, written_bytes: end_bytes, zeroed_bytes: end_bytes })
+        Ok(Self { disk: Arc::new(disk), written_bytes: end_bytes, zeroed_bytes: end_bytes })
     }
 
     /// The disk, to read from.
     #[must_use]
-    pub const fn disk(&self) -> &Disk {
+    pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// The disk, to be read and flushed beside this.
+    pub(super) fn shared_disk(&self) -> Arc<Disk> {
+        Arc::clone(&self.disk)
     }
 
     /// Writes zeros to what is not yet written of a range ahead of the log. A write there then changes nothing of a file

@@ -12,6 +12,7 @@ mod live_log;
 mod log;
 mod origin;
 mod reserved_log;
+mod scratch;
 mod source;
 mod view;
 
@@ -30,5 +31,6 @@ pub use live_log::LiveLog;
 pub use log::LogFile;
 pub use origin::Origin;
 pub use reserved_log::{ReservedLog, is_full};
+pub use scratch::ScratchLog;
 pub use source::LogSource;
 pub use view::View;

@@ -25,7 +25,7 @@ impl ReservedLog {
 
     /// The disk, to read from.
     #[must_use]
-    pub const fn disk(&self) -> &Disk {
+    pub fn disk(&self) -> &Disk {
         self.file.disk()
     }
 

@@ -38,6 +38,12 @@ impl LogSource {
         &self.disk
     }
 
+    /// The disk, to be read after this has gone.
+    #[must_use]
+    pub fn shared_disk(&self) -> Arc<Disk> {
+        Arc::clone(&self.disk)
+    }
+
     /// The length of the log's file or device when it was last asked for, in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {

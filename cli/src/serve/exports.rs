@@ -1,14 +1,13 @@
 //! What a server offers: one disk, or a disk as it was at points of its log.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use logwrites_core::SectorSize;
-use parking_lot::Mutex;
 
 use super::clients::Clients;
 use super::engine::LiveDisk;
+use super::points::{Lease, Past, Points};
 
 /// A server, as whoever watches it sees it.
 pub trait Front: Send + Sync {
@@ -19,9 +18,6 @@ pub trait Front: Send + Sync {
     fn clients(&self) -> &Clients;
 }
 
-/// Makes the disk as it was at a point, from the point's words.
-pub type OpenPoint = dyn Fn(&str) -> anyhow::Result<Arc<dyn LiveDisk>> + Send + Sync;
-
 /// What a server offers.
 pub trait Exports {
     /// A disk that can be used.
@@ -30,10 +26,16 @@ pub trait Exports {
     /// The names to be listed.
     fn names(&self) -> Vec<String>;
 
-    /// The export with this name; the empty name means the default one.
+    /// What the export with this name is; the empty name means the default one.
     ///
     /// # Errors
     /// [`NoExport`], with words for the client's user.
+    fn describe(&self, name: &str) -> Result<ExportInfo, NoExport>;
+
+    /// The export with this name, to be used.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe), and if it cannot be opened.
     fn open(&self, name: &str) -> Result<(Self::Export, ExportInfo), NoExport>;
 }
 
@@ -63,6 +65,7 @@ pub struct ExportTable {
     name: String,
     description: String,
     len_bytes: u64,
+    sector_size: SectorSize,
     has_fast_zero: bool,
     disks: Disks,
 }
@@ -70,9 +73,9 @@ pub struct ExportTable {
 enum Disks {
     /// The disk in use.
     Live(Arc<dyn LiveDisk>),
-    /// The disk at points: those that were named at the start, the first of which is the default, and more as clients
-    /// ask for them.
-    Past { points: Vec<String>, open: Box<OpenPoint>, opened: Mutex<HashMap<String, Arc<dyn LiveDisk>>> },
+    /// The disk at points: those that were named at the start, the first of which is the default, and any other that
+    /// clients ask for.
+    Past { named: Vec<String>, points: Arc<Points> },
 }
 
 impl ExportTable {
@@ -80,7 +83,8 @@ impl ExportTable {
     #[must_use]
     pub fn live(name: String, len_bytes: u64, has_fast_zero: bool, disk: Arc<dyn LiveDisk>) -> Self {
         let description = "a disk whose writes are logged".to_owned();
-        Self { name, description, len_bytes, has_fast_zero, disks: Disks::Live(disk) }
+        let sector_size = disk.sector_size();
+        Self { name, description, len_bytes, sector_size, has_fast_zero, disks: Disks::Live(disk) }
     }
 
     /// A disk at points of its log, at least one; what is changed is kept or not.
@@ -88,20 +92,27 @@ impl ExportTable {
     pub fn past(
         name: String,
         len_bytes: u64,
-        points: Vec<String>,
+        sector_size: SectorSize,
+        named: Vec<String>,
         is_kept: bool,
-        open: Box<OpenPoint>,
+        past: Box<dyn Past>,
     ) -> Self {
         let becomes = if is_kept { "kept, in a log of their own" } else { "thrown away" };
         let description = format!("a disk as it was, with changes that are {becomes}");
-        let disks = Disks::Past { points, open, opened: Mutex::default() };
-        Self { name, description, len_bytes, has_fast_zero: true, disks }
+        let disks = Disks::Past { named, points: Points::new(past, is_kept) };
+        Self { name, description, len_bytes, sector_size, has_fast_zero: true, disks }
     }
 
     /// How long each disk is, in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
         self.len_bytes
+    }
+
+    /// The unit of all disks.
+    #[must_use]
+    pub const fn sector_size(&self) -> SectorSize {
+        self.sector_size
     }
 
     /// The names of the exports, and what each is, for people.
@@ -128,84 +139,75 @@ impl ExportTable {
         }
     }
 
-    /// Every disk that was opened.
+    /// Every disk that is open.
     #[must_use]
     pub fn opened(&self) -> Vec<Arc<dyn LiveDisk>> {
         match &self.disks {
             Disks::Live(disk) => vec![Arc::clone(disk)],
-            Disks::Past { opened, .. } => opened.lock().values().map(Arc::clone).collect(),
+            Disks::Past { points, .. } => points.opened(),
         }
     }
 
-    fn disk_at(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport> {
-        let Disks::Past { points, open, opened } = &self.disks else {
-            return Err(self.unknown());
-        };
-        let mut opened = opened.lock();
-        if let Some(disk) = opened.get(point) {
-            return Ok(Arc::clone(disk));
+    fn find<'a>(&'a self, name: &'a str) -> Result<Found<'a>, NoExport> {
+        let is_default = name.is_empty() || name == self.name;
+        match &self.disks {
+            Disks::Live(disk) if is_default => Ok(Found::Live(disk)),
+            Disks::Live(_) => Err(NoExport(format!("the only export is '{}'", self.name))),
+            Disks::Past { named, points } => {
+                let rest = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('@'));
+                let point = if is_default { named.first().map(String::as_str) } else { rest };
+                let unknown = || NoExport(format!("an export is named '{}@POINT'", self.name));
+                Ok(Found::Past(points, point.ok_or_else(unknown)?))
+            }
         }
-        let max_points = points.len().saturating_add(MAX_MORE_POINTS);
-        if opened.len() >= max_points {
-            // What nobody uses and nobody has changed can be made again.
-            opened.retain(|point, disk| {
-                Arc::strong_count(disk) > 1 || disk.counters().logged.index > 0 || points.contains(point)
-            });
-        }
-        if opened.len() >= max_points {
-            return Err(NoExport(format!("{max_points} points are in use: that is as many as there can be")));
-        }
-        let disk = open(point).map_err(|error| NoExport(format!("{error:#}")))?;
-        opened.insert(point.to_owned(), Arc::clone(&disk));
-        Ok(disk)
     }
 
-    fn unknown(&self) -> NoExport {
-        NoExport(match &self.disks {
-            Disks::Live(_) => format!("the only export is '{}'", self.name),
-            Disks::Past { .. } => format!("an export is named '{}@POINT'", self.name),
-        })
+    fn info(&self, found: &Found<'_>) -> ExportInfo {
+        ExportInfo {
+            name: match found {
+                Found::Live(_) => self.name.clone(),
+                Found::Past(_, point) => format!("{}@{point}", self.name),
+            },
+            description: self.description.clone(),
+            len_bytes: self.len_bytes,
+            sector_size: self.sector_size,
+            is_read_only: false,
+            has_fast_zero: self.has_fast_zero,
+        }
     }
 }
 
+/// What a name means.
+enum Found<'a> {
+    Live(&'a Arc<dyn LiveDisk>),
+    Past(&'a Arc<Points>, &'a str),
+}
+
 impl Exports for ExportTable {
-    type Export = Arc<dyn LiveDisk>;
+    type Export = Lease;
 
     fn names(&self) -> Vec<String> {
         match &self.disks {
             Disks::Live(_) => vec![self.name.clone()],
-            Disks::Past { points, .. } => {
-                points.iter().map(|point| format!("{}@{point}", self.name)).collect()
-            }
+            Disks::Past { named, .. } => named.iter().map(|point| format!("{}@{point}", self.name)).collect(),
         }
     }
 
-    fn open(&self, name: &str) -> Result<(Self::Export, ExportInfo), NoExport> {
-        let (disk, name) = match &self.disks {
-            Disks::Live(disk) if name.is_empty() || name == self.name => {
-                (Arc::clone(disk), self.name.clone())
-            }
-            Disks::Live(_) => return Err(self.unknown()),
-            Disks::Past { points, .. } => {
-                let default = points.first().map_or("end", String::as_str);
-                let point = if name.is_empty() || name == self.name {
-                    default
-                } else {
-                    let rest = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('@'));
-                    rest.ok_or_else(|| self.unknown())?
-                };
-                (self.disk_at(point)?, format!("{}@{point}", self.name))
-            }
+    fn describe(&self, name: &str) -> Result<ExportInfo, NoExport> {
+        let found = self.find(name)?;
+        if let Found::Past(points, point) = &found {
+            points.check(point).map_err(no_export)?;
+        }
+        Ok(self.info(&found))
+    }
+
+    fn open(&self, name: &str) -> Result<(Lease, ExportInfo), NoExport> {
+        let found = self.find(name)?;
+        let lease = match &found {
+            Found::Live(disk) => Lease::of(Arc::clone(disk)),
+            Found::Past(points, point) => points.lease(point).map_err(no_export)?,
         };
-        let info = ExportInfo {
-            name,
-            description: self.description.clone(),
-            len_bytes: self.len_bytes,
-            sector_size: disk.sector_size(),
-            is_read_only: false,
-            has_fast_zero: self.has_fast_zero,
-        };
-        Ok((disk, info))
+        Ok((lease, self.info(&found)))
     }
 }
 
@@ -215,5 +217,7 @@ impl fmt::Debug for ExportTable {
     }
 }
 
-/// How many points beside those named at the start can be in use at once: each has threads and a map.
-const MAX_MORE_POINTS: usize = 64;
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn no_export(error: anyhow::Error) -> NoExport {
+    NoExport(format!("{error:#}"))
+}

@@ -6,6 +6,7 @@
 //! | [`nbd`] | the disk for clients of the network block device protocol |
 //! | [`clients`] | how many clients a server has, and that it is to end |
 //! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
+//! | [`points`] | a disk as it was, opened when it is asked for, and let go |
 //! | [`listen`] | sockets |
 //! | `fuse` | the disk as a file in a folder, on Linux |
 //! | [`control`](mod@control) | marks and questions from other programs |
@@ -19,3 +20,4 @@ pub mod exports;
 pub mod fuse;
 pub mod listen;
 pub mod nbd;
+pub mod points;

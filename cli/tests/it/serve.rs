@@ -681,6 +681,49 @@ fn more_points_than_can_be_open_are_opened_one_after_the_other() {
     served.stop().code(0);
 }
 
+/// A client has a socket and two threads; a point has neither, and a file as long as it is changed.
+#[test]
+fn a_point_has_no_thread_and_no_file_and_goes_when_nobody_uses_it() {
+    let folder = images(4);
+    let script: Vec<String> = (1..=200).map(|number| format!("write -P {number} 0 512")).collect();
+    folder.record("disk --log log", &script.join("\n"));
+    let served = Served::start(&folder, "--log log --base base --at 3");
+    let at = |point: usize| Client::connect(&folder.path("disk.sock"), &format!("disk@{point}")).unwrap();
+    let expected = |point: usize| [u8::try_from(point).unwrap(); 512];
+    let resources = || common::threads_and_files(served.child());
+    // A client that is served says that all the server's own threads are there.
+    let mut first = at(1);
+    assert!(first.read(0, 512).unwrap() == expected(1));
+    let (nr_threads, nr_files) = (resources().0 - 2, resources().1 - 1);
+    drop(first);
+    wait_until("it is gone", || resources() == (nr_threads, nr_files));
+
+    let mut clients: Vec<Client> = (1..=50).map(at).collect();
+    for (point, client) in (1..).zip(&mut clients) {
+        assert!(client.read(0, 512).unwrap() == expected(point));
+        assert_eq!(client.flush().unwrap(), 0);
+    }
+    assert_eq!(resources(), (nr_threads + 2 * 50, nr_files + 50));
+    for client in &mut clients {
+        assert_eq!(client.write(512, &[1; 512]).unwrap(), 0);
+        assert!(client.read(512, 512).unwrap() == [1; 512]);
+    }
+    assert_eq!(resources(), (nr_threads + 2 * 50, nr_files + 2 * 50));
+    drop(clients);
+    wait_until("the clients are gone", || resources() == (nr_threads, nr_files + 50));
+
+    for point in 51..=200 {
+        let mut client = at(point);
+        assert!(client.read(0, 512).unwrap() == expected(point));
+        assert_eq!(client.write(512, &[2; 512]).unwrap(), 0);
+    }
+    wait_until("what was changed first is gone", || resources() == (nr_threads, nr_files + 64));
+    assert!(at(200).read(512, 512).unwrap() == [2; 512], "what was changed last is there");
+    assert!(at(51).read(512, 512).unwrap() == [9; 512]);
+    println!("200 points: {} KiB", memory_kib(&served, "VmRSS:"));
+    served.stop().code(0).no_stderr();
+}
+
 #[test]
 fn what_a_server_cannot_do_is_said() {
     let folder = images(4);

@@ -91,6 +91,32 @@ fn any_bytes_are_read_and_written_in_every_mode() {
 }
 
 #[test]
+fn a_point_goes_when_nobody_has_its_file_open() {
+    let folder = images(4);
+    let script: Vec<String> = (1..=100).map(|number| format!("write -P {number} 0 512")).collect();
+    folder.record("disk --log log", &script.join("\n"));
+    let files = Files::start(&folder, "--log log --base base --at 3");
+    let resources = || common::threads_and_files(files.served().child());
+    let (nr_threads, nr_files) = resources();
+    for point in 1..=100u8 {
+        let nr_left = usize::from(point - 1).min(64);
+        let path = files.path(&format!("disk@{point}"));
+        let disk = opened(&path, OFlags::empty());
+        let mut start = [0; 512];
+        disk.read_exact_at(&mut start, 0).unwrap();
+        assert_eq!(start, [point; 512]);
+        // Those that were changed last have a file each; the kernel closes a moment after the program.
+        common::wait_until("it has none", || resources() == (nr_threads, nr_files + nr_left));
+        disk.write_all_at(&[1; 512], 512).unwrap();
+        opened(&path, OFlags::empty()).read_exact_at(&mut start, 512).unwrap();
+        assert_eq!(start, [1; 512]);
+    }
+    let first = std::fs::read(files.path("disk@1")).unwrap();
+    assert!(first[512..] == folder.read("base")[512..], "its changes went with it");
+    files.stop().code(0).no_stderr();
+}
+
+#[test]
 fn nothing_wakes_while_nobody_wants_anything() {
     let folder = images(1);
     let files = Files::start(&folder, "--log log --base base");

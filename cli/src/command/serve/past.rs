@@ -2,24 +2,26 @@
 //! says which, and under a log that is thrown away.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use logwrites_core::history::{Checkpoints, Discards};
+use logwrites_core::Config;
+use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 use logwrites_core::overlay::Overlay;
-use logwrites_core::{Config, SectorSize};
+use logwrites_core::reader::Entry;
 use parking_lot::Mutex;
 
 use super::super::len_of;
 use super::sector_size::check_sector_size;
 use crate::args::DiskArgs;
-use crate::device::{Access, Disk, ImageFormat, LiveLog, LogFile};
+use crate::device::{Access, Disk, ImageFormat, LiveLog, LogFile, ScratchLog};
 use crate::error::Failure;
 use crate::log::{Default, Log};
 use crate::point::Point;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
+use crate::serve::points::Past;
 
 pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     if args.keep.is_some() && args.at.len() > 1 {
@@ -55,60 +57,104 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
         );
         return Err(Failure::Malformed(message).into());
     }
-    let points = args.at.iter().map(ToString::to_string).collect();
-    let past = Past {
-        log: Mutex::new(log),
+    let named = args.at.iter().map(ToString::to_string).collect();
+    let past = LogPast {
+        beyond: Beyond::find(&log, len_bytes, &base_name),
+        broken: log.check_whole().err().map(|error| format!("{error:#}")),
         checkpoints: Mutex::new(Checkpoints::new(Discards::Zero)),
-        base,
-        len_bytes,
-        base_name,
-        sector_size,
+        base: base.map(Arc::new),
         keep: args.keep.clone(),
+        path: args.log.clone(),
+        parts: log.into_parts(),
     };
-    let open = Box::new(move |point: &str| past.open(point));
-    let table = ExportTable::past(name.to_owned(), len_bytes, points, args.keep.is_some(), open);
-    if args.keep.is_some() {
+    let is_kept = args.keep.is_some();
+    let table = ExportTable::past(name.to_owned(), len_bytes, sector_size, named, is_kept, Box::new(past));
+    if is_kept {
         // It is to be there even if no client comes, and to fail now if it cannot be made.
         table.open_default().map_err(|error| anyhow::anyhow!("{}", error.0))?;
     }
     Ok(table)
 }
 
-/// A log and its base, of which points can be opened.
-struct Past {
-    log: Mutex<Log>,
+/// A log and its base. Whoever opens a point keeps nobody else waiting.
+struct LogPast {
+    path: PathBuf,
+    parts: (Index, Arc<Disk>),
+    /// Why the log could not be read to its end.
+    broken: Option<String>,
+    beyond: Option<Beyond>,
+    /// Made ahead by those who have opened points.
     checkpoints: Mutex<Checkpoints>,
-    base: Option<Disk>,
-    len_bytes: u64,
-    base_name: PathBuf,
-    sector_size: SectorSize,
+    base: Option<Arc<Disk>>,
     keep: Option<PathBuf>,
 }
 
-impl Past {
-    fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
+impl LogPast {
+    fn resolve(&self, point: &str) -> anyhow::Result<u64> {
         let point: Point = point.parse()?;
-        let (map, log) = {
-            let mut log = self.log.lock();
-            let resolved = log.resolve(Some(&point), Default::End)?;
-            log.check_fits(resolved, self.len_bytes, &self.base_name)?;
-            let map = self.checkpoints.lock().map_at(log.index(), resolved, &BTreeSet::new());
-            (map, log.disk().try_clone()?)
-        };
-        let base = self.base.as_ref().map(Disk::try_clone).transpose()?;
-        let base = Base::Past { base, log, map };
-        let overlay = Overlay::<SLOTS>::new(Config::new(self.sector_size))?;
-        Ok(Arc::new(Engine::start(overlay, base, self.new_log()?)?))
+        let (index, _) = &self.parts;
+        if point.anchor.counts_from_end() {
+            self.check_whole()?;
+        }
+        let resolved = point.resolve(index).or_else(|error| {
+            // The part that cannot be read may have it.
+            self.check_whole()?;
+            Err(error).with_context(|| self.path.display().to_string())
+        })?;
+        match &self.beyond {
+            Some(beyond) if resolved > beyond.index => Err(Failure::Malformed(beyond.why.clone()).into()),
+            _ => Ok(resolved),
+        }
     }
 
-    /// Where the changes go.
-    fn new_log(&self) -> anyhow::Result<LiveLog> {
+    fn check_whole(&self) -> anyhow::Result<()> {
+        self.broken.as_ref().map_or(Ok(()), |broken| Err(anyhow::Error::msg(broken.clone())))
+    }
+
+    /// Where the bytes of the disk were at a point.
+    fn map_at(&self, point: u64) -> ExtentMap {
+        // A copy shares all with its original, so that nobody waits for who is at work.
+        let mut checkpoints = self.checkpoints.lock().clone();
+        let map = checkpoints.map_at(&self.parts.0, point, &BTreeSet::new());
+        *self.checkpoints.lock() = checkpoints;
+        map
+    }
+}
+
+impl Past for LogPast {
+    fn check(&self, point: &str) -> anyhow::Result<()> {
+        self.resolve(point).map(|_| ())
+    }
+
+    fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
+        let map = self.map_at(self.resolve(point)?);
+        let (index, log) = &self.parts;
+        let base = Base::Past { base: self.base.as_ref().map(Arc::clone), log: Arc::clone(log), map };
+        let overlay = Overlay::<SLOTS>::new(Config::new(index.sector_size()))?;
         let Some(path) = &self.keep else {
-            let disk = Disk::nameless().context("cannot make a temporary file for the changes")?;
-            return Ok(LiveLog::scratch(LogFile::new(disk)?)?);
+            let changes = ScratchLog::new(index.sector_size());
+            return Ok(Arc::new(Engine::start(overlay, base, changes)?));
         };
         let disk = Disk::open(path, Access::CreateNew)?;
         disk.lock()?;
-        Ok(LiveLog::new(LogFile::new(disk)?)?)
+        Ok(Arc::new(Engine::start(overlay, base, LiveLog::new(LogFile::new(disk)?))?))
+    }
+}
+
+/// The first entry that the disk is too short for.
+struct Beyond {
+    index: u64,
+    why: String,
+}
+
+impl Beyond {
+    fn find(log: &Log, len_bytes: u64, base_name: &Path) -> Option<Self> {
+        let index = log.index();
+        let why = log.check_fits(index.nr_entries(), len_bytes, base_name).err()?.to_string();
+        let mut entries = index.entries(0..index.nr_entries());
+        let is_beyond = |entry: &Entry| {
+            !entry.extent().is_empty() && index.sector_size().bytes_of(entry.extent().end()) > len_bytes
+        };
+        Some(Self { index: entries.find(is_beyond)?.index, why })
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
     }
     let config = place.config(&args.logging)?;
     if config.ordering == Ordering::Durability && !matches!(target, Target::Data(..)) {
-        let message = "--base and --size log in completion order only: the log is the disk, so nothing can be held back";
+        let message = "--base and --size need --ordering completion: the log is the disk, so entries cannot be held back";
         return Err(Failure::Usage(message.to_owned()).into());
     }
     let len_bytes = target.len_bytes();
@@ -45,7 +45,7 @@ fn start(
     let base = match target {
         Target::Data(data, _) => {
             let logger = place.logger::<SLOTS>(config, &args.log)?;
-            let log = LiveLog::new(place.open(&args.log, Some(&data))?)?;
+            let log = LiveLog::new(place.open(&args.log, Some(&data))?);
             return Ok(Arc::new(Engine::start(logger, data, log).with_context(begun)?));
         }
         Target::Base(disk, _) => Base::Image(disk),
@@ -53,7 +53,7 @@ fn start(
     };
     let overlay = place.overlay::<SLOTS>(config, &args.log)?;
     let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
-    let log = LiveLog::new(place.open(&args.log, under)?)?;
+    let log = LiveLog::new(place.open(&args.log, under)?);
     Ok(Arc::new(Engine::start(overlay, base, log).with_context(begun)?))
 }
 

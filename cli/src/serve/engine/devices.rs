@@ -2,12 +2,13 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use logwrites_core::device::{DataDevice, LogDevice};
 use logwrites_core::history::ExtentMap;
 use logwrites_core::{Outcome, WriteFlags};
 
-use crate::device::{Disk, LiveLog, View};
+use crate::device::{Disk, LiveLog, ScratchLog, View};
 
 /// A disk under the log: it is read, and written unless the log alone holds what changes.
 pub trait Data: Send + Sync {
@@ -45,6 +46,11 @@ pub trait Log: Send + Sync {
 
     /// What it is written through, by one thread at a time, and flushed meanwhile.
     fn device(&self) -> impl LogDevice<Error = io::Error>;
+
+    /// Whether it will be thrown away: nothing waits for it to become durable.
+    fn is_scratch(&self) -> bool {
+        false
+    }
 
     /// Takes storage ahead of the log. False where that cannot be done.
     ///
@@ -116,6 +122,28 @@ impl Log for LiveLog {
     }
 }
 
+impl Log for ScratchLog {
+    fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read(offset_bytes, buffer)
+    }
+
+    fn device(&self) -> impl LogDevice<Error = io::Error> {
+        self
+    }
+
+    fn is_scratch(&self) -> bool {
+        true
+    }
+
+    fn reserve(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<bool> {
+        self.reserve(offset_bytes, len_bytes)
+    }
+
+    fn release_reserve(&self) -> io::Result<()> {
+        self.release_reserve()
+    }
+}
+
 /// What is under an overlay, and stays as it is.
 #[derive(Debug)]
 pub enum Base {
@@ -123,12 +151,12 @@ pub enum Base {
     Image(Disk),
     /// Nothing but zeros.
     Zeros,
-    /// The disk as it was at a point of another log.
+    /// The disk as it was at a point of another log, which others read as well.
     Past {
         /// Under that log; zeros, if there is none.
-        base: Option<Disk>,
+        base: Option<Arc<Disk>>,
         /// That log.
-        log: Disk,
+        log: Arc<Disk>,
         /// Where its bytes are at the point.
         map: ExtentMap,
     },
@@ -145,7 +173,7 @@ impl Data for Base {
             Self::Past { base, log, map } => {
                 let len_bytes = u64::try_from(buffer.len()).map_err(io::Error::other)?;
                 let extent = map.sector_size().extent(offset_bytes, len_bytes).map_err(io::Error::other)?;
-                View { base: base.as_ref(), log, map }.read(extent, buffer)
+                View { base: base.as_deref(), log, map }.read(extent, buffer)
             }
         }
     }

@@ -10,7 +10,7 @@ use logwrites_core::{LogId, LogWrite, Op, Outcome, SectorSize, Tag};
 
 use super::devices::{Data, Log};
 use super::payload::Payload;
-use super::reserve::is_full;
+use crate::device::is_full;
 
 /// Work that needs no lock.
 #[derive(Debug)]

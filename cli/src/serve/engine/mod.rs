@@ -55,15 +55,16 @@ where
     D: Data + 'static,
     L: Log + 'static,
 {
-    /// Starts an engine.
+    /// Starts an engine, which has threads of its own only where a sync may take long.
     ///
     /// # Errors
     /// The system's, if it has no more threads; the log device's, if the log cannot be begun.
     pub fn start(machine: M, data: D, log: L) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(machine, data, log));
+        let nr_syncers = if log.is_scratch() { 0 } else { NR_SYNCERS };
+        let shared = Arc::new(Shared::new(machine, data, log, nr_syncers > 0));
         let engine = Self { shared: Arc::clone(&shared), syncers: Mutex::default() };
-        let mut syncers = Vec::with_capacity(NR_SYNCERS);
-        for _ in 0..NR_SYNCERS {
+        let mut syncers = Vec::with_capacity(nr_syncers);
+        for _ in 0..nr_syncers {
             let shared = Arc::clone(&shared);
             syncers.push(
                 std::thread::Builder::new().name("sync".to_owned()).spawn(move || shared.sync_until_end())?,

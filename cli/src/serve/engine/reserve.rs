@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::device::is_full;
+
 /// How the storage of the log is taken ahead.
 #[derive(Debug, Default)]
 pub(super) struct Reserve {
@@ -49,9 +51,4 @@ impl Reserve {
             self.is_busy = false;
         }
     }
-}
-
-/// Whether there is no storage left.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

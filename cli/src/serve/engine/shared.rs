@@ -16,8 +16,8 @@ use super::jobs::{self, Job};
 use super::live_disk::{Counters, Refusal, Waiter};
 use super::machine::{Machine, SLOTS};
 use super::payload::Payload;
-use super::reserve::is_full;
 use super::state::{InFlight, News, State};
+use crate::device::is_full;
 
 /// What the threads of an engine share.
 pub(super) struct Shared<M, D, L> {
@@ -31,6 +31,8 @@ pub(super) struct Shared<M, D, L> {
     pub(super) data: D,
     pub(super) log: L,
     pub(super) sector_size: SectorSize,
+    /// Whether there are threads that wait for what takes long; else clients do all.
+    has_syncers: bool,
     /// How long a sync has lately taken.
     sync_micros: AtomicU64,
     pub(super) nr_reads: AtomicU64,
@@ -52,7 +54,7 @@ pub(super) enum Role {
 }
 
 impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
-    pub(super) fn new(machine: M, data: D, log: L) -> Self {
+    pub(super) fn new(machine: M, data: D, log: L, has_syncers: bool) -> Self {
         let sector_size = machine.config().sector_size;
         Self {
             state: Mutex::new(State::new(machine, data.is_serial())),
@@ -62,6 +64,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
             data,
             log,
             sector_size,
+            has_syncers,
             sync_micros: AtomicU64::new(0),
             nr_reads: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
@@ -241,8 +244,9 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
             if state.poll(&mut news) {
                 self.freed.notify_all();
             }
-            let takes_syncs =
-                role == Role::Syncer || self.sync_micros.load(Atomic::Relaxed) < QUICK_SYNC_MICROS;
+            let takes_syncs = role == Role::Syncer
+                || !self.has_syncers
+                || self.sync_micros.load(Atomic::Relaxed) < QUICK_SYNC_MICROS;
             let Some(job) = state.next_job(takes_syncs) else {
                 let is_left = state.has_sync();
                 drop(state);

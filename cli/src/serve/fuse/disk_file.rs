@@ -12,11 +12,12 @@ use logwrites_core::{Extent, Op, OpError, WriteFlags};
 use parking_lot::Mutex;
 
 use super::gate::Gate;
-use crate::serve::engine::{Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
+use crate::serve::engine::{Buffer, CallError, Payload, Pool, Refusal, Waiter};
+use crate::serve::points::Lease;
 
 /// A disk as a file. Offsets and lengths are in bytes.
 pub(super) struct DiskFile {
-    disk: Arc<dyn LiveDisk>,
+    disk: Lease,
     len_bytes: u64,
     /// Whether what is discarded reads as zeros.
     has_holes: bool,
@@ -41,12 +42,7 @@ pub(super) enum Sought {
 }
 
 impl DiskFile {
-    pub(super) fn new(
-        disk: Arc<dyn LiveDisk>,
-        len_bytes: u64,
-        has_holes: bool,
-        pool: &Arc<Pool>,
-    ) -> Arc<Self> {
+    pub(super) fn new(disk: Lease, len_bytes: u64, has_holes: bool, pool: &Arc<Pool>) -> Arc<Self> {
         Arc::new(Self { disk, len_bytes, has_holes, gate: Gate::default(), pool: Arc::clone(pool) })
     }
 

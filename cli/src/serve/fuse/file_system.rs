@@ -20,7 +20,6 @@ use super::disk_file::{DiskFile, Sought, Zeroing, errno_of};
 use super::folder::Folder;
 use crate::serve::control::{Ask, Control, FILE_NAME, MAX_LINE_BYTES};
 use crate::serve::engine::{CallError, SLOTS};
-use crate::serve::exports::Front as _;
 
 /// A folder with disks, and with a file for marks and questions where there is a log to put marks into.
 pub struct FileSystem {
@@ -71,12 +70,10 @@ impl FileSystem {
         }
     }
 
+    /// A disk that is open.
     fn disk(&self, number: INodeNo) -> Result<Arc<DiskFile>, Errno> {
         let Node::Disk(number) = self.node(number)? else { return Err(Errno::EISDIR) };
-        self.folder.file(number).map_err(|error| {
-            tracing::warn!(error = error.0, "a disk cannot be opened");
-            Errno::EIO
-        })
+        self.folder.file(number).ok_or(Errno::EBADF)
     }
 
     fn node(&self, number: INodeNo) -> Result<Node, Errno> {
@@ -104,9 +101,11 @@ impl FileSystem {
         let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH;
         match self.node(number)? {
             Node::Folder => return Err(Errno::EISDIR),
-            Node::Disk(_) => {
-                self.disk(number)?;
-                self.folder.clients().come();
+            Node::Disk(number) => {
+                self.folder.open(number).map_err(|error| {
+                    tracing::warn!(error = error.0, "a disk cannot be opened");
+                    Errno::EIO
+                })?;
                 return Ok((handle, flags | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES));
             }
             Node::Control => {}
@@ -226,7 +225,7 @@ impl Filesystem for FileSystem {
         reply: ReplyEmpty,
     ) {
         match Node::of(number) {
-            Some(Node::Disk(_)) => self.folder.clients().leave(),
+            Some(Node::Disk(number)) => self.folder.close(number),
             _ => drop(self.told.lock().remove(&handle)),
         }
         reply.ok();

@@ -1,7 +1,7 @@
 //! Which files there are: the disk, or the disk as it was at points of its log.
 
 use std::ffi::{OsStr, OsString};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
@@ -20,24 +20,23 @@ pub struct Folder {
     clients: Clients,
 }
 
-/// A file whose disk is there once somebody has opened it.
-#[derive(Clone)]
+/// A file, and its disk while somebody has it open.
 struct Slot {
     export: String,
-    file: Arc<OnceLock<Arc<DiskFile>>>,
+    open: Option<Open>,
 }
 
-impl Slot {
-    fn new(export: String) -> Self {
-        Self { export, file: Arc::default() }
-    }
+struct Open {
+    file: Arc<DiskFile>,
+    nr_handles: usize,
 }
 
 impl Folder {
     /// A folder with these disks.
     #[must_use]
     pub fn new(exports: ExportTable) -> Arc<Self> {
-        let files = RwLock::new(exports.names().into_iter().map(Slot::new).collect());
+        let slots = exports.names().into_iter().map(|export| Slot { export, open: None });
+        let files = RwLock::new(slots.collect());
         Arc::new(Self { exports, files, pool: Pool::new(POOL_BYTES), clients: Clients::default() })
     }
 
@@ -56,33 +55,49 @@ impl Folder {
             return Ok(number);
         }
         let export = name.to_str().ok_or_else(|| NoExport("its name is no text".to_owned()))?;
-        let (disk, info) = self.exports.open(&export.replace("%2F", "/"))?;
+        let export = self.exports.describe(&export.replace("%2F", "/"))?.name;
         let mut files = self.files.write();
-        let number = files.iter().position(|slot| slot.export == info.name).unwrap_or_else(|| {
-            files.push(Slot::new(info.name));
+        Ok(files.iter().position(|slot| slot.export == export).unwrap_or_else(|| {
+            files.push(Slot { export, open: None });
             files.len() - 1
-        });
-        if let Some(slot) = files.get(number) {
-            slot.file.get_or_init(|| DiskFile::new(disk, info.len_bytes, info.has_fast_zero, &self.pool));
-        }
-        Ok(number)
+        }))
     }
 
-    /// The file with a number, its disk opened.
+    /// Opens the file with a number, which is to be [closed](Self::close).
     ///
     /// # Errors
     /// Why it cannot be opened.
-    pub(super) fn file(&self, number: usize) -> Result<Arc<DiskFile>, NoExport> {
-        let files = self.files.read();
-        let slot = files.get(number).ok_or_else(|| NoExport("there is no such file".to_owned()))?;
-        if let Some(file) = slot.file.get() {
-            return Ok(Arc::clone(file));
-        }
-        let slot = slot.clone();
-        drop(files);
-        let (disk, info) = self.exports.open(&slot.export)?;
+    pub(super) fn open(&self, number: usize) -> Result<(), NoExport> {
+        let export = self.files.read().get(number).map(|slot| slot.export.clone());
+        let (disk, info) = self.exports.open(&export.ok_or_else(no_file)?)?;
         let file = DiskFile::new(disk, info.len_bytes, info.has_fast_zero, &self.pool);
-        Ok(Arc::clone(slot.file.get_or_init(|| file)))
+        let mut files = self.files.write();
+        let slot = files.get_mut(number).ok_or_else(no_file)?;
+        // One gate for all of them, and so one file.
+        slot.open.get_or_insert(Open { file, nr_handles: 0 }).nr_handles += 1;
+        drop(files);
+        self.clients.come();
+        Ok(())
+    }
+
+    /// Closes a file that was opened as often as that.
+    pub(super) fn close(&self, number: usize) {
+        let mut files = self.files.write();
+        let Some(slot) = files.get_mut(number) else { return };
+        let closed = slot.open.take_if(|open| {
+            open.nr_handles -= 1;
+            open.nr_handles == 0
+        });
+        drop(files);
+        // The end of a disk takes time, and others want the files.
+        drop(closed);
+        self.clients.leave();
+    }
+
+    /// The file with a number, if it is open.
+    pub(super) fn file(&self, number: usize) -> Option<Arc<DiskFile>> {
+        let files = self.files.read();
+        Some(Arc::clone(&files.get(number)?.open.as_ref()?.file))
     }
 
     /// How long every disk is.
@@ -92,8 +107,7 @@ impl Folder {
 
     /// The unit that a client had better use, in bytes.
     pub(super) fn block_bytes(&self) -> u32 {
-        let disks = self.exports.opened();
-        disks.first().map_or(LEAST_BLOCK_BYTES, |disk| disk.sector_size().bytes_u32().max(LEAST_BLOCK_BYTES))
+        self.exports.sector_size().bytes_u32().max(LEAST_BLOCK_BYTES)
     }
 }
 
@@ -111,6 +125,10 @@ impl std::fmt::Debug for Folder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Folder").field("names", &self.names()).finish_non_exhaustive()
     }
+}
+
+fn no_file() -> NoExport {
+    NoExport("there is no such file".to_owned())
 }
 
 /// What an export is called as a file: a mark's name may have a slash.

@@ -15,6 +15,7 @@ use super::violation::Violation;
 use super::wire::{Allocation, ErrorCode, REQUEST_LEN};
 use crate::serve::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
 use crate::serve::exports::{ExportTable, Exports};
+use crate::serve::points::Lease;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -91,26 +92,20 @@ fn shake_hands<E: Exports>(
     }
 }
 
-fn transmit(stream: &Arc<Stream>, session: Session<Arc<dyn LiveDisk>>, pools: &Pools) -> End {
+fn transmit(stream: &Arc<Stream>, session: Session<Lease>, pools: &Pools) -> End {
+    let Session { export, rules } = session;
     if let Err(error) = stream.set_timeouts(STALL) {
         return error.into();
     }
     let outbox = Outbox::new(Arc::clone(stream));
     let second = Arc::clone(&outbox);
-    let builder = std::thread::Builder::new().name("replies".to_owned()).stack_size(STACK_BYTES);
+    let builder = std::thread::Builder::new().name("replies".to_owned()).stack_size(REPLIES_STACK_BYTES);
     let second = match builder.spawn(move || second.send_until_closed()) {
         Ok(second) => second,
         Err(error) => return error.into(),
     };
-    let mut transmission = Transmission {
-        stream,
-        disk: session.export,
-        rules: session.rules,
-        outbox,
-        pools,
-        replies: Vec::new(),
-        is_large: false,
-    };
+    let mut transmission =
+        Transmission { stream, disk: &*export, rules, outbox, pools, replies: Vec::new(), is_large: false };
     let end = transmission.run();
     transmission.outbox.push(&mut transmission.replies);
     transmission.outbox.close();
@@ -121,7 +116,7 @@ fn transmit(stream: &Arc<Stream>, session: Session<Arc<dyn LiveDisk>>, pools: &P
 
 struct Transmission<'a> {
     stream: &'a Arc<Stream>,
-    disk: Arc<dyn LiveDisk>,
+    disk: &'a dyn LiveDisk,
     rules: Rules,
     outbox: Arc<Outbox>,
     pools: &'a Pools,
@@ -133,7 +128,7 @@ struct Transmission<'a> {
 
 impl Transmission<'_> {
     fn run(&mut self) -> End {
-        let disk = Arc::clone(&self.disk);
+        let disk = self.disk;
         let mut chunk = self.pools.chunks.take(CHUNK_BYTES);
         let mut filled = 0;
         loop {
@@ -386,8 +381,12 @@ const STALL: Duration = Duration::from_secs(30);
 /// How long a client may take to choose an export, as with QEMU: until then it takes the place of one that is served.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How much stack the threads of a connection have, in bytes: they recurse nowhere.
-pub(super) const STACK_BYTES: usize = 256 << 10;
+/// How much stack a connection has, in bytes: it recurses nowhere, but without optimisation a disk that is being opened is
+/// moved about on it many times.
+pub(super) const STACK_BYTES: usize = 2 << 20;
+
+/// How much stack the thread has that sends replies, in bytes.
+const REPLIES_STACK_BYTES: usize = 256 << 10;
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -405,6 +404,10 @@ mod tests {
 
         fn names(&self) -> Vec<String> {
             vec!["x".repeat(4000); self.0]
+        }
+
+        fn describe(&self, _name: &str) -> Result<ExportInfo, NoExport> {
+            Err(NoExport("there is none".to_owned()))
         }
 
         fn open(&self, _name: &str) -> Result<((), ExportInfo), NoExport> {

@@ -200,12 +200,9 @@ impl Handshake {
             push_invalid(out, option, "the option is malformed");
             return None;
         };
-        let (export, info) = match exports.open(name) {
-            Ok(found) => found,
-            Err(NoExport(words)) => {
-                push_reply(out, option, option_reply::ERR_UNKNOWN, &[words.as_bytes()]);
-                return None;
-            }
+        let info = match exports.describe(name) {
+            Ok(info) => info,
+            Err(error) => return push_unknown(out, option, &error),
         };
         let knows_block_size = wanted.contains(&info::BLOCK_SIZE);
         if option == option::GO && !knows_block_size && info.sector_size.bytes_u32() > UNASKED_SECTOR_BYTES {
@@ -213,9 +210,17 @@ impl Handshake {
             push_reply(out, option, option_reply::ERR_BLOCK_SIZE_REQD, &[words.as_bytes()]);
             return None;
         }
+        let session = if option == option::GO {
+            match exports.open(name) {
+                Ok((export, info)) => Some(Session { export, rules: self.rules(&info) }),
+                Err(error) => return push_unknown(out, option, &error),
+            }
+        } else {
+            None
+        };
         push_info(out, option, &info, &wanted);
         push_reply(out, option, option_reply::ACK, &[]);
-        (option == option::GO).then(|| Session { export, rules: self.rules(&info) })
+        session
     }
 
     fn contexts<E: Exports>(&mut self, option: u32, data: &[u8], exports: &E, out: &mut Vec<u8>) {
@@ -227,8 +232,8 @@ impl Handshake {
         if !self.is_structured {
             return push_invalid(out, option, "structured replies come first");
         }
-        let info = match exports.open(name) {
-            Ok((_, info)) => info,
+        let info = match exports.describe(name) {
+            Ok(info) => info,
             Err(NoExport(words)) => {
                 return push_reply(out, option, option_reply::ERR_UNKNOWN, &[words.as_bytes()]);
             }
@@ -313,6 +318,11 @@ fn push_reply(out: &mut Vec<u8>, option: u32, kind: u32, parts: &[&[u8]]) {
     }
 }
 
+fn push_unknown<E>(out: &mut Vec<u8>, option: u32, error: &NoExport) -> Option<E> {
+    push_reply(out, option, option_reply::ERR_UNKNOWN, &[error.0.as_bytes()]);
+    None
+}
+
 fn push_invalid(out: &mut Vec<u8>, option: u32, words: &str) {
     push_reply(out, option, option_reply::ERR_INVALID, &[words.as_bytes()]);
 }
@@ -380,6 +390,10 @@ mod tests {
 
         fn names(&self) -> Vec<String> {
             vec!["disk".to_owned(), "other".to_owned()]
+        }
+
+        fn describe(&self, name: &str) -> Result<ExportInfo, NoExport> {
+            self.open(name).map(|(_, info)| info)
         }
 
         fn open(&self, name: &str) -> Result<(u8, ExportInfo), NoExport> {

@@ -95,6 +95,10 @@ impl Exports for Disk {
         vec!["disk".to_owned()]
     }
 
+    fn describe(&self, name: &str) -> Result<ExportInfo, NoExport> {
+        self.open(name).map(|((), info)| info)
+    }
+
     fn open(&self, name: &str) -> Result<((), ExportInfo), NoExport> {
         match name {
             "" | "disk" => Ok(((), self.info())),

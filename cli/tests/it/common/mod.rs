@@ -297,6 +297,12 @@ pub(crate) fn assert_idle(child: &Child, is_chosen: impl Fn(&str) -> bool) {
     assert_eq!(chosen(), before, "a thread was woken");
 }
 
+/// How many threads a process has, and how many files open.
+pub(crate) fn threads_and_files(child: &Child) -> (usize, usize) {
+    let count = |name| std::fs::read_dir(format!("/proc/{}/{name}", child.id())).expect("it runs").count();
+    (count("task"), count("fd"))
+}
+
 /// How much room the files take that a process has open and that have no name, in blocks of 512 bytes: what it makes gets
 /// its name when it is whole.
 pub(crate) fn unnamed_blocks(child: &Child) -> u64 {
