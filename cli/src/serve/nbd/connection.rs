@@ -132,11 +132,10 @@ impl Transmission<'_> {
         let mut chunk = self.pools.chunks.take(CHUNK_BYTES);
         let mut filled = 0;
         loop {
-            match self.fill(&mut chunk, filled) {
+            match self.fill_in_time(&mut chunk, filled) {
                 Ok(0) if filled > 0 => return End::Io(io::ErrorKind::UnexpectedEof.into()),
                 Ok(0) => return End::Left,
                 Ok(len) => filled += len,
-                Err(error) if is_timeout(&error) && filled == 0 => continue,
                 Err(error) => return End::Io(error),
             }
             self.outbox.attend();
@@ -153,6 +152,19 @@ impl Transmission<'_> {
             }
             (chunk, filled) = self.keep_rest(shared, used, filled);
         }
+    }
+
+    /// Receives something, for which a client has time without end between two requests.
+    fn fill_in_time(&self, chunk: &mut Buffer, filled: usize) -> io::Result<usize> {
+        match self.fill(chunk, filled) {
+            Err(error) if is_timeout(&error) && filled == 0 => {}
+            result => return result,
+        }
+        // Only now, so that clients who are busy pay nothing for it.
+        self.stream.set_read_timeout(None)?;
+        let len = self.fill(chunk, filled)?;
+        self.stream.set_read_timeout(Some(STALL))?;
+        Ok(len)
     }
 
     /// Receives what there is, or a request's head alone.

@@ -48,11 +48,24 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub(super) fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))?;
         let timeout = Some(timeout);
         match self {
-            Self::Tcp(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
+            Self::Tcp(stream) => stream.set_write_timeout(timeout),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.set_read_timeout(timeout).and(stream.set_write_timeout(timeout)),
+            Self::Unix(stream) => stream.set_write_timeout(timeout),
+        }
+    }
+
+    /// Lets a read wait for so long at most, or for good.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(timeout),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.set_read_timeout(timeout),
         }
     }
 
