@@ -60,12 +60,19 @@ impl Epoch<'_> {
     /// Whether a crash at the point may lose entry number `entry`. O(1).
     #[must_use]
     pub fn is_volatile(&self, entry: u64) -> bool {
-        self.range.contains(&entry) && self.index.entry(entry).is_some_and(|entry| is_volatile(&entry))
+        self.range.contains(&entry)
+            && self
+                .index
+                .entry(entry)
+                .is_some_and(|entry| is_volatile(entry.header.nr_sectors, entry.flags()))
     }
 
     /// The numbers of the entries that a crash at the point may lose, in log order. O(1) for each entry of the epoch.
+    #[must_use]
     pub fn volatile(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
-        self.index.entries(self.range.clone()).filter(is_volatile).map(|entry| entry.index)
+        let records = self.index.records(self.range.clone());
+        let volatile = records.filter(|(_, record)| is_volatile(record.nr_sectors, record.flags));
+        volatile.map(|(index, _)| index)
     }
 }
 
@@ -84,33 +91,31 @@ impl Index {
     /// The number of the last flush before `point`. O(1) for each entry passed.
     #[must_use]
     pub fn previous_flush(&self, point: u64) -> Option<u64> {
-        self.entries(0..point).rev().find(is_flush).map(|entry| entry.index)
+        let mut records = self.records(0..point).rev();
+        records.find(|(_, record)| record.flags.contains(Flags::FLUSH)).map(|(index, _)| index)
     }
 
     /// The number of the first flush from entry number `from` on. O(1) for each entry passed.
     #[must_use]
     pub fn next_flush(&self, from: u64) -> Option<u64> {
-        self.entries(from..u64::MAX).find(is_flush).map(|entry| entry.index)
+        let mut records = self.records(from..u64::MAX);
+        records.find(|(_, record)| record.flags.contains(Flags::FLUSH)).map(|(index, _)| index)
     }
 }
 
 impl Entry {
     /// Whether the disk may be another one after it.
     #[must_use]
-    pub fn changes_disk(&self) -> bool {
-        !self.extent().is_empty()
+    pub const fn changes_disk(&self) -> bool {
+        self.header.nr_sectors > 0
     }
 }
 
-const fn is_flush(entry: &Entry) -> bool {
-    entry.flags().contains(Flags::FLUSH)
-}
-
-/// Whether a crash may lose it until a flush: it changes the disk, and is not a FUA write. A discard is not durable by
-/// itself, whatever it says.
-fn is_volatile(entry: &Entry) -> bool {
-    let is_durable = entry.flags().contains(Flags::FUA) && !entry.flags().contains(Flags::DISCARD);
-    entry.changes_disk() && !is_durable
+/// Whether a crash may lose an entry until a flush: it changes the disk, and is not a FUA write. A discard is not durable
+/// by itself, whatever it says.
+const fn is_volatile(nr_sectors: u64, flags: Flags) -> bool {
+    let is_durable = flags.contains(Flags::FUA) && !flags.contains(Flags::DISCARD);
+    nr_sectors > 0 && !is_durable
 }
 
 #[cfg(test)]

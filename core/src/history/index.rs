@@ -155,9 +155,14 @@ impl Index {
     /// The entries with these numbers, as far as there are such.
     #[must_use]
     pub fn entries(&self, range: Range<u64>) -> impl DoubleEndedIterator<Item = Entry> + '_ {
+        self.records(range).map(|(index, record)| self.expand(index, record))
+    }
+
+    /// As [`entries`](Self::entries), as they are kept.
+    pub(super) fn records(&self, range: Range<u64>) -> impl DoubleEndedIterator<Item = (u64, &Record)> {
         let end = clip(range.end, self.entries.len());
         let numbered = self.entries[clip(range.start, end)..end].iter().enumerate();
-        numbered.map(move |(nth, record)| self.expand(range.start + widen(nth), record))
+        numbered.map(move |(nth, record)| (range.start + widen(nth), record))
     }
 
     /// The marks, in log order.
@@ -262,11 +267,11 @@ impl Mark<'_> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Record {
+pub(super) struct Record {
     offset_bytes: u64,
     sector: u64,
-    nr_sectors: u64,
-    flags: Flags,
+    pub(super) nr_sectors: u64,
+    pub(super) flags: Flags,
 }
 
 const _: () = assert!(size_of::<Record>() == 32, "the documentation says so");
