@@ -60,7 +60,8 @@ export class EntryList {
     const { session, filter } = this.#model;
     if (!session) return;
     const { log, point } = session;
-    const nrShown = Math.max(last - first, 0);
+    // A filter that was changed a moment ago has no rows before the next frame.
+    const nrShown = Math.max(Math.min(last, filter.nrRows) - first, 0);
     while (this.#pool.length < nrShown) {
       const row = new EntryRow((entry) => this.#model.toggleLost(entry));
       this.#pool.push(row);
