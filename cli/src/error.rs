@@ -1,6 +1,7 @@
 //! What a command ends with: exit codes, and the words for people.
 
 use std::io;
+use std::path::Path;
 
 use logwrites_core::config::ConfigError;
 use logwrites_core::format::SuperblockError;
@@ -33,6 +34,12 @@ pub enum Failure {
     /// The person, or the system, asked to stop.
     #[error("interrupted{0}")]
     Interrupted(String),
+}
+
+/// The refusal to read and write one file.
+#[must_use]
+pub fn same_file(a: &Path, b: &Path) -> Failure {
+    Failure::Usage(format!("{} and {} are the same file", a.display(), b.display()))
 }
 
 /// What to do about an error, as its context. It is printed after the error, on a line of its own.

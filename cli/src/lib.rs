@@ -19,12 +19,14 @@
 pub mod args;
 pub mod command;
 pub mod device;
+pub mod disk;
 pub mod error;
 pub mod host;
 pub mod interrupt;
 pub mod log;
 pub mod output;
 pub mod point;
+pub mod replay_log;
 pub mod script;
 pub mod serve;
 pub mod size;
@@ -35,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
-use crate::args::Args;
+use crate::command::Cli;
 use crate::error::{Failure, Hint};
 use crate::output::printable::Printable;
 use crate::output::style;
@@ -48,10 +50,10 @@ pub fn run() -> ExitCode {
     let words = words();
     // Before clap prints a help text or an error of its own.
     let color = asked_color(&words);
-    let args = Args::command().color(color).try_get_matches_from(words);
-    let args = args.and_then(|matches| Args::from_arg_matches(&matches));
+    let args = Cli::command().color(color).try_get_matches_from(words);
+    let args = args.and_then(|matches| Cli::from_arg_matches(&matches));
     let args = args.unwrap_or_else(|error| error.exit());
-    args.color.write_global();
+    args.apply_color();
     let Err(error) = install_and_run(&args) else {
         return ExitCode::SUCCESS;
     };
@@ -62,7 +64,7 @@ pub fn run() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn install_and_run(args: &Args) -> anyhow::Result<()> {
+fn install_and_run(args: &Cli) -> anyhow::Result<()> {
     interrupt::install()?;
     command::run(args)
 }

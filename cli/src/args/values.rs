@@ -6,6 +6,7 @@ use logwrites_core::format::{Flags, NamedFlag};
 use logwrites_core::history::Discards;
 use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
 
+use crate::log::Tail;
 use crate::size::Size;
 
 /// `--ordering`
@@ -63,6 +64,15 @@ pub enum TailArg {
     Keep,
     /// Overwrite them
     Drop,
+}
+
+impl From<TailArg> for Tail {
+    fn from(arg: TailArg) -> Self {
+        match arg {
+            TailArg::Keep => Self::Keep,
+            TailArg::Drop => Self::Drop,
+        }
+    }
 }
 
 /// `--flag`, `--next`
@@ -181,13 +191,13 @@ impl From<VerifyDiscardArg> for Discards {
     }
 }
 
-pub(super) fn parse_sector_size(text: &str) -> Result<SectorSize, String> {
+pub(crate) fn parse_sector_size(text: &str) -> Result<SectorSize, String> {
     let size: Size = text.parse().map_err(|error| format!("{error}"))?;
     let bytes = u32::try_from(size.bytes()).map_err(|_| "a sector has at most 8388608 bytes".to_owned())?;
     SectorSize::try_from(bytes).map_err(|error| error.to_string())
 }
 
-pub(super) fn parse_extent(text: &str) -> Result<Extent, String> {
+pub(crate) fn parse_extent(text: &str) -> Result<Extent, String> {
     let (sector, nr_sectors) = text.split_once('+').unwrap_or((text, "1"));
     let number = |text: &str| text.parse::<u64>().ok();
     let extent = number(sector).zip(number(nr_sectors)).and_then(|(sector, nr)| Extent::new(sector, nr));
@@ -196,7 +206,7 @@ pub(super) fn parse_extent(text: &str) -> Result<Extent, String> {
         .ok_or_else(|| "expected SECTOR or SECTOR+COUNT in log sectors, such as 2048 or 2048+16".to_owned())
 }
 
-pub(super) fn parse_export_name(text: &str) -> Result<String, String> {
+pub(crate) fn parse_export_name(text: &str) -> Result<String, String> {
     if text.len() > MAX_NAME_BYTES {
         return Err(format!("a name has at most {MAX_NAME_BYTES} bytes"));
     }

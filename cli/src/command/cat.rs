@@ -1,16 +1,29 @@
 //! `logwrites cat`: what an entry wrote.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::args::Cat;
 use crate::error::Failure;
 use crate::interrupt;
 use crate::log::Log;
 use crate::output::hex;
 
-pub(super) fn run(args: &Cat) -> anyhow::Result<()> {
+/// `logwrites cat`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Number of the entry, counted from 0
+    entry: u64,
+    /// Print a hex dump, even if standard output is not a terminal
+    #[arg(long)]
+    hex: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let log = Log::open(&args.log)?;
     let Some(entry) = log.index().entry(args.entry) else {
         log.check_whole()?;
@@ -49,3 +62,8 @@ pub(super) fn run(args: &Cat) -> anyhow::Result<()> {
 
 /// How much is read at a time: a whole number of lines of a dump.
 const STEP: usize = 1 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites cat disk.log 17                 print a hex dump to a terminal
+  logwrites cat disk.log 17 > sector.bin    write the raw bytes to a file";

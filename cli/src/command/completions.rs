@@ -2,13 +2,23 @@
 
 use std::io::Write as _;
 
-use clap::CommandFactory as _;
-
-use crate::args::{Args, Completions};
 use crate::output::stdout;
 
-pub(super) fn run(args: Completions) -> anyhow::Result<()> {
+/// `logwrites completions`
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Shell to print completions for
+    shell: clap_complete::Shell,
+}
+
+pub(super) fn run(args: Args, program: &mut clap::Command) -> anyhow::Result<()> {
     let mut out = stdout();
-    clap_complete::generate(args.shell, &mut Args::command(), "logwrites", &mut out);
+    clap_complete::generate(args.shell, program, "logwrites", &mut out);
     Ok(out.flush()?)
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites completions bash > ~/.local/share/bash-completion/completions/logwrites
+  logwrites completions fish > ~/.config/fish/completions/logwrites.fish";

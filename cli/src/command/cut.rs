@@ -1,6 +1,10 @@
 //! `logwrites cut`: the part of a log that matters.
 
+use crate::point::Point;
+use clap::ArgAction;
+use logwrites_core::Extent;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
 use logwrites_core::format::Superblock;
@@ -8,20 +12,46 @@ use logwrites_core::history::Index;
 use logwrites_core::reader::Entry;
 
 use super::new_file::NewFile;
-use crate::args::Cut;
+use crate::args::{KeepArg, parse_extent};
 use crate::device::{Disk, DiskError};
 use crate::error::Failure;
 use crate::interrupt;
-use crate::log::{Default, Log};
+use crate::log::{Edge, Log};
 use crate::output::json::CutJson;
 use crate::output::printable::Printable;
 use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
 
-pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
+/// `logwrites cut`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Log to create
+    #[arg(long, value_name = "NEW")]
+    output: PathBuf,
+    /// Only entries after this point
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    from: Option<Point>,
+    /// Only entries up to this point
+    #[arg(long, value_name = "POINT", alias = "at", allow_negative_numbers = true)]
+    to: Option<Point>,
+    /// Only entries of these kinds
+    #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
+    keep: Vec<KeepArg>,
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    touching: Option<Extent>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
-    let from = log.resolve(args.from.as_ref(), Default::Start)?;
-    let at = log.resolve(args.to.as_ref(), Default::End)?;
+    let from = log.resolve(args.from.as_ref(), Edge::Start)?;
+    let at = log.resolve(args.to.as_ref(), Edge::End)?;
     if from > at {
         let message = format!("--from is point {from}, which is after --at, point {at}");
         return Err(Failure::Usage(message).into());
@@ -40,7 +70,7 @@ pub(super) fn run(args: &Cut) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn is_kept(args: &Cut, entry: &Entry) -> bool {
+fn is_kept(args: &Args, entry: &Entry) -> bool {
     let has_kind = args.keep.is_empty() || args.keep.iter().any(|kind| kind.matches(entry.flags()));
     has_kind && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
 }
@@ -111,7 +141,7 @@ impl Cutter<'_> {
     }
 }
 
-fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Result<()> {
+fn report(out: &mut impl Write, args: &Args, from: u64, done: &CutJson) -> io::Result<()> {
     let output = style::paint(style::HEADING, Printable::path(&args.output));
     let entries = style::count(done.nr_entries, "entry", "entries");
     writeln!(out, "{output} holds {entries} in {}", BinaryBytes(done.log_bytes))?;
@@ -137,3 +167,9 @@ fn report(out: &mut impl Write, args: &Cut, from: u64, done: &CutJson) -> io::Re
 
 /// How much is copied at a time, in bytes.
 const RUN_BYTES: u64 = 64 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites cut huge.log --output part.log --from mark:start --to mark:failed
+  logwrites cut huge.log --output meta.log --keep metadata,flush,mark
+  logwrites cut huge.log --output super.log --touching 0+16";

@@ -3,29 +3,58 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::history::{Checkpoints, Index, Source};
 
-use super::len_of;
-use crate::args::Diff;
+use crate::args::{ImageArgs, VerifyDiscardArg};
 use crate::device::{Access, ImageFormat, View};
 use crate::error::Failure;
 use crate::interrupt;
-use crate::log::{Default, Log};
+use crate::log::{Edge, Log};
 use crate::output::json::DifferenceJson;
 use crate::output::{hex, print_json, stdout, style};
 use crate::point::{Anchor, Point};
 
-pub(super) fn run(args: &Diff) -> anyhow::Result<()> {
+/// `logwrites diff`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// First point
+    #[arg(allow_negative_numbers = true)]
+    a: Point,
+    /// Second point
+    #[arg(allow_negative_numbers = true)]
+    b: Point,
+    /// Image of the disk before the first entry; without it, every sector that the log overwrote counts as different from it
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Effect of a discard on the disk
+    #[arg(long, value_enum, default_value = "zero")]
+    discard: VerifyDiscardArg,
+    /// Show the bytes that differ
+    #[arg(long, conflicts_with = "json")]
+    hex: bool,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
-    let a = log.resolve(Some(&args.a), Default::Start)?;
-    let b = log.resolve(Some(&args.b), Default::End)?;
+    let a = log.resolve(Some(&args.a), Edge::Start)?;
+    let b = log.resolve(Some(&args.b), Edge::End)?;
     let format = ImageFormat::from(args.images);
     let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
     if let Some(base) = &base {
-        log.check_fits(a.max(b), len_of(base)?, base.path())?;
+        log.check_fits(a.max(b), base.size_bytes()?, base.path())?;
     }
     let (log_disk, index) = (log.disk(), log.index());
     let discards = args.discard.into();
@@ -211,3 +240,8 @@ fn advanced(source: Source, whole: Extent, part: Extent, index: &Index) -> Sourc
 }
 
 const STEP_BYTES: u64 = 1 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites diff disk.log mark:before mark:after
+  logwrites diff disk.log flush:-2 end --base base.img --hex";

@@ -1,21 +1,47 @@
 //! `logwrites find`: the next entry of a kind, as a point to go on from.
 
+use crate::point::Point;
+use logwrites_core::Extent;
 use std::io::Write;
+use std::path::PathBuf;
 
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
 use super::ls::text_of;
-use crate::args::Find;
+use crate::args::{FlagArg, parse_extent};
 use crate::error::Failure;
-use crate::log::{Default, Log};
+use crate::log::{Edge, Log};
 use crate::output::json::FoundJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout, style};
 
-pub(super) fn run(args: &Find) -> anyhow::Result<()> {
+/// `logwrites find`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("what").required(true).multiple(true).args(["next", "mark", "touching"]))]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Find the next entry with this flag
+    #[arg(long, value_enum)]
+    next: Option<FlagArg>,
+    /// Find the next mark with this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["next", "touching"])]
+    mark: Option<String>,
+    /// Find the next entry that touches these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    touching: Option<Extent>,
+    /// Search after this point [default: start]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    from: Option<Point>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
-    let from = log.resolve(args.from.as_ref(), Default::Start)?;
+    let from = log.resolve(args.from.as_ref(), Edge::Start)?;
     let index = log.index();
     let found = match &args.mark {
         Some(name) => {
@@ -45,7 +71,13 @@ pub(super) fn run(args: &Find) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn is_wanted(args: &Find, entry: &Entry) -> bool {
+fn is_wanted(args: &Args, entry: &Entry) -> bool {
     let flags = args.next.map_or(Flags::empty(), Flags::from);
     entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites find disk.log --next flush --from mark:mkfs
+  logwrites find disk.log --mark mkfs --json | jq .point
+  logwrites find disk.log --touching 2048+8";

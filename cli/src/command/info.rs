@@ -1,11 +1,11 @@
 //! `logwrites info`: a log in a few lines.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
 use logwrites_core::format::VERSION;
 
-use crate::args::Info;
 use crate::error::Failure;
 use crate::log;
 use crate::output::json::InfoJson;
@@ -13,7 +13,18 @@ use crate::output::printable::Printable;
 use crate::output::style::FlagWords;
 use crate::output::{print_json, stdout, style};
 
-pub(super) fn run(args: &Info) -> anyhow::Result<()> {
+/// `logwrites info`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut reader = log::open(&args.log)?;
     let superblock = reader.superblock();
     let mut info = InfoJson {
@@ -127,3 +138,8 @@ fn tail(info: &InfoJson) -> String {
         ),
     }
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites info disk.log
+  logwrites info disk.log --json | jq .touched_end_bytes";

@@ -1,23 +1,50 @@
 //! `logwrites ls`: the entries of a log, a line each.
 
+use crate::point::Point;
+use clap::ArgAction;
+use logwrites_core::Extent;
 use std::io::Write;
+use std::path::PathBuf;
 
 use logwrites_core::format::Flags;
 use logwrites_core::history::{Index, Mark};
 use logwrites_core::reader::Entry;
 
-use crate::args::Ls;
-use crate::log::{Default, Log};
+use crate::args::{FlagArg, parse_extent};
+use crate::log::{Edge, Log};
 use crate::output::json::EntryJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout};
 
-pub(super) fn run(args: &Ls) -> anyhow::Result<()> {
+/// `logwrites ls`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Only entries after this point
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    from: Option<Point>,
+    /// Only entries up to this point
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    to: Option<Point>,
+    /// Only entries with this flag; with several flags, only entries that have all of them
+    #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Append)]
+    flag: Vec<FlagArg>,
+    /// Only entries that touch these sectors of the disk: SECTOR or SECTOR+COUNT, in log sectors
+    #[arg(long, value_name = "EXTENT", value_parser = parse_extent)]
+    touching: Option<Extent>,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
-    let from = log.resolve(args.from.as_ref(), Default::Start)?;
+    let from = log.resolve(args.from.as_ref(), Edge::Start)?;
     // What can be read is listed even if the rest cannot.
     let to = match &args.to {
-        Some(point) => log.resolve(Some(point), Default::End)?,
+        Some(point) => log.resolve(Some(point), Edge::End)?,
         None => log.index().nr_entries(),
     };
     let mut out = stdout();
@@ -39,7 +66,7 @@ pub(super) fn run(args: &Ls) -> anyhow::Result<()> {
     if args.to.is_none() { log.check_whole() } else { Ok(()) }
 }
 
-fn is_wanted(args: &Ls, flags: Flags, entry: &Entry) -> bool {
+fn is_wanted(args: &Args, flags: Flags, entry: &Entry) -> bool {
     entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
 }
 
@@ -48,3 +75,10 @@ pub(super) fn text_of<'a>(index: &'a Index, entry: &Entry) -> Option<&'a [u8]> {
     entry.mark_text()?;
     index.last_mark(entry.index + 1).map(|mark: Mark<'a>| mark.text)
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites ls disk.log
+  logwrites ls disk.log --from mark:mkfs --to flush:3
+  logwrites ls disk.log --flag fua --touching 2048+8
+  logwrites ls disk.log --json | jq -c 'select(.payload_bytes > 1048576)'";

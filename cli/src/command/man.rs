@@ -2,14 +2,19 @@
 
 use std::io::Write as _;
 
-use clap::CommandFactory as _;
-
-use crate::args::{Args, Man};
 use crate::error::Failure;
 use crate::output::stdout;
+use crate::replay_log::HELP;
 
-pub(super) fn run(args: &Man) -> anyhow::Result<()> {
-    let mut program = Args::command();
+/// `logwrites man`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Command to describe, such as `serve nbd` [default: logwrites itself]
+    command: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()> {
     program.build();
     let mut page = program;
     for name in &args.command {
@@ -21,10 +26,16 @@ pub(super) fn run(args: &Man) -> anyhow::Result<()> {
     }
     let page = match args.command.first().map(String::as_str) {
         // Its options are not clap's.
-        Some("replay-log") => page.long_about(super::REPLAY_LOG_HELP),
+        Some("replay-log") => page.long_about(HELP),
         _ => page,
     };
     let mut out = stdout();
     clap_mangen::Man::new(page).render(&mut out)?;
     Ok(out.flush()?)
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites man | man -l -
+  logwrites man replay > logwrites-replay.1
+  logwrites man serve fuse | man -l -";

@@ -6,14 +6,26 @@ use logwrites_core::drive::Driver;
 use logwrites_core::format::MarkText;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::{Config, Logger};
+use std::path::PathBuf;
 
-use super::append::OpenEnd;
-use super::len_of;
-use crate::args::Mark;
 use crate::device::{Disk, LogFile};
 use crate::error::Failure;
+use crate::log::OpenEnd;
 
-pub(super) fn run(args: &Mark) -> anyhow::Result<()> {
+/// `logwrites mark`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Closed log, or the control socket or control file of a running server
+    log: PathBuf,
+    /// Name of the mark
+    name: String,
+    /// Flush the disk first; a closed log is flushed in any case
+    #[arg(long)]
+    flush: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.name.is_empty() {
         return Err(Failure::Usage("a mark needs a name".to_owned()).into());
     }
@@ -28,7 +40,7 @@ pub(super) fn run(args: &Mark) -> anyhow::Result<()> {
     let text = MarkText::new(args.name.as_bytes(), sector_size)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let disk = end.disk();
-    let capacity_bytes = if disk.is_block_device() { len_of(disk)? } else { MAX_OFFSET_BYTES };
+    let capacity_bytes = if disk.is_block_device() { disk.size_bytes()? } else { MAX_OFFSET_BYTES };
     let log_name = || args.log.display().to_string();
     let config = Config { capacity_bytes, ..Config::new(sector_size) };
     let logger = Logger::<1>::resume(config, end.point()).with_context(log_name)?;
@@ -37,3 +49,9 @@ pub(super) fn run(args: &Mark) -> anyhow::Result<()> {
     driver.finish().with_context(log_name)?;
     Ok(())
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites mark disk.log 'before the upgrade'
+  logwrites mark control.sock 'before the upgrade' --flush
+  logwrites mark mnt/control 'before the upgrade' --flush";

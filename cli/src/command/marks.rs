@@ -2,17 +2,28 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use logwrites_core::history::{Index, Mark};
 
-use crate::args::Marks;
 use crate::log::Log;
 use crate::output::json::MarkJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::point::{Anchor, Nth};
 
-pub(super) fn run(args: &Marks) -> anyhow::Result<()> {
+/// `logwrites marks`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let log = Log::open(&args.log)?;
     let mut out = stdout();
     let mut points = Points::new(log.index());
@@ -56,3 +67,8 @@ impl<'a> Points<'a> {
         Anchor::Mark { name: mark.text.into(), nth }
     }
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites marks disk.log
+  logwrites marks disk.log --json | jq -r .point";

@@ -1,6 +1,5 @@
-//! The verbs, a file each.
+//! The command line, and its verbs, a file each: what a person may type, and what is done about it.
 
-mod append;
 mod cat;
 mod completions;
 mod cut;
@@ -9,7 +8,6 @@ mod demo;
 mod diff;
 mod find;
 mod info;
-mod log_place;
 mod ls;
 mod man;
 mod mark;
@@ -18,7 +16,7 @@ mod new_file;
 mod record;
 mod recover;
 mod replay;
-pub mod replay_log;
+mod replay_log;
 #[cfg(target_os = "linux")]
 mod run;
 mod serve;
@@ -27,24 +25,101 @@ mod squash;
 mod status;
 mod verify;
 
-use std::path::Path;
+use std::ffi::OsString;
 
-use logwrites_core::SectorSize;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use colorchoice_clap::Color;
 
-use crate::args::{Args, Command};
-use crate::device::{Disk, DiskError};
+#[cfg(not(target_os = "linux"))]
 use crate::error::Failure;
+use crate::output::style;
 
-pub(crate) use self::replay_log::HELP as REPLAY_LOG_HELP;
+/// Record every write to a disk, replay the writes up to any point, and inspect them.
+///
+/// Logs have the format of Linux dm-log-writes and QEMU's blklogwrites. Neither a kernel module nor root is needed.
+#[derive(Debug, Parser)]
+#[command(name = "logwrites", version, styles = style::CLAP, after_help = format!("{AFTER_HELP}{START}"), infer_subcommands = false)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+    /// When to use colour.
+    #[command(flatten)]
+    color: Color,
+}
+
+/// A verb.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record and replay a real file system, with nothing else installed
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    /// Run a script of writes on a disk, and log every write
+    Record(record::Args),
+    /// Summarise a log
+    Info(info::Args),
+    /// List the entries of a log
+    Ls(ls::Args),
+    /// List the marks of a log
+    Marks(marks::Args),
+    /// Find the next flush, FUA write, discard or mark, or the next write to given sectors
+    Find(find::Args),
+    /// Print the data of an entry
+    Cat(cat::Args),
+    /// Show the sectors that differ between two points, and the entries that wrote them
+    Diff(diff::Args),
+    /// Restore the disk to any point of a log
+    Replay(replay::Args),
+    /// Replay a log like replay-log of xfstests, with the same options
+    ReplayLog(replay_log::Args),
+    /// Check a log, and optionally that a base image and the log make a given final image
+    Verify(verify::Args),
+    /// Find entries that the superblock does not count, or rebuild a lost superblock
+    Recover(recover::Args),
+    /// Add a mark to a closed log, or to the log of a running server
+    Mark(mark::Args),
+    /// Serve a disk and log every write to it, or serve it as of an earlier point
+    #[command(subcommand)]
+    Serve(serve::Args),
+    /// Run a command in a file system on a logged disk, from mkfs to unmount
+    Run(run::Args),
+    /// Show the status of a running server
+    #[cfg(unix)]
+    Status(status::Args),
+    /// Copy part of a log to a new log
+    Cut(cut::Args),
+    /// Apply the first part of a log to its base, and keep the rest as a shorter log
+    Squash(squash::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page of logwrites, or of one of its commands
+    Man(man::Args),
+}
+
+impl Cli {
+    /// Uses colour as the person wants it.
+    pub fn apply_color(&self) {
+        self.color.write_global();
+    }
+
+    /// The words of `replay-log`, which clap hands on as they are; none for every other verb.
+    #[must_use]
+    pub fn replay_log_words(&self) -> Option<&[OsString]> {
+        match &self.command {
+            Command::ReplayLog(args) => Some(args.words()),
+            _ => None,
+        }
+    }
+}
 
 /// Carries out a command.
 ///
 /// # Errors
 /// What went wrong, with its context; see [`exit_code`](crate::error::exit_code).
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.command {
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
         #[cfg(feature = "demo")]
-        Command::Demo(args) => demo::run(args),
+        Command::Demo(args) => demo::run(args, &|words| run(&Cli::try_parse_from(words)?)),
         Command::Record(args) => record::run(args),
         Command::Info(args) => info::run(args),
         Command::Ls(args) => ls::run(args),
@@ -66,28 +141,32 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Status(args) => status::run(args),
         Command::Cut(args) => cut::run(args),
         Command::Squash(args) => squash::run(args),
-        Command::Completions(args) => completions::run(*args),
-        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(*args, &mut Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
     }
 }
 
-/// The size of a disk, in bytes.
-fn len_of(disk: &Disk) -> Result<u64, DiskError> {
-    disk.len_bytes().map_err(|error| DiskError::new("find the size of", disk.path(), error))
-}
+const AFTER_HELP: &str = "\
+A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
+  N            after the first N entries (point 1 includes entry 0)
+  start, end   before the first entry, after the last one
+  flush:K      after the K-th flush; flush:-1 is after the last one
+  fua:K        after the K-th FUA write
+  mark:NAME    after a mark; mark:NAME#J if several marks have this name
+and ~N moves the point N entries back, +N moves it N entries forward. In NAME, write the characters
+~ + # % as %7E %2B %23 %25.
 
-/// A disk that is written has whole sectors of its log.
-fn check_alignment(len_bytes: u64, path: &Path, sector_size: SectorSize) -> Result<(), Failure> {
-    if sector_size.is_aligned(len_bytes) {
-        return Ok(());
+Exit codes: 0 success, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error,
+130 interrupted.";
+
+const START: &str = if cfg!(feature = "demo") { "\n\nStart with:  logwrites demo" } else { "" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
     }
-    Err(Failure::Malformed(format!(
-        "{} has {len_bytes} bytes, which is not a multiple of the sector size {sector_size}; --sector-size sets a different one",
-        path.display(),
-    )))
-}
-
-/// The refusal to read and write one file.
-fn same_file(a: &Path, b: &Path) -> Failure {
-    Failure::Usage(format!("{} and {} are the same file", a.display(), b.display()))
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::same_file;
 use crate::device::{Access, Disk, DiskError, Draft};
 use crate::error::Failure;
+use crate::error::same_file;
 
 /// A new file, which appears when it is kept.
 #[derive(Debug)]

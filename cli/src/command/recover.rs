@@ -8,7 +8,7 @@ use logwrites_core::SectorSize;
 use logwrites_core::format::{Superblock, SuperblockError};
 use logwrites_core::reader::{Malformed, ReadError, Reader, Tail};
 
-use crate::args::Recover;
+use crate::args::parse_sector_size;
 use crate::device::{Disk, DiskError, Draft, LogSource};
 use crate::error::Failure;
 use crate::log;
@@ -17,7 +17,24 @@ use crate::output::printable::Printable;
 use crate::output::style::count;
 use crate::output::{print_json, stdout, style};
 
-pub(super) fn run(args: &Recover) -> anyhow::Result<()> {
+/// `logwrites recover`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Make the superblock count the entries found, and save the old one in LOG.superblock.N
+    #[arg(long)]
+    write: bool,
+    /// Assume that the superblock is lost, and that the log had this sector size
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    sector_size: Option<SectorSize>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // Before it is examined: what is written must still be so.
     let locked = if args.write { Some(Disk::open_locked(&args.log)?) } else { None };
     let found = examine(args)?;
@@ -82,7 +99,7 @@ struct Found {
 }
 
 /// Walks over the log, and behind what its superblock counts.
-fn examine(args: &Recover) -> anyhow::Result<Found> {
+fn examine(args: &Args) -> anyhow::Result<Found> {
     if let Some(sector_size) = args.sector_size {
         return without_superblock(&args.log, &[sector_size.bytes_u32()]);
     }
@@ -151,7 +168,7 @@ impl Found {
         }
     }
 
-    fn print(&self, out: &mut impl Write, args: &Recover, saved: Option<&Path>) -> std::io::Result<()> {
+    fn print(&self, out: &mut impl Write, args: &Args, saved: Option<&Path>) -> std::io::Result<()> {
         let heading = |name: &'static str| style::paint(style::HEADING, format!("{name:<12}"));
         match self.superblock {
             Some(superblock) => {
@@ -214,3 +231,9 @@ impl Found {
 
 /// What Linux and QEMU use where nobody asks for another.
 const USUAL_SIZES: [u32; 2] = [512, 4096];
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites recover disk.log                       show what can be recovered
+  logwrites recover disk.log --write               make the superblock count it
+  logwrites recover /dev/sdb --sector-size 4096    the superblock itself is lost";

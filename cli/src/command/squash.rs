@@ -1,6 +1,8 @@
 //! `logwrites squash`: the first part of a log, folded into a new base.
 
+use crate::point::Point;
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::history::Discards;
@@ -8,25 +10,55 @@ use logwrites_core::history::Discards;
 use super::cut::cut;
 use super::new_file::NewFile;
 use super::replay::make;
-use super::same_file;
-use crate::args::Squash;
-use crate::device::Origin;
-use crate::log::{Default, Log};
+use crate::args::ImageArgs;
+use crate::device::OriginOptions;
+use crate::error::same_file;
+use crate::log::{Edge, Log};
 use crate::output::json::SquashJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::size::Size;
 
-pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
+/// `logwrites squash`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Image of the disk before the first entry
+    #[arg(long, required_unless_present = "size", conflicts_with = "size")]
+    base: Option<PathBuf>,
+    /// Size of the disk, if it was all zeros before the first entry
+    #[arg(long)]
+    size: Option<Size>,
+    /// Point up to which entries are applied to the base
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    at: Point,
+    /// Base image to create
+    #[arg(long, value_name = "NEWBASE")]
+    output_base: PathBuf,
+    /// Log to create
+    #[arg(long, value_name = "NEWLOG")]
+    output: PathBuf,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.output == args.output_base {
         return Err(same_file(&args.output, &args.output_base).into());
     }
     let mut log = Log::open(&args.log)?;
-    let at = log.resolve(Some(&args.at), Default::Start)?;
+    let at = log.resolve(Some(&args.at), Edge::Start)?;
     log.check_whole()?;
     let end = log.index().nr_entries();
-    let origin = Origin::open(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes))?
-        .context("--base or --size is needed")?;
+    let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes))
+        .context("--base or --size is needed")?
+        .open()?;
     log.check_fits(at, origin.len_bytes(), origin.name())?;
     let new_base = NewFile::create(&args.output_base, "")?;
     let new_log = NewFile::create(&args.output, "")?;
@@ -53,3 +85,8 @@ pub(super) fn run(args: &Squash) -> anyhow::Result<()> {
     }
     Ok(out.flush()?)
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites squash run.log --base base.img --at mark:boot --output-base boot.img --output rest.log
+  logwrites squash run.log --size 64M --at flush:-2 --output-base base.img --output rest.log";

@@ -1,15 +1,26 @@
 //! `logwrites status`: what a running server has done so far.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use indicatif::{BinaryBytes, HumanCount};
 
-use crate::args::Status;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::serve::control::{Answer, Ask, ask};
 
-pub(super) fn run(args: &Status) -> anyhow::Result<()> {
+/// `logwrites status`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Control socket or control file of a running server
+    control: PathBuf,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let Answer::Status(status) = ask(&args.control, &Ask::Status {})? else {
         anyhow::bail!("{}: unexpected answer from the server", args.control.display());
     };
@@ -37,3 +48,9 @@ pub(super) fn run(args: &Status) -> anyhow::Result<()> {
     }
     Ok(out.flush()?)
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites status control.sock
+  logwrites status mnt/control
+  logwrites status control.sock --json | jq .nr_entries";

@@ -1,15 +1,15 @@
 //! `logwrites verify`: whether a log is whole, and whether a base and the log make an image.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::format::{EntryHeader, Flags, HEADER_LEN};
 use logwrites_core::history::{Discards, ExtentMap, Index, Source};
 
-use super::len_of;
-use crate::args::Verify;
-use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, View};
+use crate::args::{ImageArgs, VerifyDiscardArg};
+use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, OriginOptions, View};
 use crate::error::{Failure, Hint};
 use crate::interrupt;
 use crate::log::Log;
@@ -19,7 +19,33 @@ use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
 use crate::size::Size;
 
-pub(super) fn run(args: &Verify) -> anyhow::Result<()> {
+/// `logwrites verify`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("start").args(["base", "size"]))]
+pub(super) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Image of the disk before the first entry
+    #[arg(long, requires = "final_image")]
+    base: Option<PathBuf>,
+    /// Size of the disk, if it was all zeros before the first entry
+    #[arg(long, requires = "final_image", conflicts_with = "base")]
+    size: Option<Size>,
+    /// Image of the disk at the end of the log, to compare with
+    #[arg(long = "final", id = "final_image", value_name = "IMAGE", requires = "start")]
+    final_image: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Effect of a discard on the disk
+    #[arg(long, value_enum, default_value = "zero")]
+    discard: VerifyDiscardArg,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
     let mut found = VerifyJson {
         readable_entries: log.index().nr_entries(),
@@ -34,7 +60,8 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<()> {
         found.overlapped_entry = overlapped_entry(&log)?;
     }
     let format = ImageFormat::from(args.images);
-    let origin = Origin::open(args.base.as_deref(), format, args.size.map(Size::bytes))?;
+    let origin = OriginOptions::new(args.base.as_deref(), format, args.size.map(Size::bytes));
+    let origin = origin.map(|origin| origin.open()).transpose()?;
     let differs = match (&broken, &origin, &args.final_image) {
         (Ok(()), Some(origin), Some(image)) => {
             let image = format.open(image, Access::Read)?;
@@ -69,11 +96,11 @@ fn compare(
     found: &mut VerifyJson,
 ) -> anyhow::Result<Option<String>> {
     let len_bytes = origin.len_bytes();
-    if len_of(image)? != len_bytes {
+    if image.size_bytes()? != len_bytes {
         return Ok(Some(format!(
             "{} has {} bytes, {} has {len_bytes}",
             image.path().display(),
-            len_of(image)?,
+            image.size_bytes()?,
             origin.name().display()
         )));
     }
@@ -223,7 +250,7 @@ impl Comparison<'_> {
     }
 }
 
-fn print(out: &mut impl Write, args: &Verify, found: &VerifyJson) -> std::io::Result<()> {
+fn print(out: &mut impl Write, args: &Args, found: &VerifyJson) -> std::io::Result<()> {
     let log = Printable::path(&args.log);
     if found.ok {
         let entries = style::count(found.nr_entries, "entry", "entries");
@@ -254,3 +281,9 @@ const STEP_BYTES: u64 = 1 << 20;
 
 /// A sector behind this one, of no known disk, makes no sense.
 const MAX_SECTORS: u64 = 1 << 48;
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites verify disk.log
+  logwrites verify disk.log --base base.img --final disk.img
+  logwrites verify disk.log --size 64M --final disk.img";

@@ -110,6 +110,14 @@ impl Disk {
         }
     }
 
+    /// As [`len_bytes`](Self::len_bytes), with an error that names the disk.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn size_bytes(&self) -> Result<u64, DiskError> {
+        self.len_bytes().map_err(|error| DiskError::new("find the size of", &self.path, error))
+    }
+
     /// Gives a file this size; what is new reads as zeros.
     ///
     /// # Errors

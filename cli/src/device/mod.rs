@@ -29,7 +29,7 @@ pub use draft::Draft;
 pub use image::{Container, ImageError, ImageFormat};
 pub use live_log::LiveLog;
 pub use log::LogFile;
-pub use origin::Origin;
+pub use origin::{Origin, OriginOptions};
 pub use reserved_log::{ReservedLog, is_full};
 pub use scratch::ScratchLog;
 pub use source::LogSource;

@@ -1,8 +1,8 @@
 //! The disk under a log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::disk::{Access, Disk, DiskError};
+use super::disk::{Access, Disk};
 use super::image::{ImageError, ImageFormat};
 
 /// A disk as it was before the first entry of its log.
@@ -22,24 +22,43 @@ pub enum Origin {
     },
 }
 
-impl Origin {
-    /// The image at `base`, or `zeros_bytes` of zeros; none where neither is given.
+/// Which one it is.
+#[derive(Clone, Debug)]
+pub enum OriginOptions {
+    /// The image at this path, of this format.
+    Image(PathBuf, ImageFormat),
+    /// So many bytes of zeros.
+    Zeros {
+        /// How many.
+        len_bytes: u64,
+    },
+}
+
+impl OriginOptions {
+    /// The image at `base`, or `zeros_bytes` of zeros; none where neither is named.
+    #[must_use]
+    pub fn new(base: Option<&Path>, format: ImageFormat, zeros_bytes: Option<u64>) -> Option<Self> {
+        let image = base.map(|path| Self::Image(path.to_owned(), format));
+        image.or(zeros_bytes.map(|len_bytes| Self::Zeros { len_bytes }))
+    }
+
+    /// Opens it.
     ///
     /// # Errors
     /// [`ImageError`].
-    pub fn open(
-        base: Option<&Path>,
-        format: ImageFormat,
-        zeros_bytes: Option<u64>,
-    ) -> Result<Option<Self>, ImageError> {
-        let Some(path) = base else {
-            return Ok(zeros_bytes.map(|len_bytes| Self::Zeros { len_bytes }));
-        };
-        let disk = format.open(path, Access::Read)?;
-        let len_bytes = disk.len_bytes().map_err(|error| DiskError::new("find the size of", path, error))?;
-        Ok(Some(Self::Image { disk, len_bytes }))
+    pub fn open(&self) -> Result<Origin, ImageError> {
+        match self {
+            Self::Image(path, format) => {
+                let disk = format.open(path, Access::Read)?;
+                let len_bytes = disk.size_bytes()?;
+                Ok(Origin::Image { disk, len_bytes })
+            }
+            Self::Zeros { len_bytes } => Ok(Origin::Zeros { len_bytes: *len_bytes }),
+        }
     }
+}
 
+impl Origin {
     /// Its size in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
@@ -51,6 +70,15 @@ impl Origin {
     /// The image, if it is one.
     #[must_use]
     pub const fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Image { disk, .. } => Some(disk),
+            Self::Zeros { .. } => None,
+        }
+    }
+
+    /// The image, if it is one, for good.
+    #[must_use]
+    pub fn into_disk(self) -> Option<Disk> {
         match self {
             Self::Image { disk, .. } => Some(disk),
             Self::Zeros { .. } => None,

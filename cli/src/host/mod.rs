@@ -1,5 +1,13 @@
-//! What this machine has: the system's programs, and the file systems of its kernel.
+//! What this machine has: the system's programs, its processes, and the file systems of its kernel.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod command;
 pub mod mkfs;
 #[cfg(target_os = "linux")]
+pub(crate) mod mount;
+#[cfg(target_os = "linux")]
+pub(crate) mod process;
+#[cfg(target_os = "linux")]
 pub mod program;
+#[cfg(target_os = "linux")]
+pub(crate) mod strays;

@@ -10,17 +10,27 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Parser as _;
 
 use self::disk::RecordedDisk;
 use self::volume::{Files, Volume};
-use crate::args::{Args, Demo};
 use crate::device::{Access, Disk};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::output::{stdout, style};
 
-pub(super) fn run(args: &Demo) -> anyhow::Result<()> {
+/// `logwrites demo`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::command) struct Args {
+    /// Folder to create for the images and the log [default: a temporary folder]
+    dir: Option<PathBuf>,
+}
+
+/// The tool itself: carries out a command line.
+type Tool<'a> = dyn Fn(&[&str]) -> anyhow::Result<()> + 'a;
+
+/// Shows what the tool does; `tool` carries a command line out.
+pub(super) fn run(args: &Args, tool: &Tool<'_>) -> anyhow::Result<()> {
     let dir = folder(args.dir.as_deref())?;
     let paths = Paths::new(&dir);
     say(&format!(
@@ -30,26 +40,29 @@ pub(super) fn run(args: &Demo) -> anyhow::Result<()> {
     ))?;
     let history = record(&paths)?;
     say("\nDone. The log has:")?;
-    show(&["info", &text(&paths.log)])?;
-    show(&["marks", &text(&paths.log)])?;
+    show(tool, &["info", &text(&paths.log)])?;
+    show(tool, &["marks", &text(&paths.log)])?;
     say(&format!(
         "\nThe photo was deleted before the end. Going back to the mark {}:",
         style::paint(style::MARK, CHOSEN)
     ))?;
     let at = format!("mark:{CHOSEN}");
-    show(&[
-        "replay",
-        &text(&paths.log),
-        "--base",
-        &text(&paths.base),
-        "--output",
-        &text(&paths.then),
-        "--at",
-        &at,
-    ])?;
+    show(
+        tool,
+        &[
+            "replay",
+            &text(&paths.log),
+            "--base",
+            &text(&paths.base),
+            "--output",
+            &text(&paths.then),
+            "--at",
+            &at,
+        ],
+    )?;
     compare(&paths.then, &history)?;
     say("\nReplaying the whole log over the base gives the disk as it is now:")?;
-    show(&["verify", &text(&paths.log), "--base", &text(&paths.base), "--final", &text(&paths.disk)])?;
+    show(tool, &["verify", &text(&paths.log), "--base", &text(&paths.base), "--final", &text(&paths.disk)])?;
     next_steps(&paths)
 }
 
@@ -139,10 +152,10 @@ fn next_steps(paths: &Paths) -> anyhow::Result<()> {
 }
 
 /// Shows a command line and runs it.
-fn show(words: &[&str]) -> anyhow::Result<()> {
+fn show(tool: &Tool<'_>, words: &[&str]) -> anyhow::Result<()> {
     let line = format!("\n$ {} {}", program(), words.join(" "));
     say(&style::paint(style::HEADING, line).to_string())?;
-    super::run(&Args::try_parse_from(["logwrites"].iter().chain(words))?)
+    tool(&[&["logwrites"], words].concat())
 }
 
 /// What the person has typed to get here, so that the commands shown can be typed too.
@@ -211,3 +224,8 @@ fn photo() -> Vec<u8> {
 const CHOSEN: &str = "first-files";
 
 const DISK_BYTES: u64 = 8 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites demo               use a temporary folder
+  logwrites demo try-it        create the folder try-it";

@@ -3,9 +3,11 @@
 mod payloads;
 mod session;
 
+use crate::size::Size;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
@@ -13,27 +15,61 @@ use logwrites_core::Ordering;
 use logwrites_core::device::NoData;
 
 use self::session::{SLOTS, Session};
-use super::log_place::LogPlace;
 use super::new_file::NewFile;
-use super::{check_alignment, len_of};
-use crate::args::{FormatArg, Record};
+use crate::args::{FormatArg, ImageArgs, LogArgs};
 use crate::device::{Access, Disk, DiskError, ImageError, ImageFormat, LogFile};
 use crate::error::{Failure, Hint};
+
+use crate::log::{LogOptions, LogPlace, check_alignment};
 use crate::output::json::RecordJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::script::{Limits, Script};
 
-pub(super) fn run(args: &Record) -> anyhow::Result<()> {
+/// `logwrites record`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::command) struct Args {
+    /// Image or block device to write to
+    #[arg(required_unless_present = "base", conflicts_with = "base")]
+    data: Option<PathBuf>,
+    /// Write to an overlay of this image instead: all writes go to the log, and the image stays unchanged
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// Log to write: a new file, or a block device
+    #[arg(long)]
+    log: PathBuf,
+    /// Script to run [default: standard input]
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Create DATA with this size first; DATA must not exist
+    #[arg(long, value_name = "SIZE", requires = "data", conflicts_with_all = ["base", "append"])]
+    create: Option<Size>,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Format of the script
+    #[arg(long, value_enum, default_value_t)]
+    format: FormatArg,
+    /// How the log is written.
+    #[command(flatten)]
+    logging: LogArgs,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let disk = Target::find(args)?;
-    let place = LogPlace::find(&args.log, &args.logging, disk.disk.as_ref())?;
-    let sector_size = place.sector_size(&args.logging);
+    let logging = LogOptions::from(args.logging);
+    let place = LogPlace::find(&args.log, &logging, disk.disk.as_ref())?;
+    let sector_size = place.sector_size(&logging);
     check_alignment(disk.len_bytes, disk.path, sector_size)?;
     if let LogPlace::Old(end) = &place {
         end.check_fits(disk.len_bytes, disk.path)?;
     }
     let script = read_script(args, &Limits { disk_bytes: disk.len_bytes, sector_size })?;
-    let config = place.config(&args.logging)?;
+    let config = place.config(&logging)?;
     let (recorded, result) = if args.base.is_some() {
         if config.ordering == Ordering::Durability {
             let message =
@@ -74,7 +110,7 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn find(args: &'a Record) -> anyhow::Result<Self> {
+    fn find(args: &'a Args) -> anyhow::Result<Self> {
         match (&args.data, &args.base, args.create) {
             (Some(data), _, Some(size)) => {
                 if data.exists() {
@@ -98,7 +134,7 @@ impl<'a> Target<'a> {
             }
             _ => error.into(),
         })?;
-        let len_bytes = len_of(&disk)?;
+        let len_bytes = disk.size_bytes()?;
         Ok(Self { path, disk: Some(disk), len_bytes, is_written: access == Access::Write })
     }
 
@@ -127,7 +163,7 @@ impl<'a> Target<'a> {
     }
 }
 
-fn read_script(args: &Record, limits: &Limits) -> anyhow::Result<Script> {
+fn read_script(args: &Args, limits: &Limits) -> anyhow::Result<Script> {
     let mut text = Vec::new();
     let name = match &args.script {
         Some(path) => {
@@ -171,3 +207,19 @@ fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {
 
 /// A script that is larger is no script.
 const MAX_SCRIPT_BYTES: u64 = 1 << 30;
+
+const EXAMPLES: &str = "\
+Examples:
+  printf 'write 0 4k\\nflush\\nmark one\\n' | logwrites record disk.img --create 16M --log disk.log
+  logwrites record disk.img --log disk.log --script changes.txt
+  logwrites record --base golden.img --log run.log --script changes.txt
+  logwrites record disk.img --log disk.log --append --script more.txt
+  logwrites record disk.img --log fio.log --format fio --script trace.iolog
+  logwrites record disk.img --log small.log --log-size 1M --superblock barrier --script changes.txt
+
+Scripts have one command per line, as in qemu-io:
+  write [-P BYTE] [-f] OFFSET LEN        write -z [-u] [-f] OFFSET LEN
+  writev [-P BYTE] [-f] OFFSET LEN...    discard OFFSET LEN
+  read [-P BYTE] OFFSET LEN              flush
+  mark NAME                              # comment
+Sizes can be written as 4096, 0x1000, 4k or 1.5M.";

@@ -6,8 +6,11 @@
 mod batch;
 mod job;
 
+use crate::point::Point;
+use crate::size::Size;
 use std::io::{self, Write};
 use std::path::Path;
+use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
 use logwrites_core::Extent;
@@ -15,19 +18,57 @@ use logwrites_core::history::{Discards, Index, Piece, Source};
 
 use self::job::{Job, Zeros};
 use super::new_file::NewFile;
-use super::{len_of, same_file};
-use crate::args::{DiscardArg, Replay};
+use crate::args::{DiscardArg, ImageArgs};
 use crate::device::{Access, Disk, DiskError, ImageFormat};
 use crate::error::Failure;
-use crate::log::{Default, Log};
+use crate::error::same_file;
+use crate::log::{Edge, Log};
 use crate::output::json::ReplayJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 
-pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
+/// `logwrites replay`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("target").required(true).args(["output", "onto"]))]
+pub(in crate::command) struct Args {
+    /// Log to read
+    log: PathBuf,
+    /// Image of the disk before the first entry
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// Size of the disk, if it was all zeros before the first entry
+    #[arg(long, conflicts_with_all = ["base", "onto"])]
+    size: Option<Size>,
+    /// Image to create; sparse where the disk is zero, and sharing blocks with the base if the file system can
+    #[arg(long, value_name = "OUT", conflicts_with = "from")]
+    output: Option<PathBuf>,
+    /// Image or block device to change in place
+    #[arg(long, value_name = "DEVICE")]
+    onto: Option<PathBuf>,
+    /// Point that DEVICE is at now
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    from: Option<Point>,
+    /// Point to replay to [default: end]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
+    at: Option<Point>,
+    /// How to replay a discard
+    #[arg(long, value_enum, default_value_t)]
+    discard: DiscardArg,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Overwrite OUT if it exists
+    #[arg(long, conflicts_with = "onto")]
+    force: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
-    let from = log.resolve(args.from.as_ref(), Default::Start)?;
-    let at = log.resolve(args.at.as_ref(), Default::End)?;
+    let from = log.resolve(args.from.as_ref(), Edge::Start)?;
+    let at = log.resolve(args.at.as_ref(), Edge::End)?;
     let format = ImageFormat::from(args.images);
     let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
@@ -46,7 +87,7 @@ pub(super) fn run(args: &Replay) -> anyhow::Result<()> {
 
 /// Makes a new image.
 fn make_output(
-    args: &Replay,
+    args: &Args,
     log: &Log,
     base: Option<&Disk>,
     output: &Path,
@@ -57,7 +98,7 @@ fn make_output(
         return Err(Failure::Usage(message.to_owned()).into());
     }
     let len_bytes = match (base, args.size) {
-        (Some(base), _) => len_of(base)?,
+        (Some(base), _) => base.size_bytes()?,
         (None, Some(size)) => size.bytes(),
         (None, None) => {
             let message = "--base BASE or --size SIZE is needed: the image of the disk before the first entry, or its size if it was all zeros";
@@ -105,14 +146,14 @@ pub(super) fn make(
 
 /// Changes a disk in place.
 fn change(
-    args: &Replay,
+    args: &Args,
     log: &Log,
     base: Option<&Disk>,
     onto: &Path,
     (from, at): (u64, u64),
 ) -> anyhow::Result<ReplayJson> {
     let target = ImageFormat::from(args.images).open(onto, Access::Write)?;
-    let len_bytes = len_of(&target)?;
+    let len_bytes = target.size_bytes()?;
     log.check_fits(from.max(at), len_bytes, onto)?;
     for other in base.into_iter().chain([log.disk()]) {
         if target.is_same(other)? {
@@ -131,7 +172,7 @@ fn change(
             ))
             .into());
         };
-        if len_of(base)? != len_bytes {
+        if base.size_bytes()? != len_bytes {
             let message = format!("{} and {} have different sizes", base.path().display(), onto.display());
             return Err(Failure::Malformed(message).into());
         }
@@ -186,3 +227,10 @@ fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<
         BinaryBytes(done.base_bytes)
     )
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites replay disk.log --size 64M --output then.img --at mark:mkfs
+  logwrites replay disk.log --base base.img --output crash.img --at flush:-1
+  logwrites replay disk.log --onto work.img --from flush:3 --at flush:4
+  logwrites replay disk.log --base base.img --onto work.img --from end --at mark:mkfs";

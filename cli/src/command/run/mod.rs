@@ -1,11 +1,14 @@
 //! `logwrites run`: the whole round in one line. A disk is made and served, a file system made on it and mounted, a command
 //! run in it, and all of it undone again, however it ends; what is left is the log.
 
-mod child;
-mod file_system;
-mod process;
-mod strays;
-
+use crate::host::command::Program;
+use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
+use crate::host::mount::{Mount, Mounting, make};
+use crate::host::strays;
+use crate::log::{Existing, LogOptions};
+use crate::size::Size;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +20,10 @@ use logwrites_core::reader::Position;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use self::child::Program;
-use self::file_system::{Mount, Mounting, make};
-use super::serve::{DISK_NAME, log_to_stderr, open_disk};
-use crate::args::{DiskArgs, ExistingLogArgs, LogArgs, Run};
-use crate::device::{Access, Disk, DiskError, Origin};
+use super::serve::{DISK_NAME, log_to_stderr};
+use crate::args::ImageArgs;
+use crate::device::{Access, Disk, DiskError, OriginOptions};
+use crate::disk::{DiskOptions, LiveOptions, Under};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::output::printable::Printable;
@@ -30,7 +32,43 @@ use crate::serve::control::{Control, FILE_NAME};
 use crate::serve::exports::Front as _;
 use crate::serve::fuse::{FileSystem, Folder, Mounted, Mountpoint};
 
-pub(super) fn run(args: &Run) -> anyhow::Result<()> {
+/// `logwrites run`
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = EXAMPLES,
+    group = clap::ArgGroup::new("disk").required(true).args(["mkfs", "base"])
+)]
+pub(in crate::command) struct Args {
+    /// Log to create
+    #[arg(long)]
+    log: PathBuf,
+    /// Image of a file system to use; all writes go to the log, and the image stays unchanged
+    #[arg(long, value_name = "IMAGE")]
+    base: Option<PathBuf>,
+    /// How images are read.
+    #[command(flatten)]
+    images: ImageArgs,
+    /// Make a file system on a disk of zeros first; log this too, and then add the mark `mkfs`
+    #[arg(long, value_parser = file_system_types(), value_name = "TYPE", requires = "size")]
+    mkfs: Option<&'static FileSystemType>,
+    /// With --mkfs: size of the disk
+    #[arg(long, conflicts_with = "base")]
+    size: Option<Size>,
+    /// Mount options, such as noatime,data=journal
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    mount_options: Option<String>,
+    /// Maximum size of the log; a write that would exceed it fails before it reaches the disk
+    #[arg(long, value_name = "SIZE")]
+    log_size: Option<Size>,
+    /// Overwrite an existing log
+    #[arg(long)]
+    force: bool,
+    /// Command to run, in the root of the file system
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     log_to_stderr(0);
     // Nothing may end the process before all is undone.
     interrupt::be_patient();
@@ -38,7 +76,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
     // Before anything is made.
     check(args)?;
     let program = Program::find(&args.command)?;
-    let mounting = Mounting::choose(args)?;
+    let mounting = Mounting::choose(args.mkfs, args.mount_options.is_some())?;
     if mounting.is_root() {
         keep_mounts_to_ourselves()?;
     }
@@ -66,12 +104,13 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
 }
 
 /// Refuses what a server would refuse with the names of options that are not there.
-fn check(args: &Run) -> anyhow::Result<()> {
+fn check(args: &Args) -> anyhow::Result<()> {
     if !args.force && std::fs::metadata(&args.log).is_ok_and(|metadata| metadata.len() > 0) {
         let message = format!("{} is not empty; --force overwrites it", args.log.display());
         return Err(Failure::Usage(message).into());
     }
-    if let Some(base) = Origin::open(args.base.as_deref(), args.images.into(), None)?
+    if let Some(base) = OriginOptions::new(args.base.as_deref(), args.images.into(), None)
+        && let base = base.open()?
         && !SectorSize::B512.is_aligned(base.len_bytes())
     {
         let message = format!("{} is not a disk: its size is not a multiple of 512", base.name().display());
@@ -88,10 +127,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(args: &Run, dir: &Path) -> anyhow::Result<Self> {
+    fn set(args: &Args, dir: &Path) -> anyhow::Result<Self> {
         let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?, false)?;
-        let disk_args = disk_args(args);
-        let folder = Folder::new(open_disk(&disk_args, DISK_NAME)?);
+        let folder = Folder::new(disk_options(args)?.open(DISK_NAME)?);
         let control = Control::of(Arc::<Folder>::clone(&folder), &args.log).context("the disk is in use")?;
         let file_system = FileSystem::new(Arc::clone(&folder), Some(control.clone()));
         let mounted = mountpoint.mount(file_system, None)?;
@@ -99,7 +137,7 @@ impl Stage {
     }
 
     /// Makes and mounts the file system.
-    fn mount(&self, args: &Run, mounting: &Mounting, dir: &Path) -> anyhow::Result<Mount> {
+    fn mount(&self, args: &Args, mounting: &Mounting, dir: &Path) -> anyhow::Result<Mount> {
         let device = mounting.device(self.mounted.path().join(DISK_NAME))?;
         if let (Some(kind), Some(size)) = (args.mkfs, args.size) {
             make(kind, mounting, device.path(), size.bytes())?;
@@ -113,7 +151,7 @@ impl Stage {
     fn play(&self, program: &Program<'_>, mount: Mount) -> anyhow::Result<u8> {
         let code = program.run(mount.path(), &self.mounted.path().join(FILE_NAME));
         // Those who are left in it would keep it from being unmounted.
-        let ended = strays::end(mount.server());
+        let ended = strays::end(std::process::id(), mount.server());
         let unmounted = mount.end(self.folder.clients());
         let code = code?;
         ended?;
@@ -122,7 +160,7 @@ impl Stage {
     }
 
     /// Ends the log, and gives where it ends.
-    fn clear(self, args: &Run) -> anyhow::Result<Position> {
+    fn clear(self, args: &Args) -> anyhow::Result<Position> {
         // After an error somebody may still use it.
         let ended = self.mounted.end(PATIENCE);
         let disk = self.folder.exports().live_disk().context("the disk is in use")?;
@@ -169,19 +207,41 @@ fn make_dir(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn disk_args(args: &Run) -> DiskArgs {
-    let existing = ExistingLogArgs { force: args.force, ..ExistingLogArgs::default() };
-    DiskArgs {
-        log: args.log.clone(),
-        data: None,
-        base: args.base.clone(),
-        size: args.size,
-        images: args.images,
-        at: Vec::new(),
-        keep: None,
-        logging: LogArgs { log_size: args.log_size, existing, ..LogArgs::default() },
-        verbose: 0,
-    }
+fn disk_options(args: &Args) -> anyhow::Result<DiskOptions> {
+    let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes));
+    let logging = LogOptions {
+        max_bytes: args.log_size.map(Size::bytes),
+        existing: if args.force { Existing::Overwrite } else { Existing::Refuse },
+        ..LogOptions::default()
+    };
+    let under = Under::Origin(origin.context("--base or --size is needed")?);
+    Ok(DiskOptions::Live(LiveOptions { log: args.log.clone(), under, logging }))
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Each file system of the table, with its help.
+fn file_system_types() -> impl TypedValueParser<Value = &'static FileSystemType> {
+    let names = FILE_SYSTEM_TYPES.iter().map(|kind| PossibleValue::new(kind.name).help(kind.help));
+    PossibleValuesParser::new(names)
+        .try_map(|name| FileSystemType::named(&name).ok_or("it is not in the table"))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites run --mkfs ext4 --size 256M --log run.log -- make -C /src/project check
+  logwrites run --mkfs xfs --size 1G --log run.log -- sh -c 'cp -r /etc . && sync'
+  logwrites run --base golden.img --log run.log -- bash
+
+Then:
+  logwrites marks run.log
+  logwrites replay run.log --size 256M --output crash.img --at flush:-1
+
+COMMAND can add marks: `echo mark NAME >$LOGWRITES_CONTROL`, or `logwrites mark $LOGWRITES_CONTROL
+NAME`. OLDPWD is the folder that logwrites was called from. The exit code is that of COMMAND, or 127
+if COMMAND does not exist.
+
+As root, the file system is mounted by the kernel, over a loop device; only COMMAND and its children
+see the mount. Without root, ext4 is mounted by fuse2fs. When COMMAND ends, and on Ctrl-C, SIGTERM
+and errors, processes that COMMAND left running are ended, the file system is unmounted, and the log
+is closed. Signals are passed on to COMMAND; the third one kills COMMAND.";

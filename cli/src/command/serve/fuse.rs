@@ -1,12 +1,13 @@
 //! `logwrites serve fuse`: a disk as a file in a folder.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{describe, finish, open_disk};
+use super::report::{describe, finish};
 use super::watch;
-use crate::args::{DiskArgs, ServeFuse};
+use crate::args::DiskArgs;
 use crate::error::Failure;
 use crate::output::printable::Printable;
 use crate::output::stdout;
@@ -14,12 +15,29 @@ use crate::serve::control::Control;
 use crate::serve::exports::Front as _;
 use crate::serve::fuse::{FileSystem, Folder, Mountpoint};
 
-pub(super) fn run(args: &ServeFuse) -> anyhow::Result<()> {
+/// `logwrites serve fuse`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::command) struct Args {
+    /// Empty folder in which the files `disk` and `control` appear; only you can access them
+    mountpoint: PathBuf,
+    /// The disk.
+    #[command(flatten)]
+    disk: DiskArgs,
+    /// Number of requests to process at once [default: one per processor, at least 2 and at most 4]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: Option<u8>,
+    /// Mount over a folder that is not empty; what is in it is hidden until the end
+    #[arg(long)]
+    nonempty: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);
     // Before anything is opened or made.
     let mountpoint = Mountpoint::check(&args.mountpoint, args.nonempty)?;
     check_files(&mountpoint, &args.disk)?;
-    let folder = Folder::new(open_disk(&args.disk, DISK_NAME)?);
+    let folder = Folder::new(args.disk.options()?.open(DISK_NAME)?);
     let control = Control::of(Arc::<Folder>::clone(&folder), &args.disk.log);
     let file_system = FileSystem::new(Arc::clone(&folder), control);
     let mounted = mountpoint.mount(file_system, args.threads)?;
@@ -50,3 +68,26 @@ pub(in super::super) const DISK_NAME: &str = "disk";
 
 /// How long a file may still be open at the end: whoever was told to end has a moment for that.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites serve fuse --log run.log --size 1G mnt
+  logwrites serve fuse --log run.log --base golden.img mnt
+  logwrites serve fuse --log run.log --base golden.img --at mark:installed --at flush:-1 mnt
+
+To use a file system of the kernel, as root:
+  device=$(losetup --find --show --direct-io=on mnt/disk)
+  mkfs.ext4 $device
+  mount $device somewhere
+
+Marks and status:
+  echo 'mark installed' > mnt/control           or: logwrites mark mnt/control installed
+  echo 'mark --flush installed' > mnt/control   or: logwrites mark mnt/control installed --flush
+  cat mnt/control                               or: logwrites status mnt/control
+
+With --at, mnt has a file disk@POINT for each point; other points can be opened by their names. In
+these names, write the / of a mark's name as %2F.
+
+Ctrl-C, SIGTERM or unmounting mnt closes the log and ends the server. If the server is killed,
+`logwrites recover` finds the entries that the superblock does not count, and `umount mnt` (without
+root: `fusermount3 -u mnt`) frees the folder.";

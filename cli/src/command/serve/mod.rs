@@ -1,32 +1,35 @@
 //! `logwrites serve`: a disk for others, every write of theirs logged; or a disk as it was.
 
-mod disk;
 #[cfg(target_os = "linux")]
 mod fuse;
 mod nbd;
-mod past;
-mod record;
-mod sector_size;
+mod report;
 mod watch;
 
-#[cfg(target_os = "linux")]
-pub(super) use self::disk::open_disk;
 #[cfg(target_os = "linux")]
 pub(super) use self::fuse::DISK_NAME;
 #[cfg(target_os = "linux")]
 pub(super) use self::watch::log_to_stderr;
 
-use crate::args::Serve;
 #[cfg(not(target_os = "linux"))]
 use crate::error::Failure;
 
-pub(super) fn run(args: &Serve) -> anyhow::Result<()> {
+/// `logwrites serve`
+#[derive(Debug, clap::Subcommand)]
+pub(in crate::command) enum Args {
+    /// Serve the disk to NBD clients, such as qemu, nbdcopy, nbdfuse and the kernel's nbd-client
+    Nbd(nbd::Args),
+    /// Serve the disk as a file in a folder, also for file systems on a loop device (Linux only)
+    Fuse(fuse::Args),
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match args {
-        Serve::Nbd(args) => nbd::run(args),
+        Args::Nbd(args) => nbd::run(args),
         #[cfg(target_os = "linux")]
-        Serve::Fuse(args) => fuse::run(args),
+        Args::Fuse(args) => fuse::run(args),
         #[cfg(not(target_os = "linux"))]
-        Serve::Fuse(_) => Err(Failure::Usage(
+        Args::Fuse(_) => Err(Failure::Usage(
             "files are served on Linux only; `logwrites serve nbd` is there on every system".to_owned(),
         )
         .into()),

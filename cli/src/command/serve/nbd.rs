@@ -1,15 +1,17 @@
 //! `logwrites serve nbd`: a disk for NBD clients.
 
 use std::io::Write as _;
+use std::num::NonZeroU64;
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::disk::{describe, finish, open_disk};
+use super::report::{describe, finish};
 use super::watch;
-use crate::args::ServeNbd;
+use crate::args::{DiskArgs, parse_export_name};
 use crate::error::Failure;
 use crate::output::stdout;
 #[cfg(unix)]
@@ -18,7 +20,32 @@ use crate::serve::exports::{ExportTable, Front as _};
 use crate::serve::listen::{self, Listener};
 use crate::serve::nbd::{Server, Uri};
 
-pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
+/// `logwrites serve nbd`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("address").args(["socket", "listen"]))]
+pub(in crate::command) struct Args {
+    /// The disk.
+    #[command(flatten)]
+    disk: DiskArgs,
+    /// Listen on this Unix socket, which only you can access
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Listen on this TCP port instead; anyone who can reach it can read and write the disk
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Name of the export
+    #[arg(long, default_value = "disk", value_parser = parse_export_name)]
+    name: String,
+    /// Listen on this Unix socket for `logwrites mark` and `logwrites status`
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with = "at")]
+    control: Option<PathBuf>,
+    /// Maximum number of connected clients
+    #[arg(long, value_name = "NUMBER", default_value = "1024")]
+    max_connections: NonZeroU64,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);
     #[cfg(unix)]
     listen::raise_file_limit();
@@ -26,7 +53,7 @@ pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
     let door = Door::open(args)?;
     #[cfg(unix)]
     let control = args.control.as_deref().map(listen::SocketPath::bind).transpose()?;
-    let exports = open_disk(&args.disk, &args.name)?;
+    let exports = args.disk.options()?.open(&args.name)?;
     let server = Server::new(exports, usize::try_from(args.max_connections.get())?);
     #[cfg(unix)]
     let _control =
@@ -42,7 +69,7 @@ pub(super) fn run(args: &ServeNbd) -> anyhow::Result<()> {
 
 /// Answers at the control socket.
 #[cfg(unix)]
-fn answer(server: &Arc<Server>, args: &ServeNbd, listener: UnixListener) -> anyhow::Result<()> {
+fn answer(server: &Arc<Server>, args: &Args, listener: UnixListener) -> anyhow::Result<()> {
     match Control::of(Arc::<Server>::clone(server), &args.disk.log) {
         Some(control) => Ok(control.listen(listener)?),
         None => Ok(()),
@@ -61,7 +88,7 @@ struct Door {
 
 impl Door {
     #[cfg(unix)]
-    fn open(args: &ServeNbd) -> anyhow::Result<Self> {
+    fn open(args: &Args) -> anyhow::Result<Self> {
         if args.socket.is_some() && args.socket == args.control {
             return Err(Failure::Usage("--socket and --control need a socket each".to_owned()).into());
         }
@@ -79,7 +106,7 @@ impl Door {
     }
 
     #[cfg(not(unix))]
-    fn open(args: &ServeNbd) -> anyhow::Result<Self> {
+    fn open(args: &Args) -> anyhow::Result<Self> {
         if args.socket.is_some() {
             return Err(Failure::Usage("there are no unix sockets here; use --listen".to_owned()).into());
         }
@@ -106,3 +133,18 @@ impl Door {
 fn no_address() -> Failure {
     Failure::Usage("--socket PATH or --listen ADDR:PORT is needed".to_owned())
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  logwrites serve nbd --log run.log --base golden.img --socket disk.sock --control control.sock
+  logwrites serve nbd --log run.log --data disk.img --listen 127.0.0.1:10809
+  logwrites serve nbd --log run.log --size 1G --socket disk.sock
+  logwrites serve nbd --log run.log --base golden.img --at mark:boot --at flush:-1 --socket past.sock
+
+Clients:
+  qemu-system-x86_64 -drive file=nbd+unix:///?socket=disk.sock,format=raw,cache=writeback …
+  nbdcopy disk.img nbd+unix:///?socket=disk.sock
+  nbdinfo --list nbd+unix:///?socket=past.sock
+
+Ctrl-C or SIGTERM closes the log and ends the server. If the server is killed, `logwrites recover`
+finds the entries that the superblock does not count.";

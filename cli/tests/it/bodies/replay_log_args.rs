@@ -3,11 +3,11 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::Parser as _;
-use logwrites::args::{Args, Command};
-use logwrites::command::replay_log::options::{
+use logwrites::command::Cli;
+use logwrites::error::Failure;
+use logwrites::replay_log::options::{
     Check, Discards, Mode, Options, Request, Skip, Start, Stop, Verbosity, When, parse,
 };
-use logwrites::error::Failure;
 use logwrites_core::format::Flags;
 
 /// Takes the lines of `bytes` as the words of a command line. As `replay-log` reads them they must ask for something
@@ -132,11 +132,11 @@ fn joined(name: &str, value: &OsStr) -> OsString {
 fn assert_understood_or_refused(words: &[OsString]) {
     let line = |start: &[&str]| {
         let start: Vec<OsString> = start.iter().map(OsString::from).collect();
-        Args::try_parse_from([start, words.to_vec()].concat())
+        Cli::try_parse_from([start, words.to_vec()].concat())
     };
     match line(&["logwrites", "replay-log", "--"]) {
-        Ok(Args { command: Command::ReplayLog(replay_log), .. }) => assert_eq!(replay_log.words, words),
-        other => panic!("{words:?} are not replay-log's: {other:?}"),
+        Ok(cli) => assert_eq!(cli.replay_log_words(), Some(words)),
+        Err(error) => panic!("{words:?} are not replay-log's: {error}"),
     }
     for start in [&["logwrites"][..], &["logwrites", "replay-log"]] {
         if let Err(error) = line(start) {

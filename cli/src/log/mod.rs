@@ -1,13 +1,22 @@
 //! A log as a command finds it: its index, as far as it can be read.
 
+mod open_end;
+mod place;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use self::open_end::OpenEnd;
+pub use self::open_end::Tail;
+pub use self::place::{Existing, LogOptions};
+pub(crate) use self::place::{LogPlace, check_alignment};
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::format::Flags;
 use logwrites_core::history::Index;
-use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, ResumePoint, Tail};
+use logwrites_core::reader;
+use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, ResumePoint};
 
 use crate::device::{Disk, LogSource};
 use crate::error::Failure;
@@ -68,9 +77,9 @@ impl Log {
     ///
     /// # Errors
     /// If the log has no such point, or cannot be read up to it.
-    pub fn resolve(&mut self, point: Option<&Point>, default: Default) -> anyhow::Result<u64> {
+    pub fn resolve(&mut self, point: Option<&Point>, default: Edge) -> anyhow::Result<u64> {
         let Some(point) = point else {
-            if default == Default::Start {
+            if default == Edge::Start {
                 return Ok(0);
             }
             self.read_up_to(u64::MAX)?;
@@ -139,7 +148,7 @@ impl Log {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn tail(&mut self) -> anyhow::Result<Tail> {
+    pub fn tail(&mut self) -> anyhow::Result<reader::Tail> {
         let path = self.path.display().to_string();
         self.reader.tail().with_context(|| path)
     }
@@ -148,7 +157,7 @@ impl Log {
     ///
     /// # Errors
     /// If the log cannot be read, or was changed meanwhile.
-    pub fn take_tail(&mut self, tail: Tail) -> anyhow::Result<()> {
+    pub fn take_tail(&mut self, tail: reader::Tail) -> anyhow::Result<()> {
         self.reader.count(tail);
         self.read_up_to(u64::MAX)?;
         self.check_whole()
@@ -205,7 +214,7 @@ impl Log {
 
 /// What a point means where none is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Default {
+pub enum Edge {
     /// Before the first entry.
     Start,
     /// Behind the last.
@@ -263,7 +272,7 @@ pub fn walk(
     nr_entries: u64,
     mut visit: impl FnMut(
         &mut Reader<LogSource>,
-        &logwrites_core::reader::Entry,
+        &reader::Entry,
         &mut Vec<u8>,
     ) -> Result<(), ReadError<std::io::Error>>,
 ) -> anyhow::Result<Option<Malformed>> {

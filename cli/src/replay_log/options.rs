@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
+use super::end::{FAILED, end};
 use super::getopt::{Getopt, Long};
-use super::{FAILED, end, number};
+use super::number;
 use crate::error::Failure;
 
 /// What the words ask for.

@@ -1,18 +1,13 @@
-//! What all servers do with their disks: open them, say what there is, end their logs.
+//! What a server says at its start and at its end.
 
 use std::io::{self, Write};
 
 use anyhow::Context as _;
 
-use super::{past, record, watch};
+use super::watch;
 use crate::args::DiskArgs;
 use crate::output::stdout;
 use crate::serve::exports::ExportTable;
-
-/// A disk in use, or one as it was at some points.
-pub(in super::super) fn open_disk(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
-    if args.at.is_empty() { record::open(args, name) } else { past::open(args, name) }
-}
 
 /// Says what there is, a line each.
 pub(super) fn describe(out: &mut impl Write, exports: &ExportTable) -> io::Result<()> {

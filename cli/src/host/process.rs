@@ -10,22 +10,22 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process, even when its number has become another's.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     fd: OwnedFd,
 }
 
 impl Process {
     /// A process that is there, or has ended and was not yet waited for.
-    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+    pub(crate) fn open(pid: Pid) -> io::Result<Self> {
         Ok(Self { fd: pidfd_open(pid, PidfdFlags::empty())? })
     }
 
-    pub(super) fn has_ended(&self) -> io::Result<bool> {
+    pub(crate) fn has_ended(&self) -> io::Result<bool> {
         wait_for_one(&mut [self.end()], Instant::now())
     }
 
     /// Sends a signal; nothing if it has ended.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(&self.fd, signal) {
             Err(Errno::SRCH) => Ok(()),
             result => Ok(result?),
@@ -33,13 +33,13 @@ impl Process {
     }
 
     /// What is waited for: its end.
-    pub(super) fn end(&self) -> PollFd<'_> {
+    pub(crate) fn end(&self) -> PollFd<'_> {
         PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::IN)
     }
 }
 
 /// Waits until one of these has come, or until the deadline; false if none has.
-pub(super) fn wait_for_one(events: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
+pub(crate) fn wait_for_one(events: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;

@@ -5,14 +5,23 @@ use std::path::Path;
 use logwrites_core::history::{Discards, ExtentMap, Index};
 use logwrites_core::reader::ResumePoint;
 
-use crate::args::TailArg;
+use super::Log;
 use crate::device::{Disk, LogFile};
 use crate::error::Failure;
-use crate::log::Log;
 use crate::output::style;
 
+/// What to do with entries after those that the superblock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// They are part of the log.
+    Keep,
+    /// They are overwritten.
+    Drop,
+}
+
 /// A log that can be appended to.
-pub(super) struct OpenEnd {
+#[derive(Debug)]
+pub(crate) struct OpenEnd {
     /// Locked from before its end was sought, so that nobody else finds the same end.
     disk: Disk,
     log: Log,
@@ -20,7 +29,7 @@ pub(super) struct OpenEnd {
 
 impl OpenEnd {
     /// Finds the end of a log that `disk` holds, locked. Entries behind what the superblock counts are neither kept nor dropped unasked.
-    pub(super) fn find(disk: Disk, tail: Option<TailArg>) -> anyhow::Result<Self> {
+    pub(crate) fn find(disk: Disk, tail: Option<Tail>) -> anyhow::Result<Self> {
         let path = disk.path();
         let mut log = Log::open(path)?;
         log.check_whole()?;
@@ -37,40 +46,40 @@ impl OpenEnd {
                     );
                     return Err(Failure::Usage(message).into());
                 }
-                Some(TailArg::Keep) => log.take_tail(found)?,
-                Some(TailArg::Drop) => {}
+                Some(Tail::Keep) => log.take_tail(found)?,
+                Some(Tail::Drop) => {}
             }
         }
         Ok(Self { disk, log })
     }
 
     /// The entries that are there.
-    pub(super) const fn index(&self) -> &Index {
+    pub(crate) const fn index(&self) -> &Index {
         self.log.index()
     }
 
     /// The log's disk.
-    pub(super) const fn disk(&self) -> &Disk {
+    pub(crate) const fn disk(&self) -> &Disk {
         &self.disk
     }
 
     /// Checks that what the log has stays on a disk of `len_bytes`.
-    pub(super) fn check_fits(&self, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
+    pub(crate) fn check_fits(&self, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
         self.log.check_fits(self.index().nr_entries(), len_bytes, disk)
     }
 
     /// Where to go on.
-    pub(super) const fn point(&self) -> ResumePoint {
+    pub(crate) const fn point(&self) -> ResumePoint {
         self.log.resume_point()
     }
 
     /// Where the disk's bytes are at the end of the log.
-    pub(super) fn map(&self) -> ExtentMap {
+    pub(crate) fn map(&self) -> ExtentMap {
         self.index().map_at(self.index().nr_entries(), Discards::Zero)
     }
 
     /// The log, to be written on. What stands behind its end is gone then.
-    pub(super) fn open(self) -> anyhow::Result<LogFile> {
+    pub(crate) fn open(self) -> anyhow::Result<LogFile> {
         let end_bytes = self.point().position.offset_bytes;
         Ok(LogFile::resume(self.disk, end_bytes)?)
     }

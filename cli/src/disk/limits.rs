@@ -1,4 +1,4 @@
-//! Which sector sizes servers have.
+//! What servers can do.
 
 use logwrites_core::SectorSize;
 
@@ -10,5 +10,6 @@ pub(super) fn check_sector_size(sector_size: SectorSize) -> Result<(), Failure> 
     if sector_size.bytes_u32() <= MAX_SECTOR_BYTES {
         return Ok(());
     }
-    Err(Failure::Usage(format!("a server has units of at most {MAX_SECTOR_BYTES} bytes, not {sector_size}")))
+    let message = format!("a server has sectors of at most {MAX_SECTOR_BYTES} bytes, not {sector_size}");
+    Err(Failure::Usage(message))
 }

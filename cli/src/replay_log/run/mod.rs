@@ -11,15 +11,15 @@ use logwrites_core::reader::Entry;
 use self::cursor::Cursor;
 use self::lines::Lines;
 use self::target::Target;
+use super::end::{FAILED, end};
 use super::options::{Mode, Options, Stop};
-use super::{FAILED, end};
 use crate::error::Failure;
 
 /// Carries the options out.
 ///
 /// # Errors
 /// With the original's words and exit codes.
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut lines = Lines::new(options.verbosity);
     let result = run_with(options, &mut lines);
     let printed = lines.finish();

@@ -1,22 +1,67 @@
 //! Where the log of a recording goes: for `record` and `serve`.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::overlay::Overlay;
-use logwrites_core::{Config, Logger, SectorSize};
+use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
-use super::append::OpenEnd;
-use super::{len_of, same_file};
-use crate::args::{LogArgs, PolicyArgs};
+use super::open_end::{OpenEnd, Tail};
 use crate::device::{Access, Disk, DiskError, LogFile};
 use crate::error::Failure;
-use crate::size::Size;
+use crate::error::same_file;
+
+/// How a log is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// The unit of a new log; 512 bytes where none is named.
+    pub sector_size: Option<SectorSize>,
+    /// When an entry is added to the log.
+    pub ordering: Ordering,
+    /// How the log is flushed when the superblock is written.
+    pub superblock_policy: SuperblockPolicy,
+    /// The superblock is written at least once every so many entries.
+    pub superblock_interval: NonZeroU64,
+    /// How large the log may become, in bytes.
+    pub max_bytes: Option<u64>,
+    /// What to do if there is a log.
+    pub existing: Existing,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        let Config { ordering, superblock_policy, superblock_interval, .. } = Config::new(SectorSize::B512);
+        Self {
+            sector_size: None,
+            ordering,
+            superblock_policy,
+            superblock_interval,
+            max_bytes: None,
+            existing: Existing::Refuse,
+        }
+    }
+}
+
+/// What to do with a log that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone.
+    Refuse,
+    /// Overwrite it.
+    Overwrite,
+    /// Append to it.
+    Append {
+        /// What to do with entries that its superblock does not count.
+        tail: Option<Tail>,
+    },
+}
 
 /// Where the log is to go.
-pub(super) enum LogPlace {
+#[derive(Debug)]
+pub(crate) enum LogPlace {
     /// To its end: `--append`.
     Old(Box<OpenEnd>),
     /// Into a new file, or over what is there and of no value.
@@ -25,8 +70,8 @@ pub(super) enum LogPlace {
 
 impl LogPlace {
     /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
-    pub(super) fn find(path: &Path, args: &LogArgs, target: Option<&Disk>) -> anyhow::Result<Self> {
-        if !path.exists() && !args.existing.append {
+    pub(crate) fn find(path: &Path, options: &LogOptions, target: Option<&Disk>) -> anyhow::Result<Self> {
+        if !path.exists() && !matches!(options.existing, Existing::Append { .. }) {
             return Ok(Self::New { there: None });
         }
         let disk = Disk::open_locked(path)?;
@@ -35,13 +80,13 @@ impl LogPlace {
         {
             return Err(same_file(target.path(), path).into());
         }
-        if args.existing.append {
-            return Ok(Self::Old(Box::new(OpenEnd::find(disk, args.existing.tail)?)));
+        if let Existing::Append { tail } = options.existing {
+            return Ok(Self::Old(Box::new(OpenEnd::find(disk, tail)?)));
         }
         let mut start = [0; 4096];
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
-        if !is_blank && !args.existing.force {
+        if !is_blank && options.existing != Existing::Overwrite {
             let message =
                 format!("{} is not empty; --force overwrites it, --append continues it", path.display());
             return Err(Failure::Usage(message).into());
@@ -50,10 +95,10 @@ impl LogPlace {
     }
 
     /// The unit of the log.
-    pub(super) fn sector_size(&self, args: &LogArgs) -> SectorSize {
+    pub(crate) fn sector_size(&self, options: &LogOptions) -> SectorSize {
         match self {
             Self::Old(end) => end.index().sector_size(),
-            Self::New { .. } => args.sector_size.unwrap_or_default(),
+            Self::New { .. } => options.sector_size.unwrap_or_default(),
         }
     }
 
@@ -65,19 +110,18 @@ impl LogPlace {
     }
 
     /// How the log is to be written.
-    pub(super) fn config(&self, args: &LogArgs) -> anyhow::Result<Config> {
-        let PolicyArgs { ordering, superblock, super_interval } = args.policy;
+    pub(crate) fn config(&self, options: &LogOptions) -> anyhow::Result<Config> {
         Ok(Config {
-            sector_size: self.sector_size(args),
-            ordering: ordering.into(),
-            superblock_policy: superblock.into(),
-            superblock_interval: super_interval,
-            capacity_bytes: self.capacity_bytes(args)?,
+            sector_size: self.sector_size(options),
+            ordering: options.ordering,
+            superblock_policy: options.superblock_policy,
+            superblock_interval: options.superblock_interval,
+            capacity_bytes: self.capacity_bytes(options)?,
         })
     }
 
     /// A logger that begins the log, or goes on with it.
-    pub(super) fn logger<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Logger<N>> {
+    pub(crate) fn logger<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Logger<N>> {
         let logger = match self {
             Self::Old(end) => Logger::resume(config, end.point()),
             Self::New { .. } => Logger::new(config),
@@ -86,7 +130,7 @@ impl LogPlace {
     }
 
     /// The same for a disk that is the log.
-    pub(super) fn overlay<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Overlay<N>> {
+    pub(crate) fn overlay<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Overlay<N>> {
         let overlay = match self {
             Self::Old(end) => Overlay::resume(config, end.point(), end.map()),
             Self::New { .. } => Overlay::new(config),
@@ -95,15 +139,15 @@ impl LogPlace {
     }
 
     /// How large the log may become.
-    fn capacity_bytes(&self, args: &LogArgs) -> anyhow::Result<u64> {
-        let asked = args.log_size.map_or(MAX_OFFSET_BYTES, Size::bytes);
+    fn capacity_bytes(&self, options: &LogOptions) -> anyhow::Result<u64> {
+        let asked = options.max_bytes.unwrap_or(MAX_OFFSET_BYTES);
         match self.disk() {
-            Some(disk) if disk.is_block_device() => Ok(asked.min(len_of(disk)?)),
+            Some(disk) if disk.is_block_device() => Ok(asked.min(disk.size_bytes()?)),
             _ => Ok(asked),
         }
     }
 
-    pub(super) fn open(self, path: &Path, target: Option<&Disk>) -> anyhow::Result<LogFile> {
+    pub(crate) fn open(self, path: &Path, target: Option<&Disk>) -> anyhow::Result<LogFile> {
         let disk = match self {
             Self::Old(end) => return end.open(),
             Self::New { there: Some(disk) } => disk,
@@ -124,6 +168,20 @@ impl LogPlace {
         };
         Ok(LogFile::new(disk)?)
     }
+}
+
+/// A disk that is written has whole sectors of its log.
+///
+/// # Errors
+/// If it has not.
+pub(crate) fn check_alignment(len_bytes: u64, path: &Path, sector_size: SectorSize) -> Result<(), Failure> {
+    if sector_size.is_aligned(len_bytes) {
+        return Ok(());
+    }
+    Err(Failure::Malformed(format!(
+        "{} has {len_bytes} bytes, which is not a multiple of the sector size {sector_size}; --sector-size sets a different one",
+        path.display(),
+    )))
 }
 
 /// Where a file that does not exist is to be made: where a symbolic link that leads to nothing points, or at the path

@@ -12,62 +12,65 @@ use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::Entry;
 use parking_lot::Mutex;
 
-use super::super::len_of;
-use super::sector_size::check_sector_size;
-use crate::args::DiskArgs;
-use crate::device::{Access, Disk, ImageFormat, LiveLog, LogFile, ScratchLog};
+use super::limits::check_sector_size;
+use crate::device::{Access, Disk, LiveLog, LogFile, OriginOptions, ScratchLog};
 use crate::error::Failure;
-use crate::log::{Default, Log};
+use crate::log::{Edge, Log};
 use crate::point::Point;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
 use crate::serve::points::Past;
 
-pub(super) fn open(args: &DiskArgs, name: &str) -> anyhow::Result<ExportTable> {
-    if args.keep.is_some() && args.at.len() > 1 {
+/// A disk as it was at some points of its log.
+#[derive(Clone, Debug)]
+pub struct PastOptions {
+    /// Where the log is.
+    pub log: PathBuf,
+    /// The disk under the log.
+    pub origin: OriginOptions,
+    /// The points to offer, which need not be all that are asked for.
+    pub points: Vec<Point>,
+    /// Where the changes go that are to be kept.
+    pub keep: Option<PathBuf>,
+}
+
+pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTable> {
+    if options.keep.is_some() && options.points.len() > 1 {
         return Err(Failure::Usage("--keep goes with one --at: its log has one disk".to_owned()).into());
     }
-    if let Some(keep) = args.keep.as_ref().filter(|keep| keep.exists()) {
+    if let Some(keep) = options.keep.as_ref().filter(|keep| keep.exists()) {
         return Err(Failure::Usage(format!("{} exists; --keep makes a new log", keep.display())).into());
     }
-    let mut log = Log::open(&args.log)?;
+    let mut log = Log::open(&options.log)?;
     let sector_size = log.index().sector_size();
     check_sector_size(sector_size)?;
-    let base = match (&args.base, args.size) {
-        (Some(path), _) => Some(ImageFormat::from(args.images).open(path, Access::Read)?),
-        (None, _) => None,
-    };
-    let len_bytes = match (&base, args.size) {
-        (Some(base), _) => len_of(base)?,
-        (None, Some(size)) => size.bytes(),
-        (None, None) => return Err(Failure::Usage("--base or --size is needed".to_owned()).into()),
-    };
-    if let Some(base) = &base {
+    let origin = options.origin.open()?;
+    if let Some(base) = origin.disk() {
         base.lock_shared()?;
     }
-    let base_name = args.base.clone().unwrap_or_else(|| PathBuf::from("--size"));
-    for point in &args.at {
-        let resolved = log.resolve(Some(point), Default::End)?;
-        log.check_fits(resolved, len_bytes, &base_name)?;
+    for point in &options.points {
+        let resolved = log.resolve(Some(point), Edge::End)?;
+        log.check_fits(resolved, origin.len_bytes(), origin.name())?;
     }
+    let len_bytes = origin.len_bytes();
     if !sector_size.is_aligned(len_bytes) {
         let message = format!(
             "{} has {len_bytes} bytes, which is not a multiple of {sector_size}",
-            base_name.display()
+            origin.name().display()
         );
         return Err(Failure::Malformed(message).into());
     }
-    let named = args.at.iter().map(ToString::to_string).collect();
+    let named = options.points.iter().map(ToString::to_string).collect();
     let past = LogPast {
-        beyond: Beyond::find(&log, len_bytes, &base_name),
+        beyond: Beyond::find(&log, len_bytes, origin.name()),
         broken: log.check_whole().err().map(|error| format!("{error:#}")),
         checkpoints: Mutex::new(Checkpoints::new(Discards::Zero)),
-        base: base.map(Arc::new),
-        keep: args.keep.clone(),
-        path: args.log.clone(),
+        base: origin.into_disk().map(Arc::new),
+        keep: options.keep.clone(),
+        path: options.log.clone(),
         parts: log.into_parts(),
     };
-    let is_kept = args.keep.is_some();
+    let is_kept = options.keep.is_some();
     let table = ExportTable::past(name.to_owned(), len_bytes, sector_size, named, is_kept, Box::new(past));
     if is_kept {
         // It is to be there even if no client comes, and to fail now if it cannot be made.

@@ -4,8 +4,8 @@ use std::process::{Command, ExitStatus};
 
 use logwrites_core::reader::Entry;
 
+use super::super::end::{FAILED, end};
 use super::super::options::Check;
-use super::super::{FAILED, end};
 use crate::error::Failure;
 
 impl Check {

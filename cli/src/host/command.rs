@@ -9,11 +9,11 @@ use std::process::{Child, Command, ExitStatus};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::program;
 use crate::error::Failure;
-use crate::host::program;
 
 /// A command that is there.
-pub(super) struct Program<'a> {
+pub(crate) struct Program<'a> {
     path: PathBuf,
     name: &'a OsStr,
     args: &'a [OsString],
@@ -23,7 +23,7 @@ pub(super) struct Program<'a> {
 
 impl<'a> Program<'a> {
     /// Looks for it.
-    pub(super) fn find(words: &'a [OsString]) -> anyhow::Result<Self> {
+    pub(crate) fn find(words: &'a [OsString]) -> anyhow::Result<Self> {
         let (name, args) = words.split_first().context("there is a command")?;
         let here = std::env::current_dir().context("cannot tell where this runs")?;
         let path = if Path::new(name).components().count() > 1 {
@@ -36,7 +36,7 @@ impl<'a> Program<'a> {
     }
 
     /// Runs it in a folder to its end, and gives its exit code; 128 + N if signal N has ended it.
-    pub(super) fn run(&self, folder: &Path, control: &Path) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, folder: &Path, control: &Path) -> anyhow::Result<u8> {
         let mut signals = Signals::catch()?;
         let mut command = Command::new(&self.path);
         command.arg0(self.name).args(self.args).current_dir(folder);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use logwrites_core::format::{Superblock, SuperblockError};
 use logwrites_core::reader::{Entry, OpenError, ReadError, Reader};
 
+use super::super::end::{FAILED, end};
 use super::super::options::invalid_entry;
-use super::super::{FAILED, end};
 use super::lines::Lines;
 use crate::device::{Access, Disk, DiskError, LogSource};
 use crate::error::Failure;

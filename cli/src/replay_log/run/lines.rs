@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
+use super::super::end::{FAILED, end};
 use super::super::options::Verbosity;
-use super::super::{FAILED, end};
 use crate::error::Failure;
 
 /// The lines that are printed. When nobody reads them any more the work goes on without them.

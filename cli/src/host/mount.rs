@@ -15,17 +15,16 @@ use indicatif::BinaryBytes;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
+use super::mkfs::FileSystemType;
 use super::process::{Process, wait_for_one};
-use crate::args::Run;
+use super::program;
 use crate::error::Failure;
-use crate::host::mkfs::FileSystemType;
-use crate::host::program;
 use crate::serve::clients::Clients;
 use crate::serve::fuse::detach;
 
 /// How things are mounted here, with the programs that it takes.
 #[derive(Debug)]
-pub(super) enum Mounting {
+pub(crate) enum Mounting {
     /// By the kernel.
     Kernel { losetup: PathBuf, mount: PathBuf },
     /// By fuse2fs.
@@ -34,23 +33,23 @@ pub(super) enum Mounting {
 
 impl Mounting {
     /// Chooses, and looks for all the programs that will be needed.
-    pub(super) fn choose(args: &Run) -> anyhow::Result<Self> {
-        if let Some(kind) = args.mkfs {
+    pub(crate) fn choose(made: Option<&FileSystemType>, has_options: bool) -> anyhow::Result<Self> {
+        if let Some(kind) = made {
             need(kind.program, kind.package)?;
         }
         if rustix::process::geteuid().is_root() {
             let mounting =
                 Self::Kernel { losetup: need("losetup", "util-linux")?, mount: need("mount", "mount")? };
-            if let Some(kind) = args.mkfs.filter(|kind| !kind.is_in_kernel()) {
+            if let Some(kind) = made.filter(|kind| !kind.is_in_kernel()) {
                 return Err(Failure::Usage(format!("this kernel does not have {}", kind.name)).into());
             }
             return Ok(mounting);
         }
-        if let Some(kind) = args.mkfs.filter(|kind| !kind.has_fuse2fs) {
+        if let Some(kind) = made.filter(|kind| !kind.has_fuse2fs) {
             let message = format!("only root can mount {}; without root use --mkfs ext4", kind.name);
             return Err(Failure::Usage(message).into());
         }
-        if args.mount_options.is_some() {
+        if has_options {
             return Err(Failure::Usage(
                 "--mount-options needs root: without root, fuse2fs mounts the file system".to_owned(),
             )
@@ -59,12 +58,12 @@ impl Mounting {
         Ok(Self::Fuse2fs { fuse2fs: need("fuse2fs", "fuse2fs")? })
     }
 
-    pub(super) const fn is_root(&self) -> bool {
+    pub(crate) const fn is_root(&self) -> bool {
         matches!(self, Self::Kernel { .. })
     }
 
     /// What the file system is made on and mounted from.
-    pub(super) fn device(&self, disk: PathBuf) -> anyhow::Result<Device<'_>> {
+    pub(crate) fn device(&self, disk: PathBuf) -> anyhow::Result<Device<'_>> {
         let looped = match self {
             Self::Kernel { losetup, .. } => Some(LoopDevice::of(&disk, losetup)?),
             Self::Fuse2fs { .. } => None,
@@ -74,7 +73,7 @@ impl Mounting {
 }
 
 /// Makes a file system on a disk of `len_bytes`.
-pub(super) fn make(
+pub(crate) fn make(
     kind: &FileSystemType,
     mounting: &Mounting,
     device: &Path,
@@ -102,18 +101,18 @@ pub(super) fn make(
 
 /// A disk that can be mounted.
 #[derive(Debug)]
-pub(super) struct Device<'a> {
+pub(crate) struct Device<'a> {
     mounting: &'a Mounting,
     disk: PathBuf,
     looped: Option<LoopDevice<'a>>,
 }
 
 impl Device<'_> {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.looped.as_ref().map_or(&self.disk, |device| &device.path)
     }
 
-    pub(super) fn mount(self, path: &Path, options: Option<&str>) -> anyhow::Result<Mount> {
+    pub(crate) fn mount(self, path: &Path, options: Option<&str>) -> anyhow::Result<Mount> {
         let server = match self.mounting {
             Mounting::Kernel { mount, .. } => {
                 let mut command = Command::new(mount);
@@ -132,23 +131,23 @@ impl Device<'_> {
 
 /// A file system that is mounted.
 #[derive(Debug)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     path: Option<PathBuf>,
     server: Option<Child>,
 }
 
 impl Mount {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new("/"))
     }
 
     /// The process that serves it, if it is not the kernel.
-    pub(super) fn server(&self) -> Option<u32> {
+    pub(crate) fn server(&self) -> Option<u32> {
         self.server.as_ref().map(Child::id)
     }
 
     /// Unmounts it, and waits until all that it holds is written to the disk, which nobody else uses.
-    pub(super) fn end(mut self, disk: &Clients) -> anyhow::Result<()> {
+    pub(crate) fn end(mut self, disk: &Clients) -> anyhow::Result<()> {
         let Some(path) = self.path.take() else { return Ok(()) };
         let name = path.display();
         detach(&path).with_context(|| format!("cannot unmount {name}"))?;

@@ -8,8 +8,8 @@ use logwrites_core::history::{self, ExtentMap, Run, Source};
 use logwrites_core::reader::Entry;
 use logwrites_core::{Extent, SectorSize};
 
+use super::super::end::{FAILED, end};
 use super::super::options::Discards;
-use super::super::{FAILED, end};
 use super::cursor::{Cursor, errno};
 use super::lines::Lines;
 use crate::device::{Access, Disk};

@@ -11,18 +11,20 @@ use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
 use super::process::{Process, wait_for_one};
 
 /// From now on what loses its parent becomes a child of this process.
-pub(super) fn adopt() -> anyhow::Result<()> {
+pub(crate) fn adopt() -> anyhow::Result<()> {
     set_child_subreaper(Some(getpid())).context("cannot adopt processes")
 }
 
-/// Ends all that descend from this process but one, mildly at first.
-pub(super) fn end(spared: Option<u32>) -> anyhow::Result<()> {
+/// Ends all that descend from the process `root` but one, mildly at first. What lost its parent descends from this process
+/// only, once it has been [adopted](adopt).
+pub(crate) fn end(root: u32, spared: Option<u32>) -> anyhow::Result<()> {
+    let root = i32::try_from(root)?;
     let spared = spared.and_then(|pid| i32::try_from(pid).ok());
     for (signal, patience) in [(Signal::TERM, MILD), (Signal::KILL, HARD)] {
         let deadline = Instant::now() + patience;
         let mut is_told = false;
         loop {
-            let left = descendants(spared)?;
+            let left = descendants(root, spared)?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -41,10 +43,10 @@ pub(super) fn end(spared: Option<u32>) -> anyhow::Result<()> {
     anyhow::bail!("processes that the command has started cannot be ended")
 }
 
-/// All that descend from this process and have not ended, save one and what descends from it.
-fn descendants(spared: Option<i32>) -> io::Result<Vec<Process>> {
+/// All that descend from the process `root` and have not ended, save one and what descends from it.
+fn descendants(root: i32, spared: Option<i32>) -> io::Result<Vec<Process>> {
     let parents = parents();
-    let mut found = vec![getpid().as_raw_nonzero().get()];
+    let mut found = vec![root];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
         let children = parents.iter().filter(|(pid, of)| *of == parent && Some(*pid) != spared);

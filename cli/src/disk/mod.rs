@@ -1,0 +1,31 @@
+//! A disk to be served: one in use, or one as it was at some points of its log.
+
+mod limits;
+mod live;
+mod past;
+
+pub use self::live::{LiveOptions, Under};
+pub use self::past::PastOptions;
+use crate::serve::exports::ExportTable;
+
+/// Which disk to serve.
+#[derive(Clone, Debug)]
+pub enum DiskOptions {
+    /// A disk in use.
+    Live(LiveOptions),
+    /// A disk as it was.
+    Past(PastOptions),
+}
+
+impl DiskOptions {
+    /// Opens the disk as exports of this name.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub fn open(&self, name: &str) -> anyhow::Result<ExportTable> {
+        match self {
+            Self::Live(options) => live::open(options, name),
+            Self::Past(options) => past::open(options, name),
+        }
+    }
+}
