@@ -6,7 +6,7 @@ use logwrites_core::format::{Flags, NamedFlag};
 use logwrites_core::history::Discards;
 use logwrites_core::{Extent, Ordering, SectorSize, SuperblockPolicy};
 
-use crate::log::Tail;
+use crate::log::{EntryKind, Tail};
 use crate::size::Size;
 
 /// `--ordering`
@@ -126,13 +126,13 @@ impl KeepArg {
         }
         all
     };
+}
 
-    /// Whether an entry with these flags is kept.
-    #[must_use]
-    pub fn matches(self, flags: Flags) -> bool {
-        match self {
-            Self::Write => flags.is_plain_write(),
-            Self::Flagged(arg) => flags.contains(arg.into()),
+impl From<KeepArg> for EntryKind {
+    fn from(arg: KeepArg) -> Self {
+        match arg {
+            KeepArg::Write => Self::Write,
+            KeepArg::Flagged(flag) => Self::With(flag.into()),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::args::{KeepArg, parse_extent};
 use crate::device::{Disk, DiskError};
 use crate::error::Failure;
 use crate::interrupt;
-use crate::log::{Edge, Log};
+use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::CutJson;
 use crate::output::printable::Printable;
 use crate::output::progress::Progress;
@@ -53,13 +53,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let from = log.resolve(args.from.as_ref(), Edge::Start)?;
     let at = log.resolve(args.to.as_ref(), Edge::End)?;
     if from > at {
-        let message = format!("--from is point {from}, which is after --at, point {at}");
+        let message = format!("--from is point {from}, which is after --to, point {at}");
         return Err(Failure::Usage(message).into());
     }
-    let kept = |entry: &Entry| is_kept(args, entry);
+    let filter = args.filter();
     let (disk, index) = (log.disk(), log.index());
     let new = NewFile::create(&args.output, "")?;
-    let done = cut(disk, index, from..at, kept, new.disk())?;
+    let done = cut(disk, index, from..at, &filter, new.disk())?;
     new.keep()?;
     let mut out = stdout();
     if args.json {
@@ -70,17 +70,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn is_kept(args: &Args, entry: &Entry) -> bool {
-    let has_kind = args.keep.is_empty() || args.keep.iter().any(|kind| kind.matches(entry.flags()));
-    has_kind && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
+impl Args {
+    fn filter(&self) -> EntryFilter {
+        let kinds = self.keep.iter().map(|kind| (*kind).into()).collect();
+        EntryFilter { kinds, touching: self.touching, ..EntryFilter::default() }
+    }
 }
 
-/// Writes a new log of those entries of a range that `kept` takes, and makes it durable.
+/// Writes a new log of those entries of a range that `filter` wants, and makes it durable.
 pub(super) fn cut(
     log: &Disk,
     index: &Index,
     range: std::ops::Range<u64>,
-    kept: impl Fn(&Entry) -> bool,
+    filter: &EntryFilter,
     new: &Disk,
 ) -> anyhow::Result<CutJson> {
     let sector_size = index.sector_size();
@@ -88,7 +90,7 @@ pub(super) fn cut(
     let mut progress = Progress::count("cutting", range.end - range.start);
     let mut done = CutJson::default();
     for entry in index.entries(range.clone()) {
-        if kept(&entry) {
+        if filter.wants(&entry) {
             done.nr_entries += 1;
             cutter.push(&entry)?;
         } else {

@@ -6,12 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use logwrites_core::format::Flags;
-use logwrites_core::reader::Entry;
 
 use super::ls::text_of;
 use crate::args::{FlagArg, parse_extent};
 use crate::error::Failure;
-use crate::log::{Edge, Log};
+use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::FoundJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout, style};
@@ -48,7 +47,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             let number = index.marks_named(name.as_bytes()).find(|number| *number >= from);
             number.and_then(|number| index.entry(number))
         }
-        None => index.entries(from..index.nr_entries()).find(|entry| is_wanted(args, entry)),
+        None => {
+            let filter = args.filter();
+            index.entries(from..index.nr_entries()).find(|entry| filter.wants(entry))
+        }
     };
     let Some(entry) = found else {
         // What cannot be read may hold it.
@@ -71,9 +73,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn is_wanted(args: &Args, entry: &Entry) -> bool {
-    let flags = args.next.map_or(Flags::empty(), Flags::from);
-    entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
+impl Args {
+    fn filter(&self) -> EntryFilter {
+        let flags = self.next.map_or(Flags::empty(), Flags::from);
+        EntryFilter { flags, touching: self.touching, ..EntryFilter::default() }
+    }
 }
 
 const EXAMPLES: &str = "\

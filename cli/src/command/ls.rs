@@ -11,7 +11,7 @@ use logwrites_core::history::{Index, Mark};
 use logwrites_core::reader::Entry;
 
 use crate::args::{FlagArg, parse_extent};
-use crate::log::{Edge, Log};
+use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::EntryJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout};
@@ -53,8 +53,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.json {
         listing.header(&mut out)?;
     }
-    let flags: Flags = args.flag.iter().map(|flag| Flags::from(*flag)).collect();
-    for entry in index.entries(from..to).filter(|entry| is_wanted(args, flags, entry)) {
+    let filter = args.filter();
+    for entry in index.entries(from..to).filter(|entry| filter.wants(entry)) {
         let mark = text_of(index, &entry);
         if args.json {
             print_json(&mut out, &EntryJson::new(&entry, index.sector_size().bytes(), mark))?;
@@ -66,8 +66,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.to.is_none() { log.check_whole() } else { Ok(()) }
 }
 
-fn is_wanted(args: &Args, flags: Flags, entry: &Entry) -> bool {
-    entry.flags().contains(flags) && args.touching.is_none_or(|extent| extent.overlaps(entry.extent()))
+impl Args {
+    fn filter(&self) -> EntryFilter {
+        let flags = self.flag.iter().map(|flag| Flags::from(*flag)).collect();
+        EntryFilter { flags, touching: self.touching, ..EntryFilter::default() }
+    }
 }
 
 /// The text of an entry that is a mark.

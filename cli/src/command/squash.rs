@@ -13,7 +13,7 @@ use super::replay::make;
 use crate::args::ImageArgs;
 use crate::device::OriginOptions;
 use crate::error::same_file;
-use crate::log::{Edge, Log};
+use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::SquashJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let new_base = NewFile::create(&args.output_base, "")?;
     let new_log = NewFile::create(&args.output, "")?;
     let folded = make(&log, origin.disk(), origin.len_bytes(), Discards::Zero, &new_base, at)?;
-    let rest = cut(log.disk(), log.index(), at..end, |_| true, new_log.disk())?;
+    let rest = cut(log.disk(), log.index(), at..end, &EntryFilter::default(), new_log.disk())?;
     // A log that is there has its base, and a base its log.
     let new_base = new_base.keep()?;
     if let Err(error) = new_log.keep() {

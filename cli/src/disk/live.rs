@@ -64,7 +64,7 @@ fn start(
     let base = match target {
         Target::Data { disk: data, .. } => {
             let logger = place.logger::<SLOTS>(config, &options.log)?;
-            let log = LiveLog::new(place.open(&options.log, Some(&data))?)?;
+            let log = LiveLog::new(place.open(&options.log, Some(&data))?);
             return Ok(Arc::new(Engine::start(logger, data, log).with_context(begun)?));
         }
         Target::Origin(Origin::Image { disk, .. }) => Base::Image(disk),
@@ -72,7 +72,7 @@ fn start(
     };
     let overlay = place.overlay::<SLOTS>(config, &options.log)?;
     let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
-    let log = LiveLog::new(place.open(&options.log, under)?)?;
+    let log = LiveLog::new(place.open(&options.log, under)?);
     Ok(Arc::new(Engine::start(overlay, base, log).with_context(begun)?))
 }
 

@@ -1,11 +1,13 @@
 //! A log as a command finds it: its index, as far as it can be read.
 
+mod filter;
 mod open_end;
 mod place;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::filter::{EntryFilter, EntryKind};
 pub(crate) use self::open_end::OpenEnd;
 pub use self::open_end::Tail;
 pub use self::place::{Existing, LogOptions};

@@ -197,7 +197,14 @@ fn options_are_read_as_getopt_long_does() {
 fn help_is_ours() {
     let folder = Folder::new();
     let help = folder.run("replay-log --help").code(0).no_stderr().stdout;
-    for text in ["--start-sector", "Examples:", "Not copied", "signal", "128 MiB", "--discard-zeroes-data"] {
+    for text in [
+        "--start-sector",
+        "Examples:",
+        "Differences from the original",
+        "signal",
+        "128 MiB",
+        "--discard-zeroes-data",
+    ] {
         assert!(help.contains(text), "{text}: {help}");
     }
     assert_eq!(folder.run("replay-log --log x --he").code(0).stdout, help);
