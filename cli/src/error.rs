@@ -20,7 +20,7 @@ pub enum Failure {
     /// The command cannot be meant like that.
     #[error("{0}")]
     Usage(String),
-    /// What another tool would say, in its words and with its exit code, where this one stands in for it.
+    /// What another tool would say, in its words and with its exit code, if this one replaces it.
     #[error("{words}")]
     Peer {
         /// The exit code.
@@ -48,7 +48,7 @@ pub fn same_file(a: &Path, b: &Path) -> Failure {
 pub struct Hint(pub String);
 
 /// The exit code of a command that ended with `error`: 1 a check failed, 2 wrong usage or malformed input, 3 an I/O
-/// error, 130 interrupted. A pipe that nobody reads any more is no error.
+/// error, 130 interrupted. A pipe that is no longer read is not an error.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(IO)

@@ -37,7 +37,7 @@ pub fn be_patient() {
 /// Calls this as soon as an end is asked for, which may be now.
 pub fn on_request(call: impl FnOnce() + Send + 'static) {
     let mut calls = CALLS.lock();
-    // Under the lock, since whoever asks calls all that are there once the flag is set.
+    // Under the lock: the thread that sets the flag calls everything that is registered by then.
     if is_requested() {
         drop(calls);
         call();
@@ -52,7 +52,7 @@ pub fn is_requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
-/// Ends the work if that was asked for; `outcome` says how things stand, as in "; nothing was changed".
+/// Ends the work if that was asked for; `outcome` says in which state, as in "; nothing was changed".
 ///
 /// # Errors
 /// [`Failure::Interrupted`] if so.

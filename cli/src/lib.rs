@@ -69,7 +69,7 @@ fn install_and_run(args: &Cli) -> anyhow::Result<()> {
     command::run(args)
 }
 
-/// What `--color` says, wherever it stands.
+/// What `--color` says, at any place of the command line.
 fn asked_color(words: &[OsString]) -> ColorChoice {
     let is_color = |word: &OsString| word == "--color";
     let joined = words.iter().rev().find_map(|word| word.to_str()?.strip_prefix("--color="));
@@ -88,7 +88,7 @@ fn words() -> Vec<OsString> {
     words
 }
 
-/// Prints an error: what, where, why; another tool's words as they stand.
+/// Prints an error: what, where, why; another tool's words unchanged.
 fn report(error: &anyhow::Error) {
     if let Some(Failure::Peer { words, .. }) = error.downcast_ref() {
         if !words.is_empty() {

@@ -2,12 +2,12 @@
 //!
 //! A size is a whole number of bytes up to 2^63 - 1:
 //!
-//! - decimal, also with a leading zero (`010` is ten), or hexadecimal behind `0x`;
+//! - decimal, also with a leading zero (`010` is ten), or hexadecimal after `0x`;
 //! - decimal with one of the suffixes `b k M G T P E` in either case, powers of 1024 (`b` is 1). A
 //!   hexadecimal number takes none: in `0x1b` the `b` is a digit;
 //! - with a suffix other than `b` it may have a fraction (`1.5k`, `.5k`, `1.k`), rounded to the nearest byte,
 //!   halves up. The fraction is a double, as in QEMU, so its seventeenth digit no longer counts;
-//! - a plus sign in front is ignored; a minus sign is refused, and so are exponents, spaces and words such as
+//! - a leading plus sign is ignored; a minus sign is refused, and so are exponents, spaces and words such as
 //!   `kB` or `KiB`.
 
 use core::fmt;
@@ -116,7 +116,7 @@ fn whole_number(digits: &[u8], radix: u32) -> Result<u64, SizeError> {
     })
 }
 
-/// The fraction behind a point as QEMU has it: the nearest double, then cut to 64 binary places. In units of
+/// The fraction after a point as QEMU has it: the nearest double, then cut to 64 binary places. In units of
 /// [`ONE`], which it may reach; zero only where every digit is.
 fn fixed_point(digits: &[u8]) -> u128 {
     if digits.iter().all(|&digit| digit == b'0') {

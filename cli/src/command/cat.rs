@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None => log.index().sector_size().bytes_of(entry.extent().sector()),
     };
     let disk = log.disk();
-    // Not the stream that strips colours: a payload is no text.
+    // Not the stream that strips colours: a payload is not text.
     let mut out = io::BufWriter::new(io::stdout().lock());
     let as_hex = args.hex || io::stdout().is_terminal();
     let mut dump = hex::Dump::new(disk_offset_bytes);

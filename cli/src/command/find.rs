@@ -1,4 +1,4 @@
-//! `logwrites find`: the next entry of a kind, as a point to go on from.
+//! `logwrites find`: the next entry of a kind, as a point to continue from.
 
 use crate::point::Point;
 use logwrites_core::Extent;

@@ -22,7 +22,7 @@ impl NewFile {
         Ok(Self { draft, hint, replaces: false })
     }
 
-    /// Makes it in place of an older file, as long as that is none of `others`.
+    /// Makes it in place of an older file, unless that is one of `others`.
     pub(super) fn replace(path: &Path, others: &[&Disk]) -> anyhow::Result<Self> {
         if path.exists() {
             let old = Disk::open(path, Access::Write)?;
@@ -36,7 +36,7 @@ impl NewFile {
                     return Err(same_file(path, other.path()).into());
                 }
             }
-            // Whoever writes to it would go on with a file that has no name any more.
+            // A process that writes to it would continue with a file that no longer has a name.
             old.lock()?;
         }
         Ok(Self { draft: Draft::replacing(path)?, hint: "", replaces: true })

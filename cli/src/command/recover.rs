@@ -1,4 +1,4 @@
-//! `logwrites recover`: entries behind what the superblock counts, and a superblock that was lost.
+//! `logwrites recover`: entries that the superblock does not count, and a lost superblock.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -88,9 +88,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     draft.publish().map(|_| ())
 }
 
-/// What stands in a log, counted or not.
+/// The contents of a log, counted or not.
 struct Found {
-    /// As it is; `None` if it is none.
+    /// As found; `None` if it is not a superblock.
     superblock: Option<Superblock>,
     sector_size: SectorSize,
     tail: Tail,
@@ -98,7 +98,7 @@ struct Found {
     broken: Option<Malformed>,
 }
 
-/// Walks over the log, and behind what its superblock counts.
+/// Walks over the log, beyond the entries that its superblock counts.
 fn examine(args: &Args) -> anyhow::Result<Found> {
     if let Some(sector_size) = args.sector_size {
         return without_superblock(&args.log, &[sector_size.bytes_u32()]);
@@ -122,7 +122,7 @@ fn examine(args: &Args) -> anyhow::Result<Found> {
     Ok(Found { superblock: Some(superblock), sector_size: superblock.sector_size, tail, broken })
 }
 
-/// Takes the sector size under which the most entries stand.
+/// Takes the sector size with which the most entries are found.
 fn without_superblock(path: &Path, sizes: &[u32]) -> anyhow::Result<Found> {
     let mut best: Option<(SectorSize, Tail)> = None;
     for sector_size in sizes.iter().copied().filter_map(SectorSize::new) {
@@ -229,7 +229,7 @@ impl Found {
     }
 }
 
-/// What Linux and QEMU use where nobody asks for another.
+/// The defaults of Linux and QEMU.
 const USUAL_SIZES: [u32; 2] = [512, 4096];
 
 const EXAMPLES: &str = "\

@@ -162,7 +162,7 @@ fn overlapped_entry(log: &Log) -> anyhow::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Whether a sector may be a header of QEMU's: numbers that make sense, no mark, and nothing behind them.
+/// Whether a sector may be a header of QEMU's: plausible numbers, no mark, and nothing after them.
 fn is_like_a_header(sector: &[u8]) -> bool {
     let Some((bytes, rest)) = sector.split_first_chunk::<HEADER_LEN>() else { return false };
     let header = EntryHeader::parse(bytes);
@@ -279,7 +279,7 @@ fn print(out: &mut impl Write, args: &Args, found: &VerifyJson) -> std::io::Resu
 
 const STEP_BYTES: u64 = 1 << 20;
 
-/// A sector behind this one, of no known disk, makes no sense.
+/// A sector after this one is not plausible: no known disk has it.
 const MAX_SECTORS: u64 = 1 << 48;
 
 const EXAMPLES: &str = "\

@@ -45,7 +45,7 @@ impl Chunk {
         skip.and_then(|skip| self.bytes().get(skip..)).unwrap_or_default()
     }
 
-    /// To a place a few bytes behind that of the source within a page, as an allocator likes to give, some processors
+    /// To a place a few bytes after that of the source within a page, as an allocator likes to give, some processors
     /// copy four times as slowly.
     fn start(&self) -> usize {
         self.room.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES)
@@ -70,7 +70,7 @@ impl Ahead {
 
     /// Reads a chunk that begins at or before `offset_bytes`. It does not reach there only if the disk does not.
     ///
-    /// `len_bytes` is the length of the disk as far as is known: nothing is read ahead behind it.
+    /// `len_bytes` is the length of the disk as far as is known: nothing is read ahead beyond it.
     pub(super) fn read(&mut self, offset_bytes: u64, len_bytes: u64, chunk: &mut Chunk) -> io::Result<()> {
         let chunk_bytes = widen(CHUNK_BYTES);
         let is_there = |asked_bytes: u64| (asked_bytes..asked_bytes + chunk_bytes).contains(&offset_bytes);
@@ -91,7 +91,7 @@ impl Ahead {
         chunk.fill(&self.disk, offset_bytes, usize::try_from(gap_bytes).unwrap_or(CHUNK_BYTES))
     }
 
-    /// Asks the helper for a chunk, unless there is none.
+    /// Asks the helper for a chunk, if there is one left.
     fn ask(&mut self, room: Chunk, offset_bytes: u64, len_bytes: u64) {
         if offset_bytes >= len_bytes {
             return;
@@ -106,8 +106,8 @@ impl Ahead {
         }
     }
 
-    /// Waits for the chunk that the helper was asked for. A chunk that it could not read is as good as none: whoever
-    /// needs it tries again, and sees the error.
+    /// Waits for the chunk that the helper was asked for. A chunk that it could not read counts as missing: the
+    /// reader that needs it tries again, and sees the error.
     fn take(&mut self) -> Option<Chunk> {
         self.asked_bytes.take()?;
         self.helper.as_ref()?.chunks.recv().ok()

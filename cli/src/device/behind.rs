@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use super::disk::Disk;
 
-/// Writes a disk's data back behind a writer, in a second thread: a system that is left alone keeps a long write in memory
-/// and begins with the disk when it is told to sync, so that one waits for the other.
+/// Writes a disk's data back while it is being written, in a second thread: by default the system keeps a long write in
+/// memory, and begins to write to the disk when it is told to sync, so that one waits for the other.
 #[derive(Debug)]
 pub struct SyncBehind<'a> {
     disk: &'a Disk,
@@ -42,7 +42,7 @@ impl<'a> SyncBehind<'a> {
             self.worker = Worker::start(self.disk);
         }
         if let Some(worker) = &self.worker {
-            // If it is behind, the next sync makes up for this one.
+            // If it is late, the next sync makes up for this one.
             let _ = worker.requests.try_send(());
         }
     }

@@ -32,7 +32,7 @@ impl Disk {
     /// Opens a disk.
     ///
     /// # Errors
-    /// [`DiskError`] naming the path; a directory, pipe or character device is no disk.
+    /// [`DiskError`] naming the path; a directory, pipe or character device is not a disk.
     pub fn open(path: &Path, access: Access) -> Result<Self, DiskError> {
         let verb = match access {
             Access::Read => "open",
@@ -40,7 +40,7 @@ impl Disk {
             Access::CreateNew => "create",
         };
         let error = |source| DiskError::new(verb, path, source);
-        // To open a pipe would wait for whoever is at its other end; of a folder the system says what it is.
+        // Opening a pipe would wait for the other end; for a folder the system reports an error by itself.
         if let Ok(metadata) = std::fs::metadata(path)
             && !metadata.is_dir()
         {
@@ -86,7 +86,7 @@ impl Disk {
         &self.file
     }
 
-    /// Where it is, as it was named.
+    /// Its path, as given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -146,7 +146,7 @@ impl Disk {
     fn locked(&self, result: Result<(), TryLockError>, busy: &'static str) -> Result<(), DiskError> {
         let source = match result {
             Ok(()) => return Ok(()),
-            // Some network file systems have no locks; that is no reason to refuse them.
+            // Some network file systems have no locks; that is not a reason to refuse them.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
             Err(TryLockError::WouldBlock) => io::Error::new(io::ErrorKind::ResourceBusy, busy),
             Err(TryLockError::Error(error)) => error,
@@ -202,7 +202,7 @@ impl Disk {
         self.write_vectored_at(offset_bytes, &mut [io::IoSlice::new(bytes)])
     }
 
-    /// Writes all of `slices`, one behind the other. They are used up on the way.
+    /// Writes all of `slices`, one after the other. They are used up on the way.
     ///
     /// # Errors
     /// The system's; any part may have been written.
@@ -297,7 +297,7 @@ impl Disk {
         system::share_all(&source.file, &self.file)
     }
 
-    /// The next range at or behind `offset_bytes` that may hold something else than zeros; `None` if only zeros
+    /// The next range at or after `offset_bytes` that may hold something else than zeros; `None` if only zeros
     /// follow.
     ///
     /// # Errors
@@ -310,7 +310,7 @@ impl Disk {
         system::next_data(&self.file, offset_bytes, len_bytes)
     }
 
-    /// Takes storage for a range, inside or behind the file, whose length stays. False if the file system cannot.
+    /// Takes storage for a range, inside or after the file, which keeps its length. False if the file system cannot.
     ///
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] if there is not as much; the system's.

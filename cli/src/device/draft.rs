@@ -9,8 +9,8 @@ use tempfile::{Builder, TempPath};
 use super::disk::{Disk, DiskError};
 use super::system;
 
-/// A new file before it has its name. Whoever looks for it under that name finds nothing, or what was there before;
-/// where it is given up, or the process is killed, that stays so.
+/// A new file before it has its name. Until then, that name has no file, or still the old one; if the draft is
+/// dropped, or the process is killed, that stays so.
 #[derive(Debug)]
 pub struct Draft {
     disk: Disk,
@@ -20,14 +20,14 @@ pub struct Draft {
 /// What a draft is called meanwhile.
 #[derive(Debug)]
 enum Name {
-    /// Nothing: when nobody has it open any more, it is gone.
+    /// Nothing: when it is closed, it is gone.
     None,
     /// A name beside the one it is to get, which is removed when this goes.
     Hidden(TempPath),
 }
 
 impl Draft {
-    /// Makes a file that is to be `path`, in the same folder. Nothing may stand there.
+    /// Makes a file that is to be `path`, in the same folder. There must be no such file.
     ///
     /// # Errors
     /// [`DiskError`]; of the kind [`io::ErrorKind::AlreadyExists`] if something is there.
@@ -40,7 +40,7 @@ impl Draft {
         }
     }
 
-    /// Makes a file that is to be `path`, in the same folder, whatever stands there until then.
+    /// Makes a file that is to be `path`, in the same folder, even if there is an older file.
     ///
     /// # Errors
     /// [`DiskError`].

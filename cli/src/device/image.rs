@@ -38,7 +38,7 @@ pub enum ImageError {
     /// It cannot be opened or read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// It is no disk, but holds one in a format of its own.
+    /// It is not a raw disk, but holds one in another format.
     #[error(
         "{} is {}, not the bytes of a disk: convert it with `{}`, or use --raw to take it as it is",
         path.display(), container.name(), container.converter(path)

@@ -93,7 +93,7 @@ pub(super) fn punch_hole(file: &File, offset_bytes: u64, len_bytes: u64) -> io::
 /// BLKDISCARD, which `fallocate` does not have: it asks for zeros, always.
 pub(super) fn discard(file: &File, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
     const BLKDISCARD: Opcode = rustix::ioctl::opcode::none(0x12, 119);
-    // SAFETY: BLKDISCARD reads two u64, the start and the length in bytes, behind the pointer, and writes nothing.
+    // SAFETY: BLKDISCARD reads two u64, the start and the length in bytes, through the pointer, and writes nothing.
     let setter = unsafe { Setter::<BLKDISCARD, [u64; 2]>::new([offset_bytes, len_bytes]) };
     // SAFETY: the opcode and its argument belong together, as said above; any file may be asked.
     Ok(unsafe { rustix::ioctl::ioctl(file, setter) }?)

@@ -10,15 +10,15 @@ use super::disk::{Disk, DiskError, ZEROS, widen};
 
 /// A log that is being written.
 ///
-/// What stood on the disk before never shows through: a file is truncated first, so that all behind its end is zero,
-/// and on a block device the area ahead of the log is zeroed a stretch at a time, so that nobody who looks behind the
-/// last entry takes a stale one for new.
+/// The old contents never show through: a file is truncated first, so that everything after its end is zero,
+/// and on a block device the area ahead of the log is zeroed a stretch at a time, so that a reader that looks
+/// beyond the last entry does not take a stale one for new.
 #[derive(Debug)]
 pub struct LogFile {
     disk: Arc<Disk>,
-    /// What lies behind it is zero: there a hole does for zeros.
+    /// Everything after it is zero: there a hole can replace zeros.
     written_bytes: u64,
-    /// Up to where zeros may stand ahead of the log, instead of nothing.
+    /// Up to where zeros may have been written ahead of the log.
     zeroed_bytes: u64,
 }
 
@@ -34,7 +34,7 @@ impl LogFile {
         Ok(Self { disk: Arc::new(disk), written_bytes: 0, zeroed_bytes: 0 })
     }
 
-    /// A log to be gone on with behind its byte `end_bytes`. What stands there is no more.
+    /// A log to append to at its byte `end_bytes`. Anything after it is lost.
     ///
     /// # Errors
     /// [`DiskError`].
@@ -71,7 +71,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Gives back the storage of a file behind the log, with the zeros that were written there.
+    /// Gives back the storage of a file after the log, with the zeros that were written there.
     ///
     /// # Errors
     /// The system's.
@@ -82,7 +82,7 @@ impl LogFile {
         self.disk.set_len(self.disk.len_bytes()?.min(self.written_bytes))
     }
 
-    /// Writes pieces one behind the other, in order.
+    /// Writes pieces one after the other, in order.
     fn write_pieces(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         let len_bytes: u64 = pieces.iter().map(Piece::len_bytes).sum();
         let end_bytes = offset_bytes + len_bytes;
@@ -111,7 +111,7 @@ impl LogFile {
         self.write_slices(start_bytes, &mut slices).map(drop)
     }
 
-    /// Makes a range zeros that take no storage. What lies behind `written_bytes` is zero as it is.
+    /// Makes a range zeros that take no storage. Everything after `written_bytes` is zero already.
     fn leave_hole(&self, range_bytes: Range<u64>, written_bytes: u64) -> io::Result<()> {
         let len_bytes = range_bytes.end - range_bytes.start;
         let is_file = !self.disk.is_block_device();
@@ -138,7 +138,7 @@ impl LogFile {
 
     /// Zeros a block device up to a stretch beyond `end_bytes`, before anything is written there.
     fn zero_ahead(&mut self, end_bytes: u64) -> io::Result<()> {
-        // The sector behind the end must be zero too, however large it is.
+        // The sector after the end must be zero too, however large it is.
         let wanted = end_bytes.saturating_add(AHEAD_BYTES / 2).min(self.disk.len_bytes()?);
         if self.disk.is_block_device() && wanted > self.zeroed_bytes {
             let to_bytes =

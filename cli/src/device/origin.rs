@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Access, Disk};
 use super::image::{ImageError, ImageFormat};
 
-/// A disk as it was before the first entry of its log.
+/// A disk before the first entry of its log.
 #[derive(Debug)]
 pub enum Origin {
     /// An image, only read.

@@ -65,7 +65,7 @@ impl LogDevice for &ScratchLog {
     fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         let len_bytes: u64 = pieces.iter().map(Piece::len_bytes).sum();
         if offset_bytes == 0 && len_bytes == self.sector_size.bytes() && self.log.get().is_none() {
-            // The superblock alone, which nobody reads.
+            // Only the superblock, which is never read.
             return Ok(());
         }
         let mut log = self.log()?;

@@ -9,7 +9,7 @@ use super::disk::{Access, Disk, DiskError, widen};
 
 /// A log that is being read: `embedded-io`'s Read and Seek over a disk, with a buffer that follows the reader. Reading
 /// on from where the last read ended costs no system call as long as the buffer lasts; jumping over a large payload
-/// costs none either. Where one header follows close behind another, a second thread reads ahead.
+/// costs none either. If headers are close to each other, a second thread reads ahead.
 #[derive(Debug)]
 pub struct LogSource {
     disk: Arc<Disk>,

@@ -55,7 +55,7 @@ fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
         }
         for signal in signals.wait() {
             nr_sent += 1;
-            // Whoever insists does not want to wait any longer.
+            // A user who insists does not want to wait any longer.
             let signal = if nr_sent > 2 { Signal::KILL } else { signal };
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 kill_process(pid, signal)?;

@@ -124,7 +124,7 @@ impl Device<'_> {
             }
             Mounting::Fuse2fs { fuse2fs } => Some(start_fuse2fs(fuse2fs, &self.disk, path)?),
         };
-        // A loop device that is let go while it is in use goes when it is no more.
+        // A loop device that is detached while in use disappears when it is no longer used.
         Ok(Mount { path: Some(path.to_owned()), server })
     }
 }
@@ -146,7 +146,7 @@ impl Mount {
         self.server.as_ref().map(Child::id)
     }
 
-    /// Unmounts it, and waits until all that it holds is written to the disk, which nobody else uses.
+    /// Unmounts it, and waits until all its data is written to the disk, which has no other users.
     pub(crate) fn end(mut self, disk: &Clients) -> anyhow::Result<()> {
         let Some(path) = self.path.take() else { return Ok(()) };
         let name = path.display();

@@ -1,4 +1,4 @@
-//! Processes that are waited for: whoever waits is woken by their end, and looks at nothing meanwhile.
+//! Processes that are waited for: the waiting thread is woken by their end, without polling.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};

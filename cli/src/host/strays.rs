@@ -1,4 +1,4 @@
-//! Processes that a command has left behind: they would keep its file system in use.
+//! Processes that a command left running: they would keep its file system in use.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
 
 use super::process::{Process, wait_for_one};
 
-/// From now on what loses its parent becomes a child of this process.
+/// From now on, orphaned descendants become children of this process.
 pub(crate) fn adopt() -> anyhow::Result<()> {
     set_child_subreaper(Some(getpid())).context("cannot adopt processes")
 }
@@ -72,9 +72,9 @@ fn parents() -> Vec<(i32, i32)> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter_map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Behind its name, which is in brackets and may have any: the state, the parent.
-        let (_, behind) = stat.rsplit_once(')')?;
-        Some((pid, behind.split_whitespace().nth(1)?.parse().ok()?))
+        // After its name, which is in brackets and may contain brackets: the state, the parent.
+        let (_, rest) = stat.rsplit_once(')')?;
+        Some((pid, rest.split_whitespace().nth(1)?.parse().ok()?))
     })
     .collect()
 }

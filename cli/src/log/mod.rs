@@ -39,7 +39,7 @@ impl Log {
     /// Opens a log and reads all of its headers.
     ///
     /// # Errors
-    /// If it cannot be read or is no log. An entry that is none is no error yet; see
+    /// If it cannot be read or is not a log. A malformed entry is not an error yet; see
     /// [`check_whole`](Self::check_whole).
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let mut log = Self::begin(path)?;
@@ -50,14 +50,14 @@ impl Log {
     /// Opens a log and reads its superblock only: [`resolve`](Self::resolve) reads as far as it must.
     ///
     /// # Errors
-    /// If it cannot be read or is no log.
+    /// If it cannot be read or is not a log.
     pub fn begin(path: &Path) -> anyhow::Result<Self> {
         let reader = open(path)?;
         let index = Index::new(reader.superblock());
         Ok(Self { path: path.to_owned(), reader, index, broken: None })
     }
 
-    /// Where it is, as it was named.
+    /// Its path, as given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -75,7 +75,7 @@ impl Log {
         self.broken
     }
 
-    /// The point that `point` means, `default` where there is none. The log is read as far as that needs.
+    /// The point that `point` means, `default` if it is `None`. The log is read as far as that needs.
     ///
     /// # Errors
     /// If the log has no such point, or cannot be read up to it.
@@ -146,7 +146,7 @@ impl Log {
         Err(anyhow::Error::new(broken).context(hint))
     }
 
-    /// Looks behind the entries that the superblock counts. To be asked of a whole log.
+    /// Looks for entries after those that the superblock counts. The log must be whole.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -155,7 +155,7 @@ impl Log {
         self.reader.tail().with_context(|| path)
     }
 
-    /// Takes the entries behind those that the superblock counts for part of the log.
+    /// Takes the entries after those that the superblock counts as part of the log.
     ///
     /// # Errors
     /// If the log cannot be read, or was changed meanwhile.
@@ -177,7 +177,7 @@ impl Log {
         (self.index, self.reader.source().shared_disk())
     }
 
-    /// Where a logger that appends goes on.
+    /// Where a logger that appends continues.
     #[must_use]
     pub const fn resume_point(&self) -> ResumePoint {
         self.reader.resume_point()
@@ -248,7 +248,7 @@ impl Anchors for Index {
 /// Opens a log and reads its superblock.
 ///
 /// # Errors
-/// If it cannot be read or is no log.
+/// If it cannot be read or is not a log.
 pub fn open(path: &Path) -> anyhow::Result<Reader<LogSource>> {
     let source = LogSource::open(path)?;
     let is_empty = source.len_bytes() == 0;
@@ -264,7 +264,7 @@ pub fn open(path: &Path) -> anyhow::Result<Reader<LogSource>> {
 }
 
 /// Walks over the entries of a log, up to `nr_entries` of them, with a progress bar, and gives the entry that ended the
-/// walk because it is none.
+/// walk because it is malformed.
 ///
 /// # Errors
 /// If the log cannot be read, or the person interrupts.

@@ -22,13 +22,13 @@ pub enum Tail {
 /// A log that can be appended to.
 #[derive(Debug)]
 pub(crate) struct OpenEnd {
-    /// Locked from before its end was sought, so that nobody else finds the same end.
+    /// Locked before its end is looked for, so that no other process finds the same end.
     disk: Disk,
     log: Log,
 }
 
 impl OpenEnd {
-    /// Finds the end of a log that `disk` holds, locked. Entries behind what the superblock counts are neither kept nor dropped unasked.
+    /// Finds the end of a log that `disk` holds, locked. Entries that the superblock does not count are neither kept nor dropped by default.
     pub(crate) fn find(disk: Disk, tail: Option<Tail>) -> anyhow::Result<Self> {
         let path = disk.path();
         let mut log = Log::open(path)?;
@@ -68,7 +68,7 @@ impl OpenEnd {
         self.log.check_fits(self.index().nr_entries(), len_bytes, disk)
     }
 
-    /// Where to go on.
+    /// Where to continue.
     pub(crate) const fn point(&self) -> ResumePoint {
         self.log.resume_point()
     }
@@ -78,7 +78,7 @@ impl OpenEnd {
         self.index().map_at(self.index().nr_entries(), Discards::Zero)
     }
 
-    /// The log, to be written on. What stands behind its end is gone then.
+    /// The log, to append to. Anything after its end is lost then.
     pub(crate) fn open(self) -> anyhow::Result<LogFile> {
         let end_bytes = self.point().position.offset_bytes;
         Ok(LogFile::resume(self.disk, end_bytes)?)

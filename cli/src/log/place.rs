@@ -64,12 +64,12 @@ pub enum Existing {
 pub(crate) enum LogPlace {
     /// To its end: `--append`.
     Old(Box<OpenEnd>),
-    /// Into a new file, or over what is there and of no value.
+    /// Into a new file, or over contents that may be overwritten.
     New { there: Option<Disk> },
 }
 
 impl LogPlace {
-    /// Finds out what is there, and refuses to overwrite anything of value, the disk itself first of all.
+    /// Looks at the existing contents, and refuses to overwrite anything of value, above all the disk itself.
     pub(crate) fn find(path: &Path, options: &LogOptions, target: Option<&Disk>) -> anyhow::Result<Self> {
         if !path.exists() && !matches!(options.existing, Existing::Append { .. }) {
             return Ok(Self::New { there: None });
@@ -120,7 +120,7 @@ impl LogPlace {
         })
     }
 
-    /// A logger that begins the log, or goes on with it.
+    /// A logger that begins the log, or continues it.
     pub(crate) fn logger<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Logger<N>> {
         let logger = match self {
             Self::Old(end) => Logger::resume(config, end.point()),

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub struct EntryJson<'a> {
     /// Its number.
     pub entry: u64,
-    /// Where in the log its header stands.
+    /// Where in the log its header is.
     pub offset_bytes: u64,
     /// Where on the disk it belongs, in log sectors.
     pub sector: u64,
@@ -23,13 +23,13 @@ pub struct EntryJson<'a> {
     pub nr_sectors: u64,
     /// The same in bytes.
     pub len_bytes: u64,
-    /// How much of it stands in the log.
+    /// How much of it is in the log.
     pub payload_bytes: u64,
     /// `flush`, `fua`, `discard`, `mark`, `metadata`; none for a plain write.
     pub flags: FlagList,
     /// The flags as the number in the log.
     pub flags_bits: u64,
-    /// The text of a mark. What is not UTF-8 in it is replaced, and all of it stands in `mark_hex`.
+    /// The text of a mark. Bytes that are not UTF-8 are replaced; `mark_hex` has all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<Cow<'a, str>>,
     /// The bytes of a mark that is not UTF-8.
@@ -74,7 +74,7 @@ pub struct MarkJson {
     pub entry: u64,
     /// The point that names it: `mark:NAME`, or `mark:NAME#J` where the name is not unique.
     pub point: String,
-    /// Its text. What is not UTF-8 in it is replaced, and all of it stands in `mark_hex`.
+    /// Its text. Bytes that are not UTF-8 are replaced; `mark_hex` has all of them.
     pub mark: String,
     /// The bytes of a mark that is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ impl MarkJson {
     }
 }
 
-/// An entry and the point behind it, as `find` prints it.
+/// An entry and the point after it, as `find` prints them.
 #[derive(Clone, Debug, Serialize)]
 pub struct FoundJson<'a> {
     /// The point at which the entry has just been applied.
@@ -126,7 +126,7 @@ pub struct DifferenceJson {
     /// The entry that made what was there at point A; missing where that is the base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_a: Option<u64>,
-    /// The entry that made what is there at point B; missing where that is the base.
+    /// The entry that wrote the contents at point B; missing if they are the base's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_b: Option<u64>,
 }
@@ -177,9 +177,9 @@ pub struct InfoJson {
     pub epochs: Epochs,
     /// The first byte of the disk that an entry touches.
     pub touched_start_bytes: u64,
-    /// The first byte behind all that entries touch: the disk is at least as large.
+    /// The first byte after everything that entries touch: the disk is at least this large.
     pub touched_end_bytes: u64,
-    /// Whole entries that seem to stand behind those that the superblock counts.
+    /// Whole entries that seem to follow those that the superblock counts.
     pub tail_entries: u64,
     /// Where the last of these ends.
     pub tail_end_bytes: u64,
@@ -221,7 +221,7 @@ impl InfoJson {
         self.epochs.add(&entry.header);
     }
 
-    /// Notes what stands behind the entries that are counted.
+    /// Notes the entries after those that are counted.
     pub fn set_tail(&mut self, tail: Tail) {
         self.tail_entries = tail.nr_entries();
         self.tail_end_bytes = tail.end.offset_bytes;
@@ -254,13 +254,13 @@ pub struct ReplayJson {
 pub struct RecoverJson {
     /// Whether the log has a superblock.
     pub has_superblock: bool,
-    /// The unit of the log, found out where there is no superblock.
+    /// The unit of the log, detected if there is no superblock.
     pub sector_size_bytes: u64,
     /// How many entries the superblock counts.
     pub nr_entries: u64,
     /// How many of them can be read.
     pub certain_entries: u64,
-    /// How many whole entries seem to stand behind them.
+    /// How many whole entries seem to follow them.
     pub salvage_entries: u64,
     /// Where the last of those ends.
     pub end_bytes: u64,
@@ -305,7 +305,7 @@ pub struct VerifyJson {
     pub readable_entries: u64,
     /// How many entries the superblock counts.
     pub nr_entries: u64,
-    /// Whole entries that seem to stand behind those.
+    /// Whole entries that seem to follow those.
     pub tail_entries: u64,
     /// What is wrong with the log.
     #[serde(skip_serializing_if = "Option::is_none")]

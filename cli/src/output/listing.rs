@@ -127,8 +127,8 @@ fn push_text(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = line.write_fmt(text);
 }
 
-/// The columns in front of the last one, which has the rest.
+/// The columns before the last one, which has the rest.
 const WIDTHS: [usize; 5] = [9, 14, 14, 10, 12];
 
-/// Where there is no number.
+/// In place of a number that does not exist.
 const NONE: &[u8] = b"-";

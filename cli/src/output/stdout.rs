@@ -29,7 +29,7 @@ pub fn stdout() -> Stdout {
 }
 
 impl Stdout {
-    /// Whether escapes reach the person. Whoever prints much need not print them where they do not.
+    /// Whether escapes reach a terminal. Long outputs can leave them out otherwise.
     #[must_use]
     pub const fn has_colors(&self) -> bool {
         self.has_colors

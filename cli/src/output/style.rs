@@ -70,7 +70,7 @@ pub fn of_entry(flags: Flags) -> Style {
     }
 }
 
-/// The words for flags, joined by `|`; `write` where there are none.
+/// The words for flags, joined by `|`; `write` if there are no flags.
 #[derive(Clone, Copy, Debug)]
 pub struct FlagWords(pub Flags);
 

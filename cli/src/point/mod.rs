@@ -7,7 +7,7 @@
 //!
 //! - `N` is a number of entries; the first entry is in at 1. `start` is 0, `end` is all of them.
 //! - `flush:K`, `fua:K` and `mark:NAME#J` are the points at which that entry has just been applied. `K` and
-//!   `J` count from 1, or from the end: `flush:-1` is the last flush. A name that stands in the log more than
+//!   `J` count from 1, or from the end: `flush:-1` is the last flush. A name that is in the log more than
 //!   once needs its `#J`.
 //! - `~N` goes N entries back, `+N` on.
 //! - In `NAME` the characters `~ + # %` are written `%7E %2B %23 %25`; any byte may be written so.

@@ -23,7 +23,7 @@ pub struct PointError {
     pub column: usize,
     /// What was expected there.
     pub expected: &'static str,
-    /// What stands there; nothing at the end.
+    /// The text found there; empty at the end.
     pub found: Box<str>,
     /// What was probably meant.
     pub suggestion: Option<Box<str>>,
@@ -83,7 +83,7 @@ impl Part<'_> {
         number.ok_or_else(|| self.unexpected(expected))
     }
 
-    /// Decimal digits, perhaps behind a minus sign, but not zero.
+    /// Decimal digits, with an optional minus sign, but not zero.
     fn nth(self, expected: &'static str) -> Result<Nth, PointError> {
         let digits = self.text.strip_prefix('-').unwrap_or(self.text);
         let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -112,7 +112,7 @@ impl Part<'_> {
         Some(Self { text, column: self.column + prefix.chars().count() })
     }
 
-    /// What stands before the first of these characters, and the rest.
+    /// The text before the first of these characters, and the rest.
     fn split_before(self, chars: &[char]) -> (Self, Self) {
         self.split_at(self.text.find(chars).unwrap_or(self.text.len()))
     }
@@ -129,7 +129,7 @@ impl Part<'_> {
         PointError { column, expected, found, suggestion: None }
     }
 
-    /// What a text that is no anchor may mean: a number from the end, or the name of a mark.
+    /// What a text that is not an anchor may mean: a number from the end, or the name of a mark.
     fn suggestion(self) -> Option<Box<str>> {
         let number = self.text.strip_prefix('-').filter(|digits| digits.parse::<NonZeroU64>().is_ok());
         let is_anchor_cut_short = ANCHOR_WORDS.contains(&self.text);

@@ -106,7 +106,7 @@ pub enum ResolveError {
         /// How many entries are applied there.
         nr_applied: u64,
     },
-    /// It lies behind the last entry.
+    /// It is past the last entry.
     #[error("{point} is past the end: the log has {}", Count(.nr_entries, "entry", "entries"))]
     BehindEnd {
         /// The point that was asked for.

@@ -1,12 +1,12 @@
-//! The words of a command line as C's `getopt_long` takes them apart: options in any place, values behind `=` or in the
+//! The words of a command line as C's `getopt_long` takes them apart: options in any place, values after `=` or in the
 //! next word, unambiguous prefixes.
 
 use std::ffi::OsString;
 
-/// A long option: its name, whether it has a value, and what it stands for.
+/// A long option: its name, whether it has a value, and its meaning.
 pub(super) type Long<T> = (&'static str, bool, T);
 
-/// An option as it was given; the value is empty where the option has none.
+/// An option as given; the value is empty if the option has none.
 pub(super) type Given<'a, T> = (T, &'a [u8]);
 
 /// Takes the options out of `words`, one after another.

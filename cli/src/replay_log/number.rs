@@ -1,6 +1,6 @@
 //! Numbers as C programs read them.
 
-/// All of `text` as C's `strtoull` reads it with base 0: blanks, a sign, hexadecimal behind 0x, octal behind 0. What is
+/// All of `text` as C's `strtoull` reads it with base 0: blanks, a sign, hexadecimal after 0x, octal after 0. What is
 /// too large is the largest there is, and nothing at all is 0.
 pub(super) fn parse(text: &[u8]) -> Option<u64> {
     if text.is_empty() {

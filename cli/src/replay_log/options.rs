@@ -33,7 +33,7 @@ pub struct Options {
     pub start: Start,
     /// Up to where.
     pub stop: Stop,
-    /// How many entries to look at; 0 is no limit.
+    /// How many entries to look at; 0 means no limit.
     pub limit: u64,
     /// What is left out.
     pub skip: Skip,
@@ -80,7 +80,7 @@ pub struct Stop {
 pub struct Skip {
     /// What ends at or before it is left out.
     pub start_sector: u64,
-    /// What starts behind it is left out.
+    /// Entries that start after it are left out.
     pub end_sector: u64,
 }
 
@@ -129,7 +129,7 @@ pub struct When {
 }
 
 impl When {
-    /// Whether it is due behind this entry, which is the `nr_seen`-th.
+    /// Whether it is due after this entry, which is the `nr_seen`-th.
     pub(super) const fn is_due(self, entry: &Entry, nr_seen: u64) -> bool {
         (self.every != 0 && nr_seen.is_multiple_of(self.every)) || entry.flags().intersects(self.flags)
     }
@@ -157,7 +157,7 @@ pub enum Verbosity {
     All,
 }
 
-/// Understands the words behind the name of the program.
+/// Parses the words after the name of the program.
 ///
 /// # Errors
 /// The original's words, at the first word that it would refuse.

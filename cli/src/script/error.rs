@@ -76,7 +76,7 @@ pub enum ScriptErrorKind {
     Unexpected {
         /// What was expected.
         expected: &'static str,
-        /// What stands there.
+        /// What was found there.
         found: Found,
     },
     /// The command does not have this option.
@@ -123,7 +123,7 @@ pub enum ScriptErrorKind {
     Mark(#[from] MarkTextError),
 }
 
-/// What stands where something else should: a word, in quotes, or the end of the line.
+/// What was found where something else should be: a word, in quotes, or the end of the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     word: Option<Box<str>>,
@@ -191,7 +191,7 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// How many characters `bytes` hold. What is no UTF-8 counts as the replacement characters shown for it.
+/// How many characters `bytes` hold. Bytes that are not UTF-8 count as the replacement characters shown for them.
 fn nr_chars(bytes: &[u8]) -> u64 {
     let nr_in = |chunk: core::str::Utf8Chunk<'_>| {
         chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty())

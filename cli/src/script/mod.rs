@@ -14,15 +14,15 @@
 //! mark NAME                                           NAME is the rest of the line
 //! ```
 //!
-//! - `OFF` and `LEN` are [sizes](crate::size). `PATTERN` is a byte in decimal, in hexadecimal behind `0x` or
-//!   in octal behind `0`; a write without one writes 0xcd.
+//! - `OFF` and `LEN` are [sizes](crate::size). `PATTERN` is a byte in decimal, in hexadecimal after `0x` or
+//!   in octal after `0`; a write without one writes 0xcd.
 //! - `-z` writes zeros, with `-u` the device may unmap them; `-f` is force unit access.
 //! - Accepted without effect, so that scripts for `qemu-io` run: `-n` (no slow zeros: the log gets its zeros
 //!   in any case), `-q`, `-C`, `-p`, `-r`, `-v`.
-//! - Options may be joined (`-zu`, `-P0xaa`) and may stand behind the operands; `--` ends them.
+//! - Options may be joined (`-zu`, `-P0xaa`) and may follow the operands; `--` ends them.
 //! - Words are separated by spaces and tabs; there is no quoting. A line may end with CR LF.
 //! - A word that starts with `#` starts a comment, which goes to the end of the line. The name of a mark is
-//!   the exception: it is everything behind `mark`, less the blanks around it, whatever it holds.
+//!   the exception: it is everything after `mark`, without the blanks around it.
 //!
 //! What `qemu-io` refuses is refused here too. Beyond that, extents must be aligned to the log's sectors:
 //! `qemu-io` reads and rewrites the rest of a sector, which a log shows as a larger write.
@@ -144,7 +144,7 @@ pub enum ScriptCommand {
     },
 }
 
-/// A line of a script that says the same. Only the text of a mark that is no UTF-8 gets lost in part.
+/// A line of a script with the same meaning. Only bytes of a mark that are not UTF-8 are lost.
 impl fmt::Display for ScriptCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

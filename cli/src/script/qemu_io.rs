@@ -141,7 +141,7 @@ struct Options {
 }
 
 impl Options {
-    /// Takes the options of `word`, and the word behind it if that is the last one's argument.
+    /// Takes the options of `word`, and the word after it if that is the last one's argument.
     fn take<'a>(&mut self, word: &Word<'a>, words: &mut Words<'a>, grammar: &Grammar) -> Result<(), Fault> {
         let mut rest = word.bytes.iter();
         let mut at = word.at;

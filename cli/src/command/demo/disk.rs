@@ -9,7 +9,7 @@ use logwrites_core::{Config, Extent, Logger, SectorSize, WriteFlags};
 
 use crate::device::{Access, Disk, LogFile};
 
-/// A disk whose every write is logged, behind a cache of whole sectors that is written when it is flushed, as an
+/// A disk whose every write is logged, under a cache of whole sectors that is written when it is flushed, as an
 /// operating system does it.
 #[derive(Debug)]
 pub(super) struct RecordedDisk {

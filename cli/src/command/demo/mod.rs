@@ -210,7 +210,7 @@ fn create(path: &Path) -> anyhow::Result<()> {
     Ok(Disk::open(path, Access::CreateNew)?.set_len(DISK_BYTES)?)
 }
 
-/// Bytes that nobody mistakes for zeros.
+/// Bytes that cannot be mistaken for zeros.
 fn photo() -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {

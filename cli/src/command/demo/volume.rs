@@ -70,7 +70,7 @@ pub(super) fn files_of_image(image: &Path) -> anyhow::Result<Files> {
 }
 
 fn mount<T: ReadWriteSeek>(mut disk: T) -> std::io::Result<FileSystem<T>> {
-    // It reads from where the disk stands.
+    // It reads from the current position of the disk.
     disk.rewind()?;
     FileSystem::new(disk, FsOptions::new())
 }

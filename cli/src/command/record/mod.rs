@@ -138,7 +138,7 @@ impl<'a> Target<'a> {
         Ok(Self { path, disk: Some(disk), len_bytes, is_written: access == Access::Write })
     }
 
-    /// Opens the disk, creates it if it is to be, and the log with it. Neither is left behind without the other.
+    /// Opens the disk, creates it if it is to be, and the log with it. Neither is left without the other.
     fn open(self, place: LogPlace, log: &Path) -> anyhow::Result<(Disk, LogFile)> {
         if let Some(disk) = self.disk {
             if self.is_written {
@@ -205,7 +205,7 @@ fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {
     writeln!(out, "{log} holds {entries} in {size}, from {commands}")
 }
 
-/// A script that is larger is no script.
+/// Larger files are not scripts.
 const MAX_SCRIPT_BYTES: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\

@@ -230,7 +230,7 @@ where
         if wait { self.drain() } else { self.check() }
     }
 
-    /// Takes storage for the log before anything is touched: an operation for which there is none is refused.
+    /// Takes storage for the log before anything is touched: an operation without storage is refused.
     fn reserve(&mut self, op: Op) -> anyhow::Result<()> {
         let mut result = self.try_reserve(op);
         if result.is_err() && self.is_hole(op) {

@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
         self.target.write_at(self.offset_bytes, bytes)
     }
 
-    /// How much has to be written in front of a piece so that it joins what was collected; none if it should not.
+    /// How much has to be written before a piece so that it joins the batch; `None` if it should not.
     fn gap_before(&self, offset_bytes: u64) -> Option<usize> {
         let end_bytes = self.offset_bytes + u64::try_from(self.len).ok()?;
         let gap = usize::try_from(offset_bytes.checked_sub(end_bytes)?).ok()?;
@@ -115,7 +115,7 @@ mod tests {
         for (target, is_blank, gap) in [(&old, false, 9), (&new, true, 0)] {
             target.write_at(0, &vec![9; 60_000]).unwrap();
             let mut batch = Batch::new(target, is_blank);
-            // The second gap is more than what is there so far may take.
+            // The second gap is more than the batch so far allows.
             for to_bytes in [0, 8192, 8192 + 4096 + 8192] {
                 batch.copy(&source, 0, to_bytes, 4096).unwrap();
             }

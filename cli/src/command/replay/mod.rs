@@ -1,4 +1,4 @@
-//! `logwrites replay`: the disk as it was at a point.
+//! `logwrites replay`: the disk as of a point.
 //!
 //! The extent map at the point says where every byte comes from, so that each is written once, in the order of the disk;
 //! what a later entry overwrote is never read.
@@ -199,7 +199,7 @@ fn forward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> 
         .collect()
 }
 
-/// What stood, at the earlier point, where the entries between the two have been.
+/// The earlier contents of all that the entries between the two points changed.
 fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
     let then = index.map_at(at, discards);
     index

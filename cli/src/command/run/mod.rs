@@ -161,7 +161,7 @@ impl Stage {
 
     /// Ends the log, and gives where it ends.
     fn clear(self, args: &Args) -> anyhow::Result<Position> {
-        // After an error somebody may still use it.
+        // After an error it may still be in use.
         let ended = self.mounted.end(PATIENCE);
         let disk = self.folder.exports().live_disk().context("the disk is in use")?;
         let logged = disk.finish().with_context(|| args.log.display().to_string())?;

@@ -9,7 +9,7 @@ use super::super::options::Check;
 use crate::error::Failure;
 
 impl Check {
-    /// Has the shell run the command, with the disk as it is behind `entry`.
+    /// Has the shell run the command, with the disk as of the point after `entry`.
     ///
     /// # Errors
     /// If it fails, or is killed.

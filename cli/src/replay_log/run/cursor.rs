@@ -59,7 +59,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// The next entry, `None` behind the last.
+    /// The next entry, `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<Entry>, Failure> {
         let entry = self.reader.next_entry().map_err(|error| self.failure(error))?;
         if entry.is_some_and(|entry| entry.index.is_multiple_of(4096)) {

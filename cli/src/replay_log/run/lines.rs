@@ -10,7 +10,7 @@ use super::super::end::{FAILED, end};
 use super::super::options::Verbosity;
 use crate::error::Failure;
 
-/// The lines that are printed. When nobody reads them any more the work goes on without them.
+/// The lines that are printed. When they are no longer read, the work continues without them.
 pub(super) struct Lines {
     out: BufWriter<Stdout>,
     verbosity: Verbosity,
@@ -88,7 +88,7 @@ impl Lines {
     }
 }
 
-/// Where in the log an entry's data stands.
+/// Where in the log the data of an entry is.
 struct Data {
     sector: u64,
     sector_bytes: u64,

@@ -83,7 +83,7 @@ fn find(options: &Options, cursor: &mut Cursor, lines: &mut Lines) -> Result<(),
     Err(end(FAILED, "Couldn't find entry"))
 }
 
-/// Whether to stop behind this entry, which the cursor has just given.
+/// Whether to stop after this entry, which the cursor has just returned.
 fn is_stop(stop: &Stop, entry: &Entry, cursor: &mut Cursor) -> Result<bool, Failure> {
     match &stop.mark {
         Some(mark) => cursor.is_mark(entry, mark),

@@ -1,4 +1,4 @@
-//! The replay: entries are collected, and written where somebody looks.
+//! The replay: entries are collected, and written before anything reads the disk.
 
 use super::super::options::Options;
 use super::cursor::Cursor;
@@ -7,7 +7,7 @@ use super::lines::Lines;
 use super::target::Target;
 use crate::error::Failure;
 
-/// Replays from the cursor on. What was collected in front of an entry that cannot be read is written all the same.
+/// Replays from the cursor on. Entries before one that cannot be read are written all the same.
 pub(super) fn run(
     options: &Options,
     cursor: &mut Cursor,

@@ -63,7 +63,7 @@ impl Target {
     }
 
     /// What is passed on is passed on at once, as a whole, ahead of what is still to be written: parts of it, cut out
-    /// by later writes, would leave more behind on devices that discard in large units.
+    /// by later writes, would leave more data on devices that discard in large units.
     fn discard(&mut self, entry: &Entry, is_skipped: bool, lines: &mut Lines) -> Result<(), Failure> {
         if self.discards == Discards::Pass {
             if self.disk.is_block_device() {
