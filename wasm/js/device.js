@@ -469,7 +469,7 @@ function copyOverlap(into, offset, bytes, at, end) {
   if (from < to) into.set(bytes.subarray(from - at, to - at), from - offset);
 }
 
-/** What a waiter is told when the log was cut in front of its operation. */
+/** What a waiter is told when the log was cut before its operation. */
 export const CUT = -1;
 
 const NOBODY = { resolve() {}, reject() {} };

@@ -53,7 +53,7 @@ export class LogWriter extends History {
     if (!resume && (sink.byteLength ?? 0) > 0) {
       throw new LogError(
         "SINK_NOT_EMPTY",
-        "the sink holds something already: go on with it by LogWriter.resume, or truncate it to 0 first",
+        "the sink is not empty: continue its log with LogWriter.resume, or truncate it to 0 first",
       );
     }
     this.onfailure = onfailure;
@@ -82,7 +82,7 @@ export class LogWriter extends History {
   static async resume(options) {
     const { sink } = options;
     if (!sink?.read || sink.byteLength === undefined) {
-      throw new LogError("BAD_ARGUMENT", "only a sink with read(offset, length) and byteLength holds a log to go on with");
+      throw new LogError("BAD_ARGUMENT", "a log can only be continued in a sink with read(offset, length) and byteLength");
     }
     const readAt = sink.read.bind(sink);
     const { history, damage } = await scan(toSource({ byteLength: sink.byteLength, readAt }), {});
@@ -320,7 +320,7 @@ export class LogWriter extends History {
   #end(tag, isWaitedFor) {
     if (isWaitedFor) {
       const done = this.#device.wait(tag).catch((failure) => {
-        throw failure === CUT ? new LogError("CLOSED", "the log was cut in front of it") : (this.#failure ?? failure);
+        throw failure === CUT ? new LogError("CLOSED", "the log was cut before it") : (this.#failure ?? failure);
       });
       this.#device.drain();
       return quietly(done);

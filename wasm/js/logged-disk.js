@@ -281,7 +281,7 @@ export class LoggedDisk {
     }
     const end = nrEntries < log.nrEntries ? log.entry(nrEntries).offset : log.byteLength;
     if (nrEntries > log.nrEntries || end !== logBytes) {
-      throw new LogError("STATE_MISMATCH", `the state was saved at entry ${nrEntries}, byte ${logBytes}, which is no place in the log`);
+      throw new LogError("STATE_MISMATCH", `the state was saved at entry ${nrEntries}, byte ${logBytes}, which is not a place in the log`);
     }
     this.writeThrough = writeThrough === 1;
     this.#cache.clear();

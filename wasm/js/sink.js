@@ -138,7 +138,7 @@ export function memorySink({ maxBytes = Number.MAX_SAFE_INTEGER } = {}) {
 export async function opfsSink(file) {
   if (typeof file === "string") {
     const directory = await globalThis.navigator?.storage?.getDirectory?.();
-    if (!directory) throw new LogError("UNSUPPORTED", "there is no file system of the page's own here (navigator.storage)");
+    if (!directory) throw new LogError("UNSUPPORTED", "there is no origin private file system here (navigator.storage)");
     file = await directory.getFileHandle(file, { create: true });
   }
   if ("getSize" in file) return accessHandleSink(file);

@@ -50,7 +50,7 @@ test("what is no log is said to be none, and what is damaged is shown as far as 
 
   truncateSync(log, readFileSync(log).length - 1500);
   await choose(page, log);
-  assert.match(await page.textContent("#damage"), /in front of it, \d+ entries, is shown/);
+  assert.match(await page.textContent("#damage"), /The \d+ entries before it are shown/);
   assert.ok((await listed(page)).length >= NR_DEMO - 3);
   assert.ok(await page.isHidden("#error"));
 });

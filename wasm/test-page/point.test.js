@@ -128,7 +128,7 @@ test("writes of the unflushed epoch can be lost, and come back", async (t) => {
   const { log, base } = demoLog(folder(t));
   const page = await openPage(t);
   await choose(page, log, base);
-  assert.equal(await page.textContent("#crash-text"), "Everything in front of this point is durable: a crash loses nothing.");
+  assert.equal(await page.textContent("#crash-text"), "Everything before this point is durable: a crash loses nothing.");
   await goTo(page, 7); // the epoch from entry 3 on: a write, a FUA, which is durable, a discard
   assert.deepEqual(await page.locator("#crash-toggles button").allTextContents(), ["#6 1024+256", "#4 128+1"]);
   await goTo(page, 12);

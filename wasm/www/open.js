@@ -67,7 +67,7 @@ async function openLog(file, options) {
 
 /** @param {LogReader} reader */
 function damageOf({ damage, nrEntries }) {
-  return damage ? `${damage.message}. What stands in front of it, ${nrEntries} entries, is shown.` : undefined;
+  return damage ? `${damage.message}. The ${nrEntries} entries before it are shown.` : undefined;
 }
 
 /**

@@ -34,7 +34,7 @@ export class CrashView {
     const nr = log.nrVolatile(point);
     const entries = log.volatile(point, MAX_TOGGLES);
     this.#text.textContent = nr === 0
-      ? "Everything in front of this point is durable: a crash loses nothing."
+      ? "Everything before this point is durable: a crash loses nothing."
       : `${plural(nr, "write")} that no flush covers: a crash may lose any of them.${lost.size ? ` Lost now: ${count(lost.size)}.` : ""}`;
     this.#choice.hidden = nr === 0;
     this.#keep.disabled = lost.size === 0;
