@@ -97,7 +97,7 @@ fn a_point_goes_when_nobody_has_its_file_open() {
     folder.record("disk --log log", &script.join("\n"));
     let files = Files::start(&folder, "--log log --base base --at 3");
     let resources = || common::threads_and_files(files.served().child());
-    let (nr_threads, nr_files) = resources();
+    let (nr_threads, nr_files) = common::settled_threads_and_files(files.served().child());
     for point in 1..=100u8 {
         let nr_left = usize::from(point - 1).min(64);
         let path = files.path(&format!("disk@{point}"));

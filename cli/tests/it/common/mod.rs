@@ -303,6 +303,19 @@ pub(crate) fn threads_and_files(child: &Child) -> (usize, usize) {
     (count("task"), count("fd"))
 }
 
+/// The same once it no longer changes: a process that says that it serves may still be starting threads.
+pub(crate) fn settled_threads_and_files(child: &Child) -> (usize, usize) {
+    let (mut last, mut nr_same) = (threads_and_files(child), 0);
+    wait_until("its threads run", || {
+        std::thread::sleep(Duration::from_millis(10));
+        let now = threads_and_files(child);
+        nr_same = if now == last { nr_same + 1 } else { 0 };
+        last = now;
+        nr_same == 20
+    });
+    last
+}
+
 /// How much room the files take that a process has open and that have no name, in blocks of 512 bytes: what it makes gets
 /// its name when it is whole.
 pub(crate) fn unnamed_blocks(child: &Child) -> u64 {
