@@ -33,7 +33,7 @@ fn prove_power(nr_states: u64, first_seed: u64) -> Result<(), String> {
     row("power cuts: device calls cut in their midst", counts.cuts);
     row("power cuts: of these tried with all that could be kept", counts.exhaustive);
     row("power cuts: states checked", counts.states);
-    row("power cuts: of these with salvage behind the counted", counts.with_tail);
+    row("power cuts: of these with salvage after the counted entries", counts.with_tail);
     row("power cuts: of these torn before the last counted", counts.torn);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Judges a log against a history, whoever recorded it.
+//! Judges a log against a history, no matter what recorded it.
 //!
 //! It sees what a reader sees: the bytes of the log. Which operation an entry is of, it finds out from the
 //! payload, which names its writer, or from kind and extent. A FLUSH has no name: it may be that of any flush that
@@ -160,7 +160,7 @@ fn identify_mark(model: &Model, before: &[Logged], text: &[u8]) -> Result<What, 
         .records()
         .find(|(id, record)| record.has_failed() && is_new(*id) && indeterminate_text(record) == text);
     let name = String::from_utf8_lossy(text);
-    let stranger = || Violation::new(Rule::LoggedOnce, format!("the mark {name:?} is nobody's"));
+    let stranger = || Violation::new(Rule::LoggedOnce, format!("the mark {name:?} belongs to no operation"));
     failed.map(|(id, _)| What::Indeterminate(id)).ok_or_else(stranger)
 }
 
@@ -179,10 +179,10 @@ pub fn wants_indeterminate(record: &Record, sector_size: SectorSize) -> bool {
 
 fn stranger(entry: &Entry) -> Violation {
     let (index, flags, extent) = (entry.index, entry.flags(), entry.extent());
-    Violation::new(Rule::LoggedOnce, format!("entry {index}, {flags:?} at {extent}, is nobody's"))
+    Violation::new(Rule::LoggedOnce, format!("entry {index}, {flags:?} at {extent}, belongs to no operation"))
 }
 
-/// 4: what changed the disk stands there once, what failed or was ignored does not.
+/// 4: what changed the disk is there once, what failed or was ignored does not.
 fn check_once(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Violation> {
     let sector_size = LogSlice::open(evidence.log)
         .map_err(|error| Violation::new(Rule::Parse, error.to_string()))?
@@ -215,7 +215,7 @@ fn check_once(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Violati
     Ok(())
 }
 
-/// 6: overlapping operations stand in the order in which they changed the disk, none left out.
+/// 6: overlapping operations are in the order in which they changed the disk, none left out.
 fn check_order(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Violation> {
     for sector in sectors(evidence) {
         let versions = evidence.model.versions_of(sector);
@@ -232,7 +232,7 @@ fn check_order(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Violat
     Ok(())
 }
 
-/// 6: each FLUSH is that of a flush which covers everything in front of it, and nothing behind it.
+/// 6: each FLUSH is that of a flush which covers everything before it, and nothing after it.
 fn check_flushes(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Violation> {
     let model = evidence.model;
     let mut positions = vec![usize::MAX; model.nr_ops()];
@@ -254,11 +254,11 @@ fn check_flushes(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Viol
         let claimed = claimed.max().unwrap_or(0);
         while flushes.next_if(|(_, flush)| flush.submitted <= claimed).is_some() {}
         let Some((id, _)) = flushes.next() else {
-            let detail = format!("no flush covers all that stands before the FLUSH in entry {at}");
+            let detail = format!("no flush covers all that is before the FLUSH in entry {at}");
             return Err(Violation::new(Rule::OverClaim, detail));
         };
         for covered in model.covered_by(id) {
-            ensure!(position(covered) < at, UnderClaim, "{covered} stands behind the FLUSH of {id}");
+            ensure!(position(covered) < at, UnderClaim, "{covered} is after the FLUSH of {id}");
         }
     }
     let acknowledged =
@@ -266,11 +266,7 @@ fn check_flushes(evidence: &Evidence<'_>, entries: &[Logged]) -> Result<(), Viol
     for (id, _) in acknowledged {
         for covered in model.covered_by(id) {
             let is_before = last_flush.is_some_and(|last| position(covered) < last);
-            ensure!(
-                is_before,
-                UnderClaim,
-                "{id} was acknowledged, and {covered} stands in front of no FLUSH"
-            );
+            ensure!(is_before, UnderClaim, "{id} was acknowledged, and {covered} is not followed by a FLUSH");
         }
     }
     Ok(())

@@ -98,7 +98,7 @@ impl Choices for Bytes<'_> {
     }
 }
 
-/// So many seeds for a test: three quarters are the same every time, the rest begin with one that nobody has chosen,
+/// So many seeds for a test: three quarters are the same every time, the rest begin with a random one,
 /// which is printed. `LOGWRITES_SEED` in the environment is the only one instead.
 pub fn seeds(nr_seeds: u64) -> impl Iterator<Item = u64> {
     let (fixed, random) = match seed_of_environment() {
@@ -116,14 +116,14 @@ pub fn seeds(nr_seeds: u64) -> impl Iterator<Item = u64> {
 /// What `LOGWRITES_SEED` says.
 ///
 /// # Panics
-/// If that is no number.
+/// If that is not a number.
 #[must_use]
 pub fn seed_of_environment() -> Option<u64> {
     let text = std::env::var("LOGWRITES_SEED").ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("LOGWRITES_SEED is {text:?}, and no number")))
 }
 
-/// A seed that nobody has chosen, far from those that are the same every time.
+/// A random seed, far from those that are the same every time.
 #[must_use]
 pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};

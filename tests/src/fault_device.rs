@@ -1,6 +1,6 @@
 //! A data device and a log device that reorder, fail and lose.
 //!
-//! Neither decides anything: whoever drives them says what completes, when and how. What a failure or a crash
+//! Neither decides anything: their driver says what completes, when and how. What a failure or a crash
 //! leaves is chosen from everything that real devices may leave.
 
 use logwrites_core::{Extent, LogId, Op, Outcome, SectorSize};
@@ -163,7 +163,7 @@ impl LogDevice {
     /// Asks it to write.
     ///
     /// # Errors
-    /// [`Violation`] if a write in flight has some of the same bytes: nobody could say which would win.
+    /// [`Violation`] if a write in flight has some of the same bytes: it is undefined which would win.
     pub fn start_write(&mut self, id: LogId, offset_bytes: u64, bytes: Vec<u8>) -> Result<(), Violation> {
         let offset = narrow(offset_bytes);
         let end = offset + bytes.len();
@@ -201,7 +201,7 @@ impl LogDevice {
         }
     }
 
-    /// What stands in the log when the recorder is killed: every completed write, and of those in flight any
+    /// The contents of the log when the recorder is killed: every completed write, and of those in flight any
     /// sectors.
     #[must_use]
     pub fn killed(&self, choices: &mut impl Choices) -> Vec<u8> {
@@ -213,7 +213,7 @@ impl LogDevice {
         image
     }
 
-    /// What stands in the log after a power cut: what is durable, and of everything else any sectors.
+    /// The contents of the log after a power cut: what is durable, and of everything else any sectors.
     #[must_use]
     pub fn power_cut(&self, choices: &mut impl Choices) -> Vec<u8> {
         let mut random = choices.fork();

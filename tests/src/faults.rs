@@ -125,7 +125,7 @@ struct Client<R: Disk> {
     model: Model,
     payloads: Vec<Vec<u8>>,
     owners: Vec<Option<OpId>>,
-    /// The first flush that has failed: none behind it may succeed.
+    /// The first flush that has failed: none after it may succeed.
     failed_flush: Option<OpId>,
 }
 
@@ -166,7 +166,7 @@ impl<R: Disk> Client<R> {
                     self.model.issue(id).unwrap();
                     self.model.complete(id, outcome).unwrap();
                 }
-                // A flush behind a failed one is not even tried.
+                // A flush after a failed one is not even tried.
                 None => {
                     let has_failed = self.driver.recorder().failure().is_some();
                     assert!(op == Op::Flush && has_failed, "seed {seed}: {id} {op:?}");
@@ -191,7 +191,7 @@ impl<R: Disk> Client<R> {
             let id = self.owners[tag.index()].unwrap();
             self.model.done(id, *result).unwrap();
             if self.model.record(id).is_flush() {
-                // One that was submitted before may still be acknowledged behind it.
+                // One that was submitted before may still be acknowledged after it.
                 let is_behind = self.failed_flush.is_some_and(|failed| failed < id);
                 assert!(
                     result.is_err() || !is_behind,

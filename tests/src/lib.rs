@@ -9,7 +9,7 @@
 //! | [`fault_device`] | a data device and a log device that reorder, fail and lose |
 //! | [`faulty`] | devices for the blocking driver that fail in every way, from one seed |
 //! | [`faults`] | the blocking driver over these, judged |
-//! | [`checker`] | judges a log against a history, whoever recorded it |
+//! | [`checker`] | judges a log against a history, no matter what recorded it |
 //! | [`schedule`] | a random interleaving of everything that can happen to a logger, checked at every step |
 //! | [`rig`] | a logger under a test's hand, step by step |
 //! | [`naive`] | a second reader of logs, which shares nothing with the core's |

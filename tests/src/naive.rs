@@ -27,7 +27,7 @@ impl Superblock {
     }
 }
 
-/// What stands in a log between its first sector and the payload of its last entry.
+/// The contents of a log between its first sector and the payload of its last entry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Where its header starts, in bytes.
@@ -44,7 +44,7 @@ pub struct Entry<'a> {
     pub data_len: u64,
     /// The text of a mark, without its NUL.
     pub text: &'a [u8],
-    /// What stands behind header and text in the entry's own sector: zeros, if we wrote it.
+    /// What follows header and text in the entry's own sector: zeros, if we wrote it.
     pub padding: &'a [u8],
     /// Its payload.
     pub payload: &'a [u8],
@@ -76,7 +76,7 @@ impl<'a> Entry<'a> {
             return None;
         }
         let text_len = if flags & MARK == 0 {
-            // Only an old kernel's inline data may stand behind a header that says so.
+            // Only an old kernel's inline data may follow a header that says so.
             if data_len == 0 && behind_header.first().is_some_and(|byte| *byte != 0) {
                 return None;
             }
@@ -118,7 +118,7 @@ pub fn entries(log: &[u8], sector_bytes: usize, max_entries: u64) -> impl Iterat
     .take(max_entries)
 }
 
-/// Flush, and what stands before it.
+/// Flush, and what is before it.
 pub const FLUSH: u64 = 1;
 /// Forced unit access.
 pub const FUA: u64 = 2;

@@ -32,11 +32,11 @@ pub struct Shape {
     pub config: Config,
     /// How many operations can be in flight: 1 or 4.
     pub nr_slots: usize,
-    /// Whether the disk lives in the log, over a base that nobody touches. Only in [`Ordering::Completion`].
+    /// Whether the disk lives in the log, over a base that is not touched. Only in [`Ordering::Completion`].
     pub is_overlay: bool,
     /// Operations of a session.
     pub nr_ops: usize,
-    /// Sessions, each of which goes on with what a cut or the end of the one before has left.
+    /// Sessions, each of which continues what a cut or the end of the one before has left.
     pub nr_sessions: usize,
     /// Up to how many logs of one cut are all tried.
     pub max_exhaustive: u64,
@@ -59,7 +59,7 @@ impl Shape {
         Self { config, nr_slots, is_overlay: false, nr_ops: 60, nr_sessions: 3, max_exhaustive, nr_samples }
     }
 
-    /// The same over a base that nobody touches.
+    /// The same over a base that is not touched.
     #[must_use]
     pub const fn overlay(self) -> Self {
         Self { is_overlay: true, ..self }
@@ -81,7 +81,7 @@ pub struct Counts {
     pub exhaustive: u64,
     /// Logs that were judged.
     pub states: u64,
-    /// Of these, logs that had entries behind those that are counted.
+    /// Of these, logs that had entries after those that are counted.
     pub with_tail: u64,
     /// Of these, logs that end before the last entry that is counted.
     pub torn: u64,
@@ -208,16 +208,16 @@ pub fn run_judged(
 struct Start {
     /// The log, durably.
     log: Vec<u8>,
-    /// Where the logger goes on; `None` if it begins anew.
+    /// Where the logger continues; `None` if it begins anew.
     point: Option<ResumePoint>,
     /// What the superblock counts.
     counted: usize,
-    /// The disk, durably: for a log to go on with, what base and log make.
+    /// The disk, durably: for a log to continue, what base and log make.
     disk: Vec<Stamp>,
 }
 
 impl Start {
-    /// What whoever finds a log after a cut makes of it, as `record --append --tail keep|drop` does, behind
+    /// What is made of a log found after a cut, as `record --append --tail keep|drop` does, after
     /// `recover --write` if the log ends before the last entry that it counts.
     fn after(log: &[u8], before: &Self, keeps_tail: bool) -> Self {
         let mut start = Self { log: log.to_vec(), point: None, counted: 0, disk: before.disk.clone() };
@@ -260,12 +260,12 @@ fn logger<const N: usize>(config: Config, start: &Start) -> Result<Logger<N>, Vi
         Some(point) => Logger::resume(config, point),
         None => Logger::new(config),
     };
-    made.map_err(|error: ConfigError| Violation::new(Rule::Parse, format!("cannot go on: {error}")))
+    made.map_err(|error: ConfigError| Violation::new(Rule::Parse, format!("cannot continue: {error}")))
 }
 
 fn overlay<const N: usize>(config: Config, start: &Start) -> Result<Overlay<N>, Violation> {
     let cannot =
-        |error: &dyn core::fmt::Display| Violation::new(Rule::Parse, format!("cannot go on: {error}"));
+        |error: &dyn core::fmt::Display| Violation::new(Rule::Parse, format!("cannot continue: {error}"));
     let Some(point) = start.point else { return Overlay::new(config).map_err(|error| cannot(&error)) };
     let mut reader = Reader::open(Memory::new(start.log.clone())).map_err(|error| cannot(&error))?;
     let mut index = Index::new(reader.superblock());
@@ -299,7 +299,7 @@ fn replay(disk: &mut [Stamp], entry: &Entry, payload: &[u8], sector_size: Sector
 /// The disk's sectors: few, so that operations overlap.
 const NR_SECTORS: usize = 8;
 
-/// Entries between two superblocks that nobody asked for: few, so that it matters.
+/// Entries between two superblocks that were not asked for: few, so that it matters.
 const INTERVAL: core::num::NonZeroU64 = match core::num::NonZeroU64::new(3) {
     Some(interval) => interval,
     None => core::num::NonZeroU64::MIN,

@@ -142,7 +142,7 @@ impl<const N: usize> Rig<N> {
         self.done.contains(&(tag, Ok(())))
     }
 
-    /// What stands in the log, whatever the superblock counts: `W3` for a write of tag 3, `FUA3`, `zeroes 0+4`,
+    /// The contents of the log, whatever the superblock counts: `W3` for a write of tag 3, `FUA3`, `zeroes 0+4`,
     /// `discard 0+4`, `FLUSH`, `mark TEXT`.
     #[must_use]
     pub fn entries(&self) -> Vec<String> {
@@ -244,7 +244,7 @@ fn read_entries(log: &[u8]) -> Vec<String> {
     entries
 }
 
-/// Where a logger goes on with a log.
+/// Where a logger continues a log.
 ///
 /// # Errors
 /// The reader's.

@@ -10,7 +10,7 @@ pub enum Rule {
     AckOrder,
     /// What a failed flush makes doubtful is never acknowledged as durable.
     AfterFlushFailure,
-    /// Nothing behind a failed log write is acknowledged as done.
+    /// Nothing after a failed log write is acknowledged as done.
     AfterLogFailure,
     /// 6: base and whole log are what the data device holds.
     Content,
@@ -24,11 +24,11 @@ pub enum Rule {
     Liveness,
     /// 4: what changed the disk is logged exactly once.
     LoggedOnce,
-    /// 1: entries stand one behind the other, on sectors.
+    /// 1: entries follow each other, on sectors.
     Offsets,
     /// Overlapping operations have one order, the same for data and log, and never meet at the data device.
     Order,
-    /// 6: a FLUSH stands behind nothing that its flush did not cover.
+    /// 6: a FLUSH is after nothing that its flush did not cover.
     OverClaim,
     /// 5: what is in the log reads back.
     Parse,
@@ -38,13 +38,13 @@ pub enum Rule {
     RedundantFlush,
     /// What cannot be taken is refused for the right reason, and changes nothing.
     Refusal,
-    /// 3: one release for each operation, behind everything else.
+    /// 3: one release for each operation, after everything else.
     Release,
     /// 2: what a superblock may count.
     SuperblockCount,
     /// When a superblock is due.
     SuperblockDue,
-    /// 6: whatever a flush covered stands in front of a FLUSH.
+    /// 6: whatever a flush covered is before a FLUSH.
     UnderClaim,
 }
 

@@ -1,6 +1,6 @@
 //! A random interleaving of everything that can happen to a logger, checked at every step.
 //!
-//! One body serves a seed, proptest and a fuzzer: see [`run`]. A schedule is a few sessions, each of which goes on
+//! One body serves a seed, proptest and a fuzzer: see [`run`]. A schedule is a few sessions, each of which continues
 //! with the log that the one before left, by closing, by being killed or by a power cut.
 
 mod book;
@@ -146,7 +146,7 @@ fn sessions<const N: usize>(choices: &mut impl Choices, setup: &Setup) -> Result
         };
         device.data.crash();
         device.log = LogDevice::new(setup.config.sector_size, left.clone());
-        // Whoever finds a log after a crash makes sure that it is durable before he goes on with it.
+        // A recorder that finds a log after a crash makes it durable before it continues the log.
         image = (is_sound || resume_point(&left).is_ok()).then_some(left);
         if choices.is_exhausted() || choices.one_in(3) {
             break;
@@ -155,7 +155,7 @@ fn sessions<const N: usize>(choices: &mut impl Choices, setup: &Setup) -> Result
     Ok(stats)
 }
 
-/// A logger that goes on with a log, or begins a new one where there is none that can be read.
+/// A logger that continues a log, or begins a new one where there is none that can be read.
 fn open<const N: usize>(
     setup: &mut Setup,
     image: Option<&[u8]>,

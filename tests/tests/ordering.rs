@@ -55,7 +55,7 @@ fn the_example_of_the_kernel_documentation() {
     assert_eq!(rig.counted(), ["W3", "W2", "FLUSH", "W1", "mark dm-log-writes-end"]);
 }
 
-/// The same events in completion order: the same FLUSH, with the same in front of it.
+/// The same events in completion order: the same FLUSH, with the same before it.
 #[test]
 fn the_example_of_the_kernel_documentation_in_completion_order() {
     let mut rig = rig::<8>(Ordering::Completion);
@@ -188,7 +188,7 @@ mod a_mark {
         assert_eq!(rig.entries(), ["W0", "mark 002"]);
     }
 
-    /// As in Linux. What is held stands behind it, though it was acknowledged before.
+    /// As in Linux. Held entries follow it, though they were acknowledged before.
     #[test]
     fn is_logged_at_once_in_durability_order() {
         let mut rig = rig::<8>(Ordering::Durability);
@@ -389,11 +389,11 @@ fn a_superblock_is_written_at_each_multiple_of_the_interval() {
     for (tag, counted) in [(0, 0), (1, 0), (2, 3), (3, 3), (4, 3), (5, 6)] {
         write(&mut rig, &[tag]);
         ok(&mut rig, &[tag]);
-        assert_eq!(rig.counted().len(), counted, "behind {} entries", tag + 1);
+        assert_eq!(rig.counted().len(), counted, "after {} entries", tag + 1);
     }
 }
 
-/// Five slots full of acknowledged writes, and nobody flushes: the oldest are logged.
+/// Five slots full of acknowledged writes, and no flush comes: the oldest are logged.
 #[test]
 fn a_guest_that_never_flushes_does_not_deadlock() {
     let mut rig = rig::<5>(Ordering::Durability);
@@ -450,7 +450,7 @@ fn nothing_is_logged_early_across_a_flush_in_flight() {
 #[test]
 fn what_does_not_fit_is_refused_before_the_data_device_is_touched() {
     for (ordering, closing_bytes) in [(Ordering::Completion, 0), (Ordering::Durability, 512)] {
-        // The superblock, two writes of a sector, a FLUSH behind each.
+        // The superblock, two writes of a sector, a FLUSH after each.
         let config = Config { capacity_bytes: 7 * 512 + closing_bytes, ..config(ordering) };
         let mut rig = Rig::<8>::new(config).unwrap();
         write(&mut rig, &[0, 1]);
@@ -596,7 +596,7 @@ fn a_log_goes_on_where_it_ended() {
         let before = rig.counted();
         let mut rig = Rig::<8>::resume(config(ordering), rig.log.seen().to_vec()).unwrap();
         assert_eq!((rig.logger.nr_entries(), rig.logger.end_bytes()), (nr_entries, end_bytes));
-        assert!(rig.logger.is_unflushed(), "something stands behind the last FLUSH");
+        assert!(rig.logger.is_unflushed(), "something follows the last FLUSH");
         flush(&mut rig, 2);
         ok(&mut rig, &[2]);
         assert!(!rig.logger.is_unflushed());

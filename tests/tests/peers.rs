@@ -117,7 +117,7 @@ fn a_failed_log_write_of_qemu_leaves_a_hole() {
     assert_eq!(ours[0].refused, [3, 4], "the log has failed, and says so");
 }
 
-/// Linux stops logging and tells nobody: what a client was told to be durable is in no log.
+/// Linux stops logging and does not report it: what a client was told to be durable is in no log.
 #[test]
 fn a_failed_log_write_of_linux_is_told_to_nobody() {
     let script = [fua(0, 1), ok(0), Event::FailLog(true), write(1, 1), ok(1), FLUSH, ok(2), Event::Finish];

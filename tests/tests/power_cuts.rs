@@ -5,7 +5,7 @@ use std::time::Instant;
 use logwrites_tests::choices::{random_seed, seed_of_environment};
 use logwrites_tests::power::{prove, prove_seed};
 
-/// At least as many logs are judged from seeds that are the same every time, and from one that nobody has chosen.
+/// At least as many logs are judged from seeds that are the same every time, and from a random one.
 const NR_STATES: [u64; 2] = [900_000, 200_000];
 
 #[test]

@@ -42,7 +42,7 @@ fn a_schedule_can_be_repeated() {
     }
 }
 
-/// `LOGWRITES_SEED` gives the first seed, and the run then stops behind that one schedule.
+/// `LOGWRITES_SEED` gives the first seed, and the run then stops after that one schedule.
 fn many_steps(ordering: Ordering) {
     let start = Instant::now();
     let mut stats = Stats::default();

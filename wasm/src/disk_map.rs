@@ -36,7 +36,7 @@ impl DiskMap {
         Ok(self.map.runs_in(rest).take(max).flat_map(|run| self.run(run)).collect())
     }
 
-    /// The first byte behind all runs: from here on everything is base.
+    /// The first byte after all runs: from here on everything is base.
     #[wasm_bindgen(getter, js_name = endBytes)]
     #[must_use]
     pub fn end_bytes(&self) -> f64 {

@@ -42,7 +42,7 @@ pub enum Error {
     /// No log can be written so.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A range that is no whole number of sectors, or lies too far.
+    /// A range that is not a whole number of sectors, or is too far.
     #[error(transparent)]
     Extent(#[from] ExtentError),
     /// An entry is none.
@@ -51,7 +51,7 @@ pub enum Error {
     /// A text that cannot be a mark.
     #[error(transparent)]
     Mark(#[from] MarkTextError),
-    /// Superblocks that are no entry apart.
+    /// Superblocks without an entry between them.
     #[error("a superblock cannot be written every 0 entries")]
     NoInterval,
     /// A number that is neither a count nor an offset.
@@ -73,7 +73,7 @@ pub enum Error {
     /// The logger did not take it.
     #[error(transparent)]
     Submit(#[from] SubmitError),
-    /// What begins the log is no superblock.
+    /// The log does not begin with a superblock.
     #[error(transparent)]
     Superblock(#[from] SuperblockError),
 }

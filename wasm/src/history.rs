@@ -45,7 +45,7 @@ impl History {
         self.past.borrow().index().superblock().nr_entries
     }
 
-    /// The history of a log that begins as this one, with the entries in front of `point`.
+    /// The history of a log that begins as this one, with the entries before `point`.
     ///
     /// # Errors
     /// `OUT_OF_RANGE` if there is no such point; `UNSAFE_NUMBER`.
@@ -56,7 +56,7 @@ impl History {
         Ok(Self::new(Rc::new(RefCell::new(past))))
     }
 
-    /// The first byte of the log behind the last entry.
+    /// The first byte of the log after the last entry.
     #[wasm_bindgen(getter, js_name = endBytes)]
     #[must_use]
     pub fn end_bytes(&self) -> f64 {

@@ -29,7 +29,7 @@ extern "C" {
     /// [`Recorder::flushed`] and [`Recorder::fail`], and never from within one of these calls.
     pub type Device;
 
-    /// A log write: at `offset`, a sector that begins with `head`, and behind it a body of `body_bytes` bytes: zeros, or
+    /// A log write: at `offset`, a sector that begins with `head`, and after it a body of `body_bytes` bytes: zeros, or
     /// the payload of the operation that is being submitted.
     #[wasm_bindgen(method)]
     fn record(this: &Device, offset: f64, head: &[u8], sector_bytes: u32, body_bytes: f64, is_payload: bool);
@@ -183,7 +183,7 @@ impl Recorder {
     }
 
     /// Says that the device has failed, and only the first `readable` bytes of the log are there: forgets the
-    /// entries behind, and gives the superblock that counts the others. Nothing can be submitted any more.
+    /// entries after them, and returns the superblock that counts the others. Nothing can be submitted any more.
     ///
     /// # Errors
     /// `UNSAFE_NUMBER`.

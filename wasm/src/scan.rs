@@ -105,13 +105,13 @@ impl Scan {
 }
 
 impl Scan {
-    /// Asks for a window of so many bytes, and the byte behind a header, which is looked at too.
+    /// Asks for a window of so many bytes, and the byte after a header, which is looked at too.
     fn need(&mut self, len_bytes: u64) {
         let rest = self.byte_length.saturating_sub(self.walk.position().offset_bytes);
         self.needs = (len_bytes + 1).min(rest);
     }
 
-    /// Reads and checks what stands behind the header; says whether the window had all of it.
+    /// Reads and checks what follows the header; says whether the window had all of it.
     fn read_text(&mut self, window: &mut Window<'_>, entry: &Entry) -> Result<bool, Error> {
         let check = entry.text_check();
         let len = narrow(check.end - check.start);

@@ -460,7 +460,7 @@ fn a_log_in_use_gets_no_mark() {
     child.wait().expect("wait");
 }
 
-/// Who goes on with a log must know its end for sure: what was said to be in the log is not overwritten by the next one.
+/// A recorder that continues a log must know its end for sure: what was said to be in the log is not overwritten by the next one.
 #[test]
 fn all_that_went_on_with_a_log_at_once_are_in_it() {
     let folder = Folder::new();

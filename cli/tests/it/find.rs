@@ -230,7 +230,7 @@ fn a_payload_is_not_touched_on_its_way() {
     for color in ["", "--color always", "--color never"] {
         assert!(folder.bytes_of(&format!("cat log 0 {color}")) == payload, "{color}");
     }
-    // Somebody who has enough is no failure.
+    // A reader that has enough is not a failure.
     let tool = env!("CARGO_BIN_EXE_logwrites");
     for options in ["", "--hex"] {
         let pipe = format!("set -o pipefail; {tool} cat log 0 {options} | head -c 5 > start");
@@ -283,7 +283,7 @@ fn a_terminal_gets_a_dump() {
     assert!(ran.stdout.contains("1b 1b") && !ran.stdout.contains('\u{1b}'), "{ran:?}");
 }
 
-/// All that `find` finds, going on behind each.
+/// All that `find` finds, continuing after each.
 fn in_turn(folder: &Folder, options: &[&str]) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
     let mut point = 0;

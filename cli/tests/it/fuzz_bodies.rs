@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// What a fuzzer has found stands among the seeds, under a name that says what was wrong.
+/// What a fuzzer has found is among the seeds, under a name that says what was wrong.
 #[test]
 fn the_fuzzers_seeds_hold() {
     for (target, body) in BODIES {

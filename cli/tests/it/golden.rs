@@ -1,4 +1,4 @@
-//! Real logs, recorded by Linux and QEMU: every point that somebody has hashed, reached on every way.
+//! Real logs, recorded by Linux and QEMU: every point with a known hash, reached in every way.
 
 use crate::common;
 

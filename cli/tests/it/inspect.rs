@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::logs::{Builder, DISCARD, FLUSH, FUA};
 use common::{Folder, Loop, Ran};
 
-/// METADATA, and a flag that nobody knows.
+/// METADATA, and an unknown flag.
 const METADATA: u64 = 16;
 const UNKNOWN: u64 = 64;
 

@@ -251,7 +251,7 @@ fn an_interrupt_at_any_moment_closes_the_log() {
         folder.run("verify log --base base --final disk").code(0).no_stderr();
         assert!(replayed(&log, &base(), usize::MAX).0 == folder.read("disk"));
         let found = folder.run("recover log --json").code(0).json().remove(0);
-        assert_eq!(found["salvage_entries"], 0, "nothing stands behind");
+        assert_eq!(found["salvage_entries"], 0, "nothing follows");
         go_on(&folder, &format!("--ordering {ordering}"), round % 4 < 2);
     }
     println!("{interrupted} recordings were interrupted");
@@ -370,7 +370,7 @@ impl Kills {
 
 /// A long script of which it is known what each line leaves in the log.
 struct Story {
-    /// Also what does not stand in the log in the order of the script if that is durability: FUAs and marks.
+    /// Also what is not in the log in the order of the script if that is durability: FUAs and marks.
     has_all: bool,
     len: u64,
     /// The number of the first line, so that no two stories are alike.
@@ -460,7 +460,7 @@ fn check_left(folder: &Folder, wanted: &[Wanted], nr_old: usize) {
     }
 }
 
-/// A second run goes on with what was left, and base and log make the disk.
+/// A second run continues the log that was left, and base and log make the disk.
 #[track_caller]
 fn go_on(folder: &Folder, options: &str, keeps_tail: bool) {
     let log = folder.read("log");

@@ -77,7 +77,7 @@ fn is_free(expression: &str) -> bool {
     }
 }
 
-/// The parts of an expression between separators that stand in no parentheses.
+/// The parts of an expression between separators that are in no parentheses.
 fn split_outside<'a>(expression: &'a str, separators: &[&str]) -> Vec<&'a str> {
     let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0);
     for (at, character) in expression.char_indices() {

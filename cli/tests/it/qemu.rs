@@ -1,7 +1,7 @@
 //! QEMU's blklogwrites as the oracle: the same script through `qemu-io` and through `logwrites record`, compared byte for
 //! byte.
 //!
-//! Where the two differ on purpose stands in [`EXCEPTIONS`], and nowhere else.
+//! Where the two differ on purpose is in [`EXCEPTIONS`], and nowhere else.
 
 use crate::common;
 
@@ -99,7 +99,7 @@ fn the_exceptions_are_what_the_table_says() {
     }
 }
 
-/// A log of ours, marks and FUA and all, goes on in QEMU.
+/// A log of ours, marks and FUA and all, continues in QEMU.
 #[test]
 fn qemu_appends_to_our_logs() {
     for (seed, extra) in [
@@ -289,7 +289,7 @@ fn range(sector: u64, nr_sectors: u64) -> std::ops::Range<usize> {
     common::logs::narrow(sector)..common::logs::narrow(sector + nr_sectors)
 }
 
-/// Scripts from a fixed list of seeds and from one that nobody has chosen.
+/// Scripts from a fixed list of seeds and from a random one.
 fn compare_random_scripts(sector_size: u64, nr_scripts: u64) {
     let fresh = Random::fresh_seed();
     println!("sectors of {sector_size} bytes: the fresh seed is {fresh}");
@@ -405,7 +405,7 @@ fn qemu_io(folder: &Folder, disk: &str, log: &str, extra: &str, script: &[String
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What QEMU makes of a log of ours: no FUA flag, and behind each such write a FLUSH if the node was dirty before. The
+/// What QEMU makes of a log of ours: no FUA flag, and after each such write a FLUSH if the node was dirty before. The
 /// write itself counts as dirty all the same.
 fn as_qemu_emulates_fua(log: &[u8]) -> Vec<u8> {
     let (sector_size, _) = superblock(log);
@@ -437,7 +437,7 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         what: "unaligned requests",
-        reason: "QEMU reads and rewrites whole sectors; a log of what the guest did not write helps nobody",
+        reason: "QEMU reads and rewrites whole sectors; a log of what the guest did not write is of no use",
         check: unaligned_requests_are_refused,
     },
     Exception {
@@ -458,7 +458,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { what: "marks", reason: "QEMU has none", check: marks_are_ours },
     Exception {
         what: "a read that finds something else",
-        reason: "qemu-io goes on; a script that goes on would log what nobody meant",
+        reason: "qemu-io continues; a script that continues would log what was not meant",
         check: a_wrong_read_ends_the_script,
     },
 ];
@@ -593,5 +593,5 @@ const NR_LINES: usize = 250;
 /// Scripts that once differed: a name, the sector size, the lines.
 const REGRESSIONS: &[(&str, u64, &[&str])] = &[
     ("long zeros at the end of the log", 512, &["write -z 0 192k"]),
-    ("long zeros in front of a write", 4096, &["write -z -u 0 1m", "write -P 1 0 4k", "discard 0 64k"]),
+    ("long zeros before a write", 4096, &["write -z -u 0 1m", "write -P 1 0 4k", "discard 0 64k"]),
 ];

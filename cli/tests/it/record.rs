@@ -258,7 +258,7 @@ fn a_device_can_be_disk_and_log() {
     let folder = Folder::new();
     folder.write("disk", vec![9; 1 << 20]);
     folder.write("base", vec![9; 1 << 20]);
-    // A used device, but one that starts with zeros: what is behind must not be taken for entries.
+    // A used device, but one that starts with zeros: what follows must not be taken for entries.
     let mut old = vec![0x55; 64 << 20];
     old[..4096].fill(0);
     folder.write("log", &old);
@@ -397,7 +397,7 @@ fn what_the_log_has_no_storage_for_does_not_reach_the_disk() {
     }
 }
 
-/// The file behind a link that leads nowhere yet is made; the link stays.
+/// The target of a dangling link is created; the link stays.
 #[test]
 fn a_log_behind_a_link_is_made_where_the_link_leads() {
     let folder = Folder::new();
@@ -603,7 +603,7 @@ fn what_was_done_is_said() {
     let ran = folder.run_with("record disk --log log2 --json", "write 0 512\nread 0 512").code(0);
     let expected = serde_json::json!({"log": "log2", "nr_entries": 2, "log_bytes": 2048, "commands": 2});
     assert_eq!(ran.json(), [expected]);
-    // An output that nobody reads is no failure of the recording.
+    // An output that is not read is not a failure of the recording.
     let mut command = folder.command("record disk --log log3");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");

@@ -172,7 +172,7 @@ fn stale_entries_are_no_more_than_salvage() {
     let folder = Folder::new();
     let old = (0..20).fold(Builder::new(512), |log, i| log.write(i, &[1; 512])).done();
     let new = Builder::new(512).write(0, &[9; 512]).flush().write(1, &[9; 512]).write(2, &[9; 512]);
-    // Two entries are counted, two are written behind them, and behind those the old log shows through.
+    // Two entries are counted, two are written after them, and after those the old log shows through.
     let new = new.claiming(2);
     let mut reused = old.clone();
     reused[..new.len()].copy_from_slice(&new);
@@ -219,7 +219,7 @@ fn a_lost_superblock_is_found_by_the_entries() {
         );
         recover_lost(&folder, sector_size, &format!("--sector-size {sector_size}"));
     }
-    // Nobody uses such sectors unasked.
+    // Such sectors are not tried unless asked for.
     let folder = Folder::new();
     let mut log = Builder::new(64).write(0, &[1; 512]).flush().done();
     log[..64].fill(0);
@@ -294,7 +294,7 @@ fn who_records_is_not_disturbed() {
     let mut child =
         folder.start("record disk --create 1M --log log --script script --super-interval 1000000");
     wait_until("the log grows", || len_of(&folder.path("log")) > 100_000);
-    // To look is no harm; whether there is a tail depends on the moment.
+    // Looking does no harm; whether there is a tail depends on the moment.
     folder.run("recover log").code(0).no_stderr();
     let ran = folder.run("recover log --write");
     if ran.code != Some(0) {

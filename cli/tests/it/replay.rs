@@ -224,7 +224,7 @@ fn arguments_are_checked() {
         folder.run(&format!("replay log {args}")).refuses(&texts);
         assert!(!folder.has("out"), "{args}");
     }
-    // What is needed only behind the point is not asked for.
+    // What is needed only after the point is not asked for.
     folder.run("replay log --base short --output out --at 8").code(0);
     for (args, texts) in [
         ("replay missing --size 4k --output out2", vec!["cannot open missing"]),

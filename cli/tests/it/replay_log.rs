@@ -77,7 +77,7 @@ fn checks_end_a_replay_as_they_end() {
     let ran = ran.code(1).says(&["Fsck errored out on entry 30\n"]);
     let checked: Vec<usize> =
         (0..).zip(ran.stdout.lines()).filter(|(_, line)| *line == "checked").map(|(at, _)| at).collect();
-    assert_eq!(checked, [20, 26, 29, 32, 35], "each behind its entry: {}", ran.stdout);
+    assert_eq!(checked, [20, 26, 29, 32, 35], "each after its entry: {}", ran.stdout);
     for args in [&["--check", "flush"][..], &["--fsck", "true"]] {
         let ran = golden.run_of(&[&["--replay", "img"], args].concat()).code(1).no_stderr();
         assert_eq!(ran.stdout, "");
@@ -96,7 +96,7 @@ fn the_usual_calls_of_xfstests() {
         let ran = golden.run(&format!("--find {args}")).code(0).no_stderr();
         ran.stdout.split_once('@').expect("idx@sector").0.parse::<u64>().expect("a number")
     };
-    // To a mark: its entry, and a limit behind it.
+    // To a mark: its entry, and a limit after it.
     let mkfs = entry_of("--end-mark mkfs");
     golden.reset();
     golden.run(&format!("-vv --replay img --limit {}", mkfs + 1)).code(0);
@@ -241,7 +241,7 @@ fn logs_that_cannot_be_read_are_named() {
         assert_eq!(first("--find --limit 1", 0), ("0@3\n".to_owned(), String::new()));
         assert_eq!(first("--find --start-entry 2", 1), malformed);
         assert_eq!(first("--find --start-mark x", 1), malformed);
-        // What stands in front of it is replayed.
+        // What is before it is replayed.
         folder.write("img", vec![0x11; 8192]);
         let (stdout, stderr) = first("-v --replay img", 1);
         assert_eq!(stdout, "replaying 0@2: sector 0, size 512, flags 0x0(NONE)\n");
@@ -330,7 +330,7 @@ fn a_file_grows_as_far_as_the_log_reaches() {
     assert!(image == [&[0; 1024][..], &[0xbb; 512], &vec![0; 37 * 512]].concat());
 }
 
-/// Nobody reads on: the disk gets all of it nevertheless.
+/// The output is no longer read: the disk gets everything nevertheless.
 #[test]
 fn a_reader_that_goes_away_stops_only_the_lines() {
     let golden = Golden::unpack("ext4-64m");
@@ -359,7 +359,7 @@ fn discards_reach_a_block_device() {
         drop(disk);
         assert!(folder.read("disk") == expected, "{options:?} {flag}");
     }
-    // A discard that is no multiple of the device's sectors cannot be passed on.
+    // A discard that is not a multiple of the device's sectors cannot be passed on.
     let odd = log.raw([4099, 4, DISCARD, 0], b"").write(4096, &[0xcc; 512]);
     folder.write("log", odd.clone().done());
     folder.write("disk", vec![0x11; 4 << 20]);
@@ -378,7 +378,7 @@ fn discards_reach_a_block_device() {
     image[4096 * 512..4097 * 512].fill(0xcc);
     image[4099 * 512..4103 * 512].fill(0);
     assert!(folder.read("disk") == image);
-    // What does not fit ends the replay; what comes before it stands.
+    // What does not fit ends the replay; what comes before it remains.
     folder.write("log", odd.write(8192, &[0xdd; 512]).write(0, &[0xee; 512]).done());
     let disk = Loop::of(&folder.path("disk"), &[]);
     let ran = folder.run(&format!("replay-log --log log --replay {} -v", disk.device()));

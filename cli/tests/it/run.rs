@@ -42,7 +42,7 @@ fn a_database_has_what_it_has_committed() {
         assert_eq!(points.len(), 1 + NR_TRANSACTIONS, "mkfs, and each transaction");
         for (done, pair) in points[1..].windows(2).enumerate() {
             let done = u64::try_from(done).expect("few") + 1;
-            assert_eq!(stage.rows_at(size, pair[0]), done, "{kind}, {journal}: behind mark {done}");
+            assert_eq!(stage.rows_at(size, pair[0]), done, "{kind}, {journal}: after mark {done}");
             let gap = pair[1] - pair[0] - 1;
             for _ in 0..nr_between.min(gap) {
                 let point = pair[0] + 1 + random.below(gap);
@@ -151,7 +151,7 @@ fn signals_are_the_commands_and_all_is_undone() {
         wait_until("the command runs", || stage.folder.has("up"));
         signal(&child, name);
         if code == 137 {
-            // Whoever insists is heard.
+            // A user who insists is heard.
             for _ in 0..2 {
                 std::thread::sleep(Duration::from_millis(50));
                 signal(&child, name);

@@ -124,7 +124,7 @@ fn garbage_ends_its_own_connection_and_nothing_else() {
     let large_half = [&request(WRITE, 0, 1, 0, 1 << 20)[..], &[9; 5000]].concat();
     for garbage in [&[0xee; 500][..], &oversized, &half[..20], &half, &large_half] {
         let mut bad = connect(&folder);
-        // What came in front of it is done.
+        // What came before it is done.
         assert_eq!(bad.write(8192, &[3; 512]).unwrap(), 0);
         bad.stream.write_all(garbage).unwrap();
         bad.stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -262,7 +262,7 @@ fn a_log_that_cannot_be_begun_is_told_before_anybody_comes() {
     assert_eq!(ran.stdout, "", "nothing is served");
 }
 
-/// Long zeros are a hole of the log: what takes storage is their entry, and what comes behind.
+/// Long zeros are a hole of the log: what takes storage is their entry, and what comes after it.
 #[test]
 fn a_full_file_system_is_told_before_long_zeros_are_written() {
     let folder = images(4);
@@ -329,14 +329,14 @@ fn fill_up(client: &mut Client, random: &mut Random) {
             let at = random.below(8 * MIB / 512) * 512;
             if random.once_in(4) {
                 let len = narrow(random.below(8 * MIB / 512) * 512) + (128 << 10);
-                client.send(WRITE_ZEROES, 0, at, len.min(4 << 20), b"").expect("the server goes on");
+                client.send(WRITE_ZEROES, 0, at, len.min(4 << 20), b"").expect("the server continues");
             } else {
                 let len = 512 << random.below(4);
-                client.send(WRITE, 0, at, len, &vec![random.byte(); len]).expect("the server goes on");
+                client.send(WRITE, 0, at, len, &vec![random.byte(); len]).expect("the server continues");
             }
             nr_sent += 1;
         }
-        let (_, error) = client.reply().expect("the server goes on");
+        let (_, error) = client.reply().expect("the server continues");
         assert!([0, ENOSPC].contains(&error), "{error} after {nr_done} requests");
         nr_refused += u64::from(error == ENOSPC);
         nr_done += 1;
@@ -424,7 +424,7 @@ fn tcp_says_who_can_reach_it() {
     served.stop().code(0).says(&["anybody who reaches", "can read and write the disk"]);
 }
 
-/// Python stands in for systemd: it opens the socket, and says so as systemd does.
+/// Python plays systemd: it opens the socket, and says so as systemd does.
 #[test]
 fn a_socket_that_systemd_has_opened_is_served() {
     let folder = images(4);
@@ -540,7 +540,7 @@ fn changes_of_the_past_are_kept_if_that_is_wanted() {
     assert_eq!(connect(&folder).write(4096, &[5; 4096]).unwrap(), 0);
     let ran = served.stop().code(0).no_stderr();
     assert!(ran.stdout.contains("branch holds 2 entries"), "{ran:?}");
-    // The log of the branch goes on from the disk at the point.
+    // The log of the branch continues from the disk at the point.
     folder.run("replay log --base base --output then --at mark:one").code(0);
     folder.run("replay branch --base then --output branched").code(0);
     let disk = folder.read("branched");
@@ -583,7 +583,7 @@ fn what_happens_is_told_to_who_wants_to_know() {
     assert_eq!(client.write(1, &[1; 512]).unwrap(), EINVAL);
     drop(client);
     let wait_for_nobody = || {
-        wait_until("nobody is connected", || {
+        wait_until("no client is connected", || {
             std::fs::read_dir(format!("/proc/{}/task", served.child().id())).unwrap().count() < 6
         });
     };
@@ -612,7 +612,7 @@ fn a_line_says_how_it_goes() {
     let said = || String::from_utf8_lossy(&folder.read("said")).into_owned();
     wait_until("it says so", || said().contains("the log: 2 entries, 2.00 KiB, epoch 1"));
     assert!(said().contains("1 client, ") && said().contains(" ops/s, "), "{}", said());
-    // Not `script` itself, which would leave the server behind.
+    // Not `script` itself, which would leave the server running.
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
     common::system("kill", &[children.trim().as_ref()]);
     assert!(child.wait().unwrap().success());
@@ -657,7 +657,7 @@ fn answers_that_nobody_takes_do_not_pile_up() {
         }
     }
     let rss = memory_kib(&served, "VmHWM:");
-    println!("{nr_asked} answers of 32 KiB that nobody took: {rss} KiB");
+    println!("{nr_asked} replies of 32 KiB that were not read: {rss} KiB");
     assert!(nr_asked > 10 && rss < 64 << 10, "{rss} KiB");
     assert_eq!(connect(&folder).write(0, &[1; 512]).unwrap(), 0);
     drop(rude);
@@ -780,7 +780,7 @@ fn assert_ended(stream: &mut UnixStream) {
         Ok(_) => {}
         Err(error) => assert!(
             matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
-            "the connection goes on: {error}"
+            "the connection continues: {error}"
         ),
     }
 }

@@ -26,7 +26,7 @@ fn assert_encoded(plan: &Plan, sector_size: SectorSize) {
         let end = naive::entries(&left.image, sector_bytes, u64::MAX)
             .last()
             .map_or(sector_bytes, |entry| entry.end);
-        assert_eq!(left.image.len(), end, "nothing stands behind the last entry");
+        assert_eq!(left.image.len(), end, "nothing follows the last entry");
         assert!(is_zero(&left.image[28..sector_bytes]), "zeros follow the superblock");
     }
 }

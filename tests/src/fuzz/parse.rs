@@ -13,9 +13,9 @@ use super::{len_bytes, recover};
 use crate::memory::Memory;
 use crate::naive;
 
-/// Reads `bytes` as a log in every way there is: in a slice, behind `embedded-io`, and in chunks, whose sizes come
+/// Reads `bytes` as a log in every way there is: in a slice, through `embedded-io`, and in chunks, whose sizes come
 /// from `bytes`, too. All must find the same entries and the same error, and a naive reader the same entries. What is
-/// found must be emitted as it was, and make an index and maps that a naive search agrees with. What stands behind
+/// found must be emitted as it was, and make an index and maps that a naive search agrees with. What follows
 /// the counted entries, or in a log without a superblock, must be what a naive reader finds there.
 ///
 /// It takes O(n) steps for n bytes, and O(m log m) for the m entries in them, whatever they say.
@@ -45,7 +45,7 @@ pub fn parse(bytes: &[u8]) {
     assert_indexed(bytes, &found);
 }
 
-/// What stands in a log.
+/// The contents of a log.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     superblock: Superblock,
@@ -107,7 +107,7 @@ fn read_sought(bytes: &[u8]) -> Result<Found, SuperblockError> {
     if found.fault.is_none() {
         let end = reader.position();
         let tail = reader.tail().expect("memory does not fail");
-        assert_eq!((tail.start, reader.position()), (end, end), "a look behind the end moves nothing");
+        assert_eq!((tail.start, reader.position()), (end, end), "a look after the end moves nothing");
         assert!(
             tail.nr_entries() == 0 || tail.end.offset_bytes <= len_bytes(bytes),
             "entries are in the log"
@@ -125,12 +125,12 @@ fn read_pushed(bytes: &[u8]) -> Result<Found, SuperblockError> {
         Event::Entry(entry) => entries.push(FoundEntry { entry, text: Vec::new(), payload: Vec::new() }),
         Event::Text { entry, at_bytes, bytes } => {
             let last = entries.last_mut().expect("an entry comes before its text");
-            assert_eq!((entry, at_bytes), (last.entry, len_bytes(&last.text)), "the text goes on");
+            assert_eq!((entry, at_bytes), (last.entry, len_bytes(&last.text)), "the text continues");
             last.text.extend(bytes);
         }
         Event::Payload { entry, at_bytes, bytes } => {
             let last = entries.last_mut().expect("an entry comes before its payload");
-            assert_eq!((entry, at_bytes), (last.entry, len_bytes(&last.payload)), "the payload goes on");
+            assert_eq!((entry, at_bytes), (last.entry, len_bytes(&last.payload)), "the payload continues");
             last.payload.extend(bytes);
         }
     });
@@ -209,7 +209,7 @@ fn assert_naive_agrees(bytes: &[u8], found: &Found) {
 }
 
 fn assert_emitted_as_it_was(bytes: &[u8], found: &Found) {
-    // Linux leaves rubbish behind the sector size.
+    // Linux leaves rubbish after the sector size.
     assert_eq!(found.superblock.emit()[..28], bytes[..28]);
     let mut offset_bytes = found.superblock.sector_size.bytes();
     for (index, FoundEntry { entry, text, payload }) in (0..).zip(&found.entries) {

@@ -1,4 +1,4 @@
-//! What stands behind the entries that a superblock counts, and in a log that has lost its superblock.
+//! What follows the entries that a superblock counts, and in a log that has lost its superblock.
 
 use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom};
 use logwrites_core::SectorSize;
@@ -9,7 +9,7 @@ use super::len_bytes;
 use crate::memory::Memory;
 use crate::naive;
 
-/// Goes over `bytes` as one does who recovers a log: behind the counted entries, and without a superblock under a
+/// Goes over `bytes` as a recovery does: after the counted entries, and without a superblock under a
 /// usual sector size, which comes from `bytes`, too. What is found must be what a naive reader finds, read back when
 /// it is counted, and cost no more reading than there are bytes.
 pub(super) fn assert_recovered(bytes: &[u8]) {
@@ -27,13 +27,13 @@ pub(super) fn assert_recovered(bytes: &[u8]) {
     assert_tail(bytes, reader);
 }
 
-/// Recovers what stands behind a reader that has walked over all entries that are counted.
+/// Recovers what follows a reader that has walked over all entries that are counted.
 fn assert_tail(bytes: &[u8], mut reader: Reader<Metered>) {
     let sector_size = reader.superblock().sector_size;
     let before = reader.resume_point();
     let tail = reader.tail().expect("memory does not fail");
-    assert_eq!(reader.resume_point(), before, "a look behind the end moves nothing");
-    assert_eq!(tail.start, before.position, "the tail starts behind what is counted");
+    assert_eq!(reader.resume_point(), before, "a look after the end moves nothing");
+    assert_eq!(tail.start, before.position, "the tail starts after what is counted");
     reader.count(tail);
     while let Some(entry) = reader.next_entry().expect("what a tail has found is an entry") {
         assert!(entry.end_bytes() <= len_bytes(bytes), "an entry is in the log");

@@ -10,8 +10,8 @@ use super::session::{Left, Plan};
 use crate::memory::Memory;
 use crate::naive;
 
-/// Makes the log that `bytes` describe, cuts and overwrites it, recovers it, and goes on behind what was recovered.
-/// Whatever stands in front of the first damage must be recovered as it was, a naive reader must find the same, and
+/// Makes the log that `bytes` describe, cuts and overwrites it, recovers it, and continues after what was recovered.
+/// Whatever is before the first damage must be recovered as it was, a naive reader must find the same, and
 /// in the end those entries and the new ones, and no others, must be in the log.
 ///
 /// # Panics
@@ -97,7 +97,7 @@ impl Damage {
 }
 
 /// As `logwrites recover` does: over the counted entries as far as they can be read, and where all can, over those
-/// behind; without a superblock under the sector size that the user knows.
+/// after; without a superblock under the sector size that the user knows.
 fn recover(image: &[u8], known_size: SectorSize) -> (SectorSize, ResumePoint) {
     let source = Memory::new(image.to_vec());
     let mut reader = match Reader::open(source.clone()) {
@@ -117,7 +117,7 @@ fn recover(image: &[u8], known_size: SectorSize) -> (SectorSize, ResumePoint) {
     (reader.superblock().sector_size, reader.resume_point())
 }
 
-/// Every counted entry in front of the first that is damaged was recovered, as it was written.
+/// Every counted entry before the first that is damaged was recovered, as it was written.
 fn assert_undamaged_recovered(left: &Left, damaged: &[u8], recovered: &[naive::Entry<'_>]) {
     let Some(superblock) = naive::Superblock::read(&left.image) else { return };
     let counted = naive::entries(&left.image, superblock.sector_bytes, superblock.nr_entries);
@@ -129,7 +129,7 @@ fn assert_undamaged_recovered(left: &Left, damaged: &[u8], recovered: &[naive::E
     }
 }
 
-/// What was recovered stands in the log as it did, and behind it what was added, of which as much is counted as must
+/// The recovered entries are unchanged in the log, followed by those that were added, of which as much is counted as must
 /// be.
 fn assert_resumed(resumed: &Left, before: &[u8], recovered: &[naive::Entry<'_>], sector_bytes: usize) {
     let end = recovered.last().map_or(sector_bytes, |entry| entry.end).min(before.len());

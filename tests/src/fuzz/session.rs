@@ -45,7 +45,7 @@ struct Setup {
 enum End {
     /// As it should.
     Closed,
-    /// The process is killed behind the last step: what the driver has put off is lost.
+    /// The process is killed after the last step: what the driver has put off is lost.
     Killed,
     /// This log write is done in part and fails.
     LogWriteFails(u8),
@@ -280,7 +280,7 @@ struct Model {
     logged: Vec<Expected>,
     /// In durability order: what waits for a flush, with its extent.
     held: Vec<(Extent, Expected)>,
-    /// Whether anything is logged behind the last FLUSH.
+    /// Whether anything is logged after the last FLUSH.
     is_dirty: bool,
     has_flush_failed: bool,
     nr_durable: Option<usize>,
@@ -477,7 +477,7 @@ impl LogDevice for FailingLog {
 
 /// Bytes as no other step's payload begins with, and whose order shows.
 fn payload(index: usize, len: usize) -> Vec<u8> {
-    // A period of its own in each page, so that no piece of it stands in another place.
+    // A period of its own in each page, so that no piece of it is in another place.
     let mut bytes = Vec::with_capacity(len);
     for page in 0..len.div_ceil(PAGE) {
         let first = (index * 37 + page * 101) % PERIOD;
@@ -497,7 +497,7 @@ const NR_STEPS_MAX: usize = 48;
 
 const NR_SLOTS: usize = 64;
 
-/// As many bytes of a payload stand in a row in the pattern.
+/// So many bytes of a payload follow each other in the pattern.
 const PAGE: usize = 512;
 
 /// A prime, so that the places of all steps and pages differ.

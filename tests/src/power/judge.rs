@@ -25,7 +25,7 @@ pub(super) struct Judge<'a> {
     whole: Vec<u8>,
     entries: Vec<Entry>,
     logged: Vec<Logged>,
-    /// The disk behind each prefix of the log, from the entries that were there on.
+    /// The disk after each prefix of the log, from the entries that were there on.
     disks: Vec<Vec<Stamp>>,
     data: Cache,
     log: Cache,
@@ -92,7 +92,7 @@ impl<'a> Judge<'a> {
             stamp.fill(config.sector_size, &mut base);
         }
         let mut log = Cache::new(sector_bytes, start.log.clone());
-        // What stands behind is truncated, which is as volatile as any write.
+        // The rest is truncated, which is as volatile as any write.
         let stale = start.log.len().next_multiple_of(sector_bytes).saturating_sub(start.end());
         log.write(start.end(), &vec![0; stale]);
         let versions = start.disk.iter().map(|stamp| vec![(None, *stamp)]).collect();
@@ -312,7 +312,7 @@ impl<'a> Judge<'a> {
         );
         for at in [promised, nr_whole] {
             let is_allowed = at < old || self.now.allowed[at - old];
-            ensure!(is_allowed, Prefix, "the first {at} entries are no disk that a cut can leave");
+            ensure!(is_allowed, Prefix, "the first {at} entries are not a disk that a cut can leave");
         }
         if narrow(reader.position().index) < counted {
             counts.torn += 1;
@@ -320,13 +320,13 @@ impl<'a> Judge<'a> {
         }
         let tail = reader.tail().map_err(|error| parse(&error))?;
         counts.with_tail += u64::from(tail.nr_entries() > 0);
-        // What a log that was begun or resumed without being made durable has behind it is anybody's.
+        // What a log that was begun or resumed without being made durable has after it is arbitrary.
         if self.now.is_open {
             let end = narrow(tail.end.index);
             ensure!(
                 end <= self.nr_told(),
                 LoggedOnce,
-                "{end} entries seem to stand there, and were not written"
+                "{end} entries seem to be there, and were not written"
             );
             for entry in &self.entries[counted..end] {
                 let header = narrow(entry.offset_bytes)..narrow(entry.offset_bytes) + HEADER_LEN;
@@ -503,7 +503,7 @@ impl Cache {
         self.sectors.iter().map(&mut choose).collect()
     }
 
-    /// What stands there if these versions were kept.
+    /// The contents if these versions were kept.
     fn left(&self, kept: &[usize]) -> Vec<u8> {
         let mut image = self.durable.clone();
         for (volatile, kept) in self.sectors.iter().zip(kept) {

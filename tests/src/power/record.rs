@@ -188,7 +188,8 @@ impl<R: Disk> Client<R> {
 fn note(event: drive::Event, owners: &mut [Option<OpId>], pages: &Pages) {
     match event {
         drive::Event::Done { tag, result } => {
-            let id = owners[tag.index()].unwrap_or_else(|| panic!("{tag} is acknowledged, and is nobody's"));
+            let id = owners[tag.index()]
+                .unwrap_or_else(|| panic!("{tag} is acknowledged, and belongs to no operation"));
             pages.borrow_mut().push(Event::Done { id, result });
         }
         drive::Event::Release(tag) => owners[tag.index()] = None,

@@ -74,7 +74,7 @@ impl Book {
         Self::with(config, 0, bytes, false)
     }
 
-    /// The book of a log that goes on behind `nr_entries` entries in `bytes`.
+    /// The book of a log that continues after `nr_entries` entries in `bytes`.
     pub(crate) fn resume(config: Config, nr_entries: usize, bytes: Vec<u8>, unflushed: bool) -> Self {
         let book = Self::with(config, nr_entries, bytes, unflushed);
         Self { counted: Some(nr_entries), last_count: nr_entries, ..book }
@@ -172,12 +172,12 @@ impl Book {
         ensure!(offset.is_multiple_of(sector_bytes), Offsets, "a log write at byte {offset}");
         ensure!(write.len_bytes().is_multiple_of(sector_bytes), Offsets, "a log write of part of a sector");
         let end = offset + write.len_bytes();
-        ensure!(end <= self.config.capacity_bytes, Offsets, "byte {end} is behind the end of the log device");
+        ensure!(end <= self.config.capacity_bytes, Offsets, "byte {end} is after the end of the log device");
         let header: &[u8; 32] = bytes.first_chunk().ok_or_else(|| parse("no header"))?;
         if offset == 0 {
             let superblock = Superblock::parse(header).map_err(|error| parse(&error.to_string()))?;
             ensure!(superblock.sector_size == self.config.sector_size, Parse, "another sector size");
-            ensure!(bytes[32..].iter().all(|byte| *byte == 0), Parse, "text behind the superblock");
+            ensure!(bytes[32..].iter().all(|byte| *byte == 0), Parse, "text after the superblock");
             self.superblock(id, narrow(superblock.nr_entries))?;
         } else {
             ensure!(
@@ -186,7 +186,7 @@ impl Book {
                 "an entry at {offset}, not {}",
                 self.bytes.len()
             );
-            ensure!(self.failed_at.is_none(), AfterLogFailure, "an entry is written behind a failed one");
+            ensure!(self.failed_at.is_none(), AfterLogFailure, "an entry is written after a failed one");
             ensure!(self.is_open, Order, "an entry is written before the log is open");
             let header = EntryHeader::parse(header);
             let what = self.identify(header, &bytes, payload_of.map(|(_, id)| id), model)?;
@@ -229,7 +229,7 @@ impl Book {
             "a superblock counts {nr_entries}, {bound} may be counted"
         );
         ensure!(nr_entries >= self.last_count, SuperblockCount, "a superblock counts less than the last");
-        ensure!(!self.broken.superblock, SuperblockCount, "a superblock behind a failed one");
+        ensure!(!self.broken.superblock, SuperblockCount, "a superblock after a failed one");
         self.last_count = nr_entries;
         self.superblock = Some((id, nr_entries));
         Ok(())
@@ -267,7 +267,10 @@ impl Book {
             })
         });
         let id = id.ok_or_else(|| {
-            Violation::new(Rule::LoggedOnce, format!("an entry {flags:?} at {extent} is nobody's"))
+            Violation::new(
+                Rule::LoggedOnce,
+                format!("an entry {flags:?} at {extent} belongs to no operation"),
+            )
         })?;
         let record = model.record(id);
         let fua = if record.op.is_fua() { Flags::FUA } else { Flags::empty() };
@@ -293,14 +296,14 @@ impl Book {
         let mut ids = model.records().map(|(id, _)| id).filter(is_new);
         if text.is_empty() {
             let empty = ids.find(|id| model.record(*id).op == Op::Mark { len_bytes: 0 });
-            return empty.map(What::Mark).ok_or_else(|| parse("an empty mark is nobody's"));
+            return empty.map(What::Mark).ok_or_else(|| parse("an empty mark belongs to no operation"));
         }
         let failed = ids.find(|id| {
             let extent = model.record(*id).extent();
             let expected = format!("logwrites-indeterminate {}+{}", extent.sector(), extent.nr_sectors());
             model.record(*id).has_failed() && text == expected.as_bytes()
         });
-        failed.map(What::Indeterminate).ok_or_else(|| parse("a mark is nobody's"))
+        failed.map(What::Indeterminate).ok_or_else(|| parse("a mark belongs to no operation"))
     }
 
     fn set_entry(&mut self, id: OpId, index: usize) -> Result<(), Violation> {
@@ -422,7 +425,7 @@ impl Book {
         Ok(image)
     }
 
-    /// Whatever is logged stands behind what is counted, and whoever recovers the log finds it.
+    /// Whatever is logged is after what is counted, and a recovery of the log finds it.
     fn check_salvage(&self, image: &[u8]) -> Result<(), Violation> {
         self.check_prefix(image, self.logged)?;
         let parse = |error: &dyn core::fmt::Display| parse(&error.to_string());

@@ -450,7 +450,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
         let is_logged = self.book.index_of(id).is_some_and(|index| index < self.book.written);
         let may_be_held = !is_mark && self.setup.config.ordering == Ordering::Durability;
         if self.book.failed_at.is_some() {
-            ensure!(leaves_no_trace || is_logged, AfterLogFailure, "{id} is done, behind a failed log write");
+            ensure!(leaves_no_trace || is_logged, AfterLogFailure, "{id} is done, after a failed log write");
         }
         ensure!(leaves_no_trace || is_logged || may_be_held, Done, "{id} is done before it is in the log");
         Ok(())
@@ -459,11 +459,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
     /// A flush or FUA is done: it is durable in the log, with all that it promises.
     fn check_promise(&mut self, id: OpId, record: &Record) -> Result<(), Violation> {
         let is_late = self.failed_flush.is_some_and(|at| at < record.submitted);
-        ensure!(
-            !record.is_flush() || !is_late,
-            AfterFlushFailure,
-            "{id} is done, behind a flush that failed"
-        );
+        ensure!(!record.is_flush() || !is_late, AfterFlushFailure, "{id} is done, after a flush that failed");
         let covered: Vec<OpId> =
             if record.is_flush() { self.model.covered_by(id).collect() } else { Vec::new() };
         let last =
@@ -482,7 +478,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
                 ensure!(
                     behind.is_some() || covered.is_empty(),
                     UnderClaim,
-                    "no FLUSH behind what {id} covers"
+                    "no FLUSH after what {id} covers"
                 );
                 let is_redundant = self.setup.config.ordering == Ordering::Completion || !self.is_roomy;
                 ensure!(is_redundant, RedundantFlush, "{id} has no entry");
@@ -490,11 +486,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
             }
         };
         let Some(index) = entry else { return Ok(()) };
-        ensure!(
-            last <= index,
-            UnderClaim,
-            "{id} stands in entry {index}, behind which something it covers stands"
-        );
+        ensure!(last <= index, UnderClaim, "{id} is in entry {index}, before something that it covers");
         self.book.check_durable(&self.device.log, index + 1)?;
         self.book.promised = self.book.promised.max(index + 1);
         Ok(())
@@ -620,18 +612,18 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
         }
     }
 
-    /// In completion order a mark stands behind everything that had completed before it was submitted.
+    /// In completion order a mark is after everything that had completed before it was submitted.
     fn check_mark(&self, mark: OpId) -> Result<(), Violation> {
         let submitted = self.model.record(mark).submitted;
         let index = self.book.index_of(mark);
         for (id, _) in self.model.records().filter(|(_, record)| record.had_changed_before(submitted)) {
             let is_before = self.book.index_of(id).is_some_and(|at| Some(at) < index);
-            ensure!(is_before, Order, "{id} had completed before the mark {mark}, and stands behind it");
+            ensure!(is_before, Order, "{id} had completed before the mark {mark}, and is after it");
         }
         Ok(())
     }
 
-    /// A FLUSH stands behind everything that its flush covers, and behind nothing else but FUAs.
+    /// A FLUSH is after everything that its flush covers, and after nothing else but FUAs.
     fn check_flush(&self, flush: OpId) -> Result<(), Violation> {
         let index = self.book.logged - 1;
         let submitted = self.model.record(flush).submitted;
@@ -655,7 +647,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
                 record.has_changed() || wants_indeterminate(record, self.setup.config.sector_size);
             let is_covered = has_entry && record.completed_at().is_some_and(|at| at < submitted);
             let is_before = self.book.index_of(id).is_some_and(|at| at < index);
-            ensure!(is_before || !is_covered, UnderClaim, "{flush} covers {id}, which stands behind it");
+            ensure!(is_before || !is_covered, UnderClaim, "{flush} covers {id}, which is after it");
         }
         Ok(())
     }
@@ -755,7 +747,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
                 _ => self.setup.config.ordering == Ordering::Durability && !record.op.is_fua(),
             };
             ensure!(is_behind_flush || may_be_held, Liveness, "{id} waits for no flush");
-            // What it waited behind may have been logged since: it keeps its place in the queue.
+            // The entries that it waited for may have been logged since: it keeps its place in the queue.
             let overlaps = |(other, below): (OpId, &Record)| {
                 let index = self.book.index_of(other).and_then(|index| self.book.entry(index));
                 let was_waiting = below.completed_at().is_some_and(|at| at < since)
@@ -818,7 +810,7 @@ impl<C: Choices, const N: usize> Session<'_, C, N> {
         let is_flush = |at: usize| self.book.entries.get(at).is_some_and(|entry| entry.what == What::Flush);
         for at in (0..self.book.entries.len()).filter(|at| is_flush(*at)) {
             let is_redundant = if at == 0 { self.book.first == 0 } else { is_flush(at - 1) };
-            ensure!(!is_redundant, RedundantFlush, "entry {at} is a FLUSH behind a FLUSH");
+            ensure!(!is_redundant, RedundantFlush, "entry {at} is a FLUSH after a FLUSH");
         }
         Ok(())
     }

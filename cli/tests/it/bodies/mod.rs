@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets for the tool's own inputs: each takes arbitrary bytes, and panics if something does not
 //! hold.
 //!
-//! They stand here, where they run on stable, and `fuzz/` takes them in by their path: the crate of the other bodies
+//! They are here, so that they run on stable, and `fuzz/` takes them in by their path: the crate of the other bodies
 //! cannot depend on this one, whose tests depend on it.
 
 mod nbd;

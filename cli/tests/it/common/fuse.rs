@@ -37,7 +37,7 @@ impl Files {
         self.served.as_ref().expect("it runs")
     }
 
-    /// Puts a mark, as a person would, behind a flush.
+    /// Puts a mark, as a person would, after a flush.
     #[track_caller]
     pub(crate) fn mark(&self, name: &str) {
         std::fs::write(self.path("control"), format!("mark --flush {name}\n")).expect("a mark");
@@ -113,7 +113,7 @@ pub(crate) fn program(package: &str, name: &str, args: &[&OsStr]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A number that somebody who has more time may set, and that is told.
+/// A number that can be set for longer runs, and that is printed.
 pub(crate) fn number_of(name: &str, default: u64) -> u64 {
     let set = std::env::var(name).ok();
     let number = set.as_ref().map_or(default, |text| text.parse().expect(name));

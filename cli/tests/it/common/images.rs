@@ -99,7 +99,7 @@ fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) {
     file.read_exact(buffer).expect("read");
 }
 
-/// The ranges of a file that are no holes.
+/// The ranges of a file that are not holes.
 fn data_of(file: &File, len_bytes: u64) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
     let mut at = 0;

@@ -7,7 +7,7 @@ pub(crate) const FUA: u64 = 2;
 pub(crate) const DISCARD: u64 = 4;
 pub(crate) const MARK: u64 = 8;
 
-/// A header, and where it stands.
+/// A header, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) sector: u64,
@@ -70,7 +70,7 @@ impl Builder {
         Self { sector_size, nr_entries: 0, entries: Vec::new() }
     }
 
-    /// Any header, with any bytes behind it; filled up to whole sectors.
+    /// Any header, with any bytes after it; filled up to whole sectors.
     pub(crate) fn raw(mut self, fields: [u64; 4], behind: &[u8]) -> Self {
         for field in fields {
             self.entries.extend(bytes_of(field));

@@ -186,7 +186,7 @@ impl Client {
     }
 }
 
-/// A request as it stands on the wire.
+/// A request as it is on the wire.
 pub(crate) fn request(command: u8, flags: u8, cookie: u64, offset: u64, len: usize) -> Vec<u8> {
     let len = u64::try_from(len).expect("64 bits");
     let head = [0x25, 0x60, 0x95, 0x13, 0, flags, 0, command];

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::Folder;
 
-/// Runs commands through blklogwrites, on a disk and a log that nobody has open. Gives what `qemu-io` printed.
+/// Runs commands through blklogwrites, on a disk and a log that no process has open. Gives what `qemu-io` printed.
 #[track_caller]
 pub(crate) fn qemu_io(folder: &Folder, disk: &str, log: &str, extra: &str, script: &str) -> String {
     if !folder.has(log) {

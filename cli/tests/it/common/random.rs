@@ -7,7 +7,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed that nobody has chosen, or what `LOGWRITES_SEED` says; the test prints it.
+    /// A random seed, or what `LOGWRITES_SEED` says; the test prints it.
     pub(crate) fn fresh_seed() -> u64 {
         use std::hash::{BuildHasher as _, RandomState};
         match std::env::var("LOGWRITES_SEED") {

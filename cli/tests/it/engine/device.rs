@@ -25,7 +25,7 @@ pub(crate) struct Power {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Supply {
     On,
-    /// It goes meanwhile: any part may be done, and nobody learns of it.
+    /// It goes meanwhile: any part may be done, and is not reported.
     Going,
     Off,
 }
@@ -164,7 +164,7 @@ impl Device {
         Ok(())
     }
 
-    /// Takes the time of a write, and tells what is to become of it. Panics with nothing locked, so that others go on.
+    /// Takes the time of a write, and tells what is to become of it. Panics with nothing locked, so that others continue.
     fn begin_write(&self) -> Option<Fault> {
         let (time, fault) = {
             let state = self.state.lock().unwrap();
@@ -182,13 +182,13 @@ impl Device {
         }
         // The first superblock is there before anything is submitted.
         if offset > 0 && offset + len > state.reserved_to {
-            state.trespasses.push("a write behind the storage");
+            state.trespasses.push("a write after the storage");
         }
     }
 
     fn begin_writing(&self) {
         let nr_others = self.nr_writing.fetch_add(1, Atomic::Relaxed);
-        assert!(nr_others == 0 || !self.is_serial, "somebody else writes");
+        assert!(nr_others == 0 || !self.is_serial, "another thread writes");
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -100,7 +100,7 @@ fn is_cut_at(command: u64, config: Config, is_overlay: bool, seed: u64) -> bool 
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let is_cut = disk.finish().is_err();
-    assert_eq!(is_cut, power.nr_commands() > command, "whoever lost the power is told");
+    assert_eq!(is_cut, power.nr_commands() > command, "a client that lost the power is told");
     for _ in 0..8 {
         let (image, disk) = (log.after_cut(&mut random), data.after_cut(&mut random));
         // Without a superblock the log is none, and nothing was promised.
@@ -174,7 +174,7 @@ fn a_payload_that_is_too_short_is_refused_before_anything_is_touched() {
         let payload = Payload::text(vec![1; BLOCK - 1]);
         assert_eq!(disk.call(op, payload), Err(CallError::Refused(refusal)));
         assert_eq!(data.nr_writes(), 0);
-        write(&*disk, 8, 2).expect("the log goes on");
+        write(&*disk, 8, 2).expect("the log continues");
         disk.finish().unwrap();
         assert_eq!(entries(&log.seen())[0].sector, 8);
     }
