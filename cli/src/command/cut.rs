@@ -3,6 +3,7 @@
 use crate::point::Point;
 use clap::ArgAction;
 use logwrites_core::Extent;
+use serde::Serialize;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -17,7 +18,6 @@ use crate::device::{Disk, DiskError};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::log::{Edge, EntryFilter, Log};
-use crate::output::json::CutJson;
 use crate::output::printable::Printable;
 use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
@@ -84,11 +84,11 @@ pub(super) fn cut(
     range: std::ops::Range<u64>,
     filter: &EntryFilter,
     new: &Disk,
-) -> anyhow::Result<CutJson> {
+) -> anyhow::Result<NewLog> {
     let sector_size = index.sector_size();
     let mut cutter = Cutter { log, new, end_bytes: sector_size.bytes(), run: 0..0 };
     let mut progress = Progress::count("cutting", range.end - range.start);
-    let mut done = CutJson::default();
+    let mut done = NewLog::default();
     for entry in index.entries(range.clone()) {
         if filter.wants(&entry) {
             done.nr_entries += 1;
@@ -108,6 +108,19 @@ pub(super) fn cut(
         .and_then(|()| new.sync());
     written.map_err(|error| DiskError::new("write", new.path(), error))?;
     Ok(done)
+}
+
+/// What `cut` made.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct NewLog {
+    /// How many entries the new log has.
+    pub(super) nr_entries: u64,
+    /// How large it is.
+    pub(super) log_bytes: u64,
+    /// How many entries between the two points it has not.
+    pub(super) left_out_entries: u64,
+    /// How many of those changed the disk.
+    pub(super) left_out_changes: u64,
 }
 
 /// Copies entries, each run of neighbours in one.
@@ -143,7 +156,7 @@ impl Cutter<'_> {
     }
 }
 
-fn report(out: &mut impl Write, args: &Args, from: u64, done: &CutJson) -> io::Result<()> {
+fn report(out: &mut impl Write, args: &Args, from: u64, done: &NewLog) -> io::Result<()> {
     let output = style::paint(style::HEADING, Printable::path(&args.output));
     let entries = style::count(done.nr_entries, "entry", "entries");
     writeln!(out, "{output} holds {entries} in {}", BinaryBytes(done.log_bytes))?;

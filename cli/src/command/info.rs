@@ -7,8 +7,7 @@ use indicatif::BinaryBytes;
 use logwrites_core::format::VERSION;
 
 use crate::error::Failure;
-use crate::log;
-use crate::output::json::InfoJson;
+use crate::log::{self, LogSummary};
 use crate::output::printable::Printable;
 use crate::output::style::FlagWords;
 use crate::output::{print_json, stdout, style};
@@ -27,13 +26,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut reader = log::open(&args.log)?;
     let superblock = reader.superblock();
-    let mut info = InfoJson {
+    let mut info = LogSummary {
         log: args.log.display().to_string(),
         version: VERSION,
         sector_size_bytes: superblock.sector_size.bytes(),
         nr_entries: superblock.nr_entries,
         used_bytes: superblock.sector_size.bytes(),
-        ..InfoJson::default()
+        ..LogSummary::default()
     };
     let broken = log::walk(&args.log, &mut reader, u64::MAX, |_, entry, _| {
         info.add(entry);
@@ -60,7 +59,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-pub(super) fn print(out: &mut impl Write, info: &InfoJson) -> std::io::Result<()> {
+pub(super) fn print(out: &mut impl Write, info: &LogSummary) -> std::io::Result<()> {
     let mut line = |name: &str, value: String| {
         writeln!(out, "{} {value}", style::paint(style::HEADING, format_args!("{name:<12}")))
     };
@@ -97,7 +96,7 @@ pub(super) fn print(out: &mut impl Write, info: &InfoJson) -> std::io::Result<()
     line("tail", tail(info))
 }
 
-fn entries(info: &InfoJson) -> String {
+fn entries(info: &LogSummary) -> String {
     if info.error.is_some() {
         format!("{}, of which {} can be read", info.nr_entries, info.readable_entries)
     } else {
@@ -105,7 +104,7 @@ fn entries(info: &InfoJson) -> String {
     }
 }
 
-fn touched(info: &InfoJson) -> String {
+fn touched(info: &LogSummary) -> String {
     if info.touched_end_bytes == 0 {
         return "not touched".to_owned();
     }
@@ -117,7 +116,7 @@ fn touched(info: &InfoJson) -> String {
     )
 }
 
-fn largest(info: &InfoJson, entry: u64) -> String {
+fn largest(info: &LogSummary, entry: u64) -> String {
     format!(
         "entry {entry}, {}: {} of the disk",
         FlagWords(info.largest_extent_flags),
@@ -125,7 +124,7 @@ fn largest(info: &InfoJson, entry: u64) -> String {
     )
 }
 
-fn tail(info: &InfoJson) -> String {
+fn tail(info: &LogSummary) -> String {
     if info.error.is_some() {
         return "not looked at".to_owned();
     }

@@ -1,5 +1,6 @@
 //! `logwrites recover`: entries that the superblock does not count, and a lost superblock.
 
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,6 @@ use crate::args::parse_sector_size;
 use crate::device::{Disk, DiskError, Draft, LogSource};
 use crate::error::Failure;
 use crate::log;
-use crate::output::json::RecoverJson;
 use crate::output::printable::Printable;
 use crate::output::style::count;
 use crate::output::{print_json, stdout, style};
@@ -49,6 +49,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         found.print(&mut out, args, saved.as_deref())?;
     }
     Ok(out.flush()?)
+}
+
+/// What `recover` found.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Recovered {
+    /// Whether the log has a superblock.
+    pub(super) has_superblock: bool,
+    /// The unit of the log, detected if there is no superblock.
+    pub(super) sector_size_bytes: u64,
+    /// How many entries the superblock counts.
+    pub(super) nr_entries: u64,
+    /// How many of them can be read.
+    pub(super) certain_entries: u64,
+    /// How many whole entries seem to follow them.
+    pub(super) salvage_entries: u64,
+    /// Where the last of those ends.
+    pub(super) end_bytes: u64,
+    /// Why an entry that is counted cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+    /// Where the old superblock was saved, if a new one was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) old_superblock: Option<String>,
 }
 
 /// Writes a superblock, the old one saved first; gives where it was saved.
@@ -155,8 +178,8 @@ impl Found {
         self.superblock.map_or(0, |superblock| superblock.nr_entries)
     }
 
-    fn json(&self, saved: Option<&Path>) -> RecoverJson {
-        RecoverJson {
+    fn json(&self, saved: Option<&Path>) -> Recovered {
+        Recovered {
             has_superblock: self.superblock.is_some(),
             sector_size_bytes: self.sector_size.bytes(),
             nr_entries: self.counted(),

@@ -1,20 +1,20 @@
 //! `logwrites squash`: the first part of a log, folded into a new base.
 
 use crate::point::Point;
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::history::Discards;
 
-use super::cut::cut;
+use super::cut::{NewLog, cut};
 use super::new_file::NewFile;
-use super::replay::make;
+use super::replay::{Replayed, make};
 use crate::args::ImageArgs;
 use crate::device::OriginOptions;
 use crate::error::same_file;
 use crate::log::{Edge, EntryFilter, Log};
-use crate::output::json::SquashJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::size::Size;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         new_base.remove();
         return Err(error);
     }
-    let done = SquashJson { point: at, base: folded, log: rest };
+    let done = Squashed { point: at, base: folded, log: rest };
     let mut out = stdout();
     if args.json {
         print_json(&mut out, &done)?;
@@ -84,6 +84,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         )?;
     }
     Ok(out.flush()?)
+}
+
+/// What `squash` made.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Squashed {
+    /// The point at which the new base is.
+    pub(super) point: u64,
+    /// The new base.
+    pub(super) base: Replayed,
+    /// The new log.
+    pub(super) log: NewLog,
 }
 
 const EXAMPLES: &str = "\

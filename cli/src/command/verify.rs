@@ -1,5 +1,6 @@
 //! `logwrites verify`: whether a log is whole, and whether a base and the log make an image.
 
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -13,7 +14,6 @@ use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, OriginOptions,
 use crate::error::{Failure, Hint};
 use crate::interrupt;
 use crate::log::Log;
-use crate::output::json::VerifyJson;
 use crate::output::printable::Printable;
 use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
@@ -47,11 +47,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::open(&args.log)?;
-    let mut found = VerifyJson {
+    let mut found = Verified {
         readable_entries: log.index().nr_entries(),
         nr_entries: log.index().superblock().nr_entries,
         error: log.broken().map(|error| error.to_string()),
-        ..VerifyJson::default()
+        ..Verified::default()
     };
     let broken = log.check_whole();
     if broken.is_ok() {
@@ -87,13 +87,47 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     differs.map_or(Ok(()), |message| Err(Failure::Check(message).into()))
 }
 
+/// What `verify` found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Verified {
+    /// Whether everything is as it should be.
+    pub(super) ok: bool,
+    /// How many entries could be read.
+    pub(super) readable_entries: u64,
+    /// How many entries the superblock counts.
+    pub(super) nr_entries: u64,
+    /// Whole entries that seem to follow those.
+    pub(super) tail_entries: u64,
+    /// What is wrong with the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+    /// An entry that seems to have another one inside its payload: a known fault of old recorders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) overlapped_entry: Option<u64>,
+    /// How much of the image was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) compared_bytes: Option<u64>,
+    /// How much of the image was left out, because a write to it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) indeterminate_bytes: Option<u64>,
+    /// How many log sectors of the image differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) different_sectors: Option<u64>,
+    /// The first byte of the image that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_difference_bytes: Option<u64>,
+    /// The entry that wrote that byte; missing where it comes from the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_difference_entry: Option<u64>,
+}
+
 /// Compares base + log with an image; gives the first difference, for people.
 fn compare(
     log: &Log,
     origin: &Origin,
     image: &Disk,
     discards: Discards,
-    found: &mut VerifyJson,
+    found: &mut Verified,
 ) -> anyhow::Result<Option<String>> {
     let len_bytes = origin.len_bytes();
     if image.size_bytes()? != len_bytes {
@@ -250,7 +284,7 @@ impl Comparison<'_> {
     }
 }
 
-fn print(out: &mut impl Write, args: &Args, found: &VerifyJson) -> std::io::Result<()> {
+fn print(out: &mut impl Write, args: &Args, found: &Verified) -> std::io::Result<()> {
     let log = Printable::path(&args.log);
     if found.ok {
         let entries = style::count(found.nr_entries, "entry", "entries");

@@ -3,6 +3,7 @@
 mod filter;
 mod open_end;
 mod place;
+mod summary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ pub(crate) use self::open_end::OpenEnd;
 pub use self::open_end::Tail;
 pub use self::place::{Existing, LogOptions};
 pub(crate) use self::place::{LogPlace, check_alignment};
+pub use self::summary::LogSummary;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;

@@ -4,6 +4,7 @@ mod payloads;
 mod session;
 
 use crate::size::Size;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
@@ -21,7 +22,6 @@ use crate::device::{Access, Disk, DiskError, ImageError, ImageFormat, LogFile};
 use crate::error::{Failure, Hint};
 
 use crate::log::{LogOptions, LogPlace, check_alignment};
-use crate::output::json::RecordJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::script::{Limits, Script};
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let (data, log) = disk.open(place, &args.log)?;
         Session::new(logger, data, log, None).run(&script)
     };
-    let done = RecordJson {
+    let done = RecordSummary {
         log: args.log.display().to_string(),
         nr_entries: recorded.nr_entries,
         log_bytes: recorded.log_bytes,
@@ -98,6 +98,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     out.flush()?;
     result
+}
+
+/// What `record` did.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RecordSummary {
+    /// The log's path.
+    pub(super) log: String,
+    /// How many entries it holds.
+    pub(super) nr_entries: u64,
+    /// How much of the log's file or device it takes.
+    pub(super) log_bytes: u64,
+    /// How many commands of the script were carried out.
+    pub(super) commands: u64,
 }
 
 /// The disk that a script is for, before anything is written.
@@ -197,7 +210,7 @@ fn read_script(args: &Args, limits: &Limits) -> anyhow::Result<Script> {
     script.map_err(|error| error.with_name(&name).into())
 }
 
-fn report(out: &mut impl Write, done: &RecordJson) -> io::Result<()> {
+fn report(out: &mut impl Write, done: &RecordSummary) -> io::Result<()> {
     let log = style::paint(style::HEADING, Printable(done.log.as_bytes()));
     let size = BinaryBytes(done.log_bytes);
     let entries = style::count(done.nr_entries, "entry", "entries");

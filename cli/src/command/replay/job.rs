@@ -1,5 +1,6 @@
 //! The pieces of a disk, made one after another.
 
+use serde::Serialize;
 use std::io;
 
 use anyhow::Context as _;
@@ -9,8 +10,28 @@ use logwrites_core::history::{Index, Piece, Source};
 use super::batch::Batch;
 use crate::device::{Disk, SyncBehind};
 use crate::interrupt;
-use crate::output::json::ReplayJson;
 use crate::output::progress::Progress;
+
+/// What `replay` did.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::command) struct Replayed {
+    /// How many entries the disk now has.
+    pub(in crate::command) point: u64,
+    /// How many entries the superblock of the log counts.
+    pub(in crate::command) nr_entries: u64,
+    /// The last mark at or before the point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::command) last_mark: Option<String>,
+    /// How many entries are between that mark and the point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::command) entries_after_mark: Option<u64>,
+    /// What was written from the log.
+    pub(in crate::command) log_bytes: u64,
+    /// What was zeroed or discarded.
+    pub(in crate::command) zero_bytes: u64,
+    /// What was copied from the base.
+    pub(in crate::command) base_bytes: u64,
+}
 
 /// A replay: pieces of a disk to be made.
 pub(super) struct Job<'a> {
@@ -36,9 +57,9 @@ pub(super) enum Zeros {
 
 impl Job<'_> {
     /// Makes the pieces, in their order, and makes them durable.
-    pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<ReplayJson> {
+    pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<Replayed> {
         let last_mark = index.last_mark(at);
-        let done = ReplayJson {
+        let done = Replayed {
             point: at,
             nr_entries: index.superblock().nr_entries,
             last_mark: last_mark.map(|mark| String::from_utf8_lossy(mark.text).into_owned()),
@@ -74,7 +95,7 @@ struct Work<'a> {
     job: &'a Job<'a>,
     batch: Batch<'a>,
     behind: SyncBehind<'a>,
-    done: ReplayJson,
+    done: Replayed,
 }
 
 impl Work<'_> {
@@ -143,7 +164,7 @@ impl Work<'_> {
     }
 
     /// Makes all of it durable.
-    fn finish(mut self) -> anyhow::Result<ReplayJson> {
+    fn finish(mut self) -> anyhow::Result<Replayed> {
         let path = self.job.target.path().display();
         self.batch.flush().with_context(|| format!("cannot write the last bytes of {path}"))?;
         self.behind.finish().with_context(|| format!("cannot sync {path}"))?;

@@ -16,6 +16,7 @@ use indicatif::BinaryBytes;
 use logwrites_core::Extent;
 use logwrites_core::history::{Discards, Index, Piece, Source};
 
+pub(super) use self::job::Replayed;
 use self::job::{Job, Zeros};
 use super::new_file::NewFile;
 use crate::args::{DiscardArg, ImageArgs};
@@ -23,7 +24,6 @@ use crate::device::{Access, Disk, DiskError, ImageFormat};
 use crate::error::Failure;
 use crate::error::same_file;
 use crate::log::{Edge, Log};
-use crate::output::json::ReplayJson;
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 
@@ -92,7 +92,7 @@ fn make_output(
     base: Option<&Disk>,
     output: &Path,
     at: u64,
-) -> anyhow::Result<ReplayJson> {
+) -> anyhow::Result<Replayed> {
     if args.discard == DiscardArg::Pass {
         let message = "--discard pass needs --onto DEVICE: there is nothing to discard in a new image";
         return Err(Failure::Usage(message.to_owned()).into());
@@ -125,7 +125,7 @@ pub(super) fn make(
     discards: Discards,
     new: &NewFile,
     at: u64,
-) -> anyhow::Result<ReplayJson> {
+) -> anyhow::Result<Replayed> {
     let index = log.index();
     let target = new.disk();
     target.set_len(len_bytes).map_err(|error| DiskError::new("give a size to", target.path(), error))?;
@@ -151,7 +151,7 @@ fn change(
     base: Option<&Disk>,
     onto: &Path,
     (from, at): (u64, u64),
-) -> anyhow::Result<ReplayJson> {
+) -> anyhow::Result<Replayed> {
     let target = ImageFormat::from(args.images).open(onto, Access::Write)?;
     let len_bytes = target.size_bytes()?;
     log.check_fits(from.max(at), len_bytes, onto)?;
@@ -209,7 +209,7 @@ fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece>
         .collect()
 }
 
-fn report(out: &mut impl Write, done: &ReplayJson, target: &Path) -> io::Result<()> {
+fn report(out: &mut impl Write, done: &Replayed, target: &Path) -> io::Result<()> {
     let target = style::paint(style::HEADING, Printable::path(target));
     write!(out, "{target} is the disk at point {} of {}", done.point, done.nr_entries)?;
     if let (Some(mark), Some(entries)) = (&done.last_mark, done.entries_after_mark) {
