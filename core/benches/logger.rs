@@ -2,7 +2,7 @@
 //!
 //!     cargo bench -p logwrites-core
 //!
-//! The logger never copies a payload. Whoever does pays at least the price of the peer here. The two take turns in one
+//! The logger never copies a payload. A front end that does pays at least the price of the peer here. The two take turns in one
 //! run, a batch of the one and a batch of the other, since machines differ and are noisy; their medians are compared.
 //!
 //! - The logger, with its assertions on (the profile `bench` has them): as many writes at the data device as the depth

@@ -37,7 +37,7 @@ pub enum Command {
         /// What to report completion of.
         id: LogId,
     },
-    /// Acknowledge the operation to whoever submitted it. Comes once for each tag.
+    /// Acknowledge the operation to its submitter. Comes once for each tag.
     Done {
         /// The operation's handle.
         tag: Tag,
@@ -87,7 +87,7 @@ impl LogWrite {
         self.sector_size.bytes_of(1 + payload_sectors)
     }
 
-    /// The first byte behind it, in bytes from the start of the log.
+    /// The first byte after it, in bytes from the start of the log.
     #[must_use]
     pub fn end_bytes(&self) -> u64 {
         self.offset_bytes + self.len_bytes()

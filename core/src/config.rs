@@ -35,7 +35,7 @@ impl Config {
     }
 
     /// The least [`capacity_bytes`](Self::capacity_bytes) of a new log with this configuration: the superblock,
-    /// the smallest write with the flush behind it, and the closing entry.
+    /// the smallest write with the flush after it, and the closing entry.
     #[must_use]
     pub const fn min_capacity_bytes(&self) -> u64 {
         self.sector_size.bytes() * 4 + self.closing_bytes()
@@ -71,7 +71,7 @@ pub enum SuperblockPolicy {
     /// When the entry's write has completed; one flush of the log makes both durable.
     #[default]
     WithFlush,
-    /// When the entry is durable: a flush of the log before the superblock, and one behind it.
+    /// When the entry is durable: a flush of the log before the superblock, and one after it.
     Barrier,
 }
 
@@ -87,7 +87,7 @@ pub enum ConfigError {
         min_bytes: u64,
     },
     /// A log to resume ends inside a sector or before its first entry.
-    #[error("a log cannot go on at byte {offset_bytes}: not a sector boundary behind the superblock")]
+    #[error("a log cannot continue at byte {offset_bytes}: not a sector boundary after the superblock")]
     ResumeOffset {
         /// Where the next entry should go.
         offset_bytes: u64,

@@ -48,7 +48,7 @@ pub trait LogDevice {
     /// What the device fails with.
     type Error: fmt::Debug;
 
-    /// Writes `pieces` one behind the other from `offset_bytes` on, in one operation where the device can.
+    /// Writes `pieces` one after the other from `offset_bytes` on, in one operation if the device can.
     ///
     /// # Errors
     /// The device's; any part may have been written.
@@ -149,7 +149,7 @@ impl<T: Write + Seek> LogDevice for Seeking<T> {
 }
 
 impl<T: Read + Seek> Seeking<T> {
-    /// Reads what stands at `offset_bytes`; all of `buffer` must be there.
+    /// Reads the bytes at `offset_bytes`; the device must have all of `buffer`.
     ///
     /// # Errors
     /// The device's, or its end.

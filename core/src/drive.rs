@@ -239,7 +239,7 @@ impl<R: Recorder, D: DataDevice, L: LogDevice, const BATCH: usize> Driver<R, D, 
         Ok(())
     }
 
-    /// Carries out everything there is to do; nothing is in flight behind it.
+    /// Carries out everything there is to do; nothing is in flight afterwards.
     pub fn drain(&mut self, payloads: &(impl Payloads + ?Sized), mut events: impl FnMut(Event)) {
         loop {
             self.advance(payloads, &mut events);
@@ -441,7 +441,7 @@ pub enum DriveError<D: fmt::Debug, L: fmt::Debug> {
     /// The logger did not take it; nothing has changed.
     #[error(transparent)]
     Submit(#[from] SubmitError),
-    /// The text of a mark is none; nothing has changed.
+    /// The text of a mark is not valid; nothing has changed.
     #[error(transparent)]
     Mark(#[from] MarkTextError),
     /// The data device failed.
@@ -450,7 +450,7 @@ pub enum DriveError<D: fmt::Debug, L: fmt::Debug> {
     /// The log device failed.
     #[error("the log device failed: {0:?}")]
     Log(L),
-    /// An earlier failure stands in the way.
+    /// An earlier failure prevents it.
     #[error("an earlier failure: {0}")]
     Earlier(OpError),
 }

@@ -34,7 +34,7 @@ pub const MAGIC: u64 = 0x006a_7366_7773_6872;
 /// The one version of the format.
 pub const VERSION: u64 = 1;
 
-/// Bytes that a superblock and an entry header take in front of their padding.
+/// Bytes that a superblock and an entry header take before their padding.
 pub const HEADER_LEN: usize = 32;
 
 /// The text of the mark that Linux writes when a log target goes away, and that ends our logs in durability
@@ -47,7 +47,7 @@ pub const INDETERMINATE_MARK: &str = "logwrites-indeterminate";
 
 bitflags! {
     /// What an entry is. Combinations are normal: an ext4 commit is `FLUSH | FUA | METADATA` without a
-    /// payload, then `FUA | METADATA` with one. Bits that nobody has defined are kept.
+    /// payload, then `FUA | METADATA` with one. Undefined bits are kept.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Flags: u64 {
         /// Everything that completed before it is durable.
@@ -111,7 +111,7 @@ impl Flags {
 /// The first sector of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Superblock {
-    /// How many entries the log's writer vouches for. Entries may stand behind them.
+    /// How many entries the writer of the log guarantees. More entries may follow them.
     pub nr_entries: u64,
     /// The unit of everything in the log.
     pub sector_size: SectorSize,
@@ -123,7 +123,7 @@ impl Superblock {
     /// The last four of them are ignored: Linux may leave rubbish there.
     ///
     /// # Errors
-    /// [`SuperblockError`]; then nothing behind this sector can be trusted.
+    /// [`SuperblockError`]; then nothing after this sector can be trusted.
     pub fn parse(bytes: &[u8; HEADER_LEN]) -> Result<Self, SuperblockError> {
         let raw: RawSuperblock = zerocopy::transmute!(*bytes);
         if raw.magic.get() != MAGIC {
@@ -149,7 +149,7 @@ impl Superblock {
     }
 }
 
-/// The header of an entry, as it stands on disk: any 32 bytes are one.
+/// The header of an entry, as it is on disk: any 32 bytes are one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EntryHeader {
     /// Where on the data device, in log sectors.
@@ -233,13 +233,13 @@ pub enum SuperblockError {
     /// The first eight bytes are not [`MAGIC`]. A log that Linux is still writing may have none yet.
     #[error("not a write log: the magic is {found:#x}, not 0x6a736677736872")]
     Magic {
-        /// What stands there.
+        /// The value found there.
         found: u64,
     },
     /// A version other than [`VERSION`].
     #[error("version {found} of the write-log format is unknown; only version 1 exists")]
     Version {
-        /// What stands there.
+        /// The value found there.
         found: u64,
     },
     /// An impossible sector size.

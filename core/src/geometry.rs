@@ -180,7 +180,7 @@ impl Extent {
         self.nr_sectors
     }
 
-    /// The first sector behind the extent.
+    /// The first sector after the extent.
     #[must_use]
     pub const fn end(self) -> u64 {
         self.sector + self.nr_sectors
@@ -228,7 +228,7 @@ impl fmt::Display for Extent {
     }
 }
 
-/// A number of bytes that is no sector size.
+/// A number of bytes that is not a sector size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a sector of {bytes} bytes: it must be a power of two from 32 to 8388608")]
 pub struct InvalidSectorSize {
@@ -236,7 +236,7 @@ pub struct InvalidSectorSize {
     pub bytes: u32,
 }
 
-/// A range of bytes that is no [`Extent`].
+/// A range of bytes that is not an [`Extent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtentError {
     /// The offset lies inside a sector.
@@ -247,7 +247,7 @@ pub enum ExtentError {
         /// The sector size that it should be a multiple of.
         sector_size: SectorSize,
     },
-    /// The length is no whole number of sectors.
+    /// The length is not a whole number of sectors.
     #[error("length {len_bytes} is not a multiple of the sector size {sector_size}")]
     UnalignedLength {
         /// The length, in bytes.

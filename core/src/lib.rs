@@ -57,7 +57,7 @@
 //!             logger.log_complete(id, Outcome::Ok)?;
 //!         }
 //!         Command::FlushLog { id } => logger.log_complete(id, Outcome::Ok)?,
-//!         Command::Done { result, .. } => result?, // acknowledge to whoever submitted it
+//!         Command::Done { result, .. } => result?, // acknowledge to its submitter
 //!         Command::Release(_tag) => {}             // the payload may go
 //!         Command::Finished => break,
 //!     }
@@ -85,7 +85,7 @@
 //! - **What failed is said.** A failed write is not logged. What its extent holds is not known, which the log says with
 //!   the mark `logwrites-indeterminate SECTOR+NR`, where the sector has room for it (128 bytes always do). A discard
 //!   that the device ignored is not logged.
-//! - **Failure is sticky.** After a failed log write nothing behind it is acknowledged as done, and the log stays
+//! - **Failure is sticky.** After a failed log write nothing after it is acknowledged as done, and the log stays
 //!   readable up to it. After a failed flush, of the data or of the log, every later one fails too: its success would
 //!   prove nothing.
 //!
@@ -96,17 +96,17 @@
 //! | | [`Ordering::Completion`] | [`Ordering::Durability`] |
 //! |---|---|---|
 //! | as | QEMU blklogwrites, byte for byte for one operation at a time | Linux dm-log-writes |
-//! | an entry appears | when its operation completes; behind every flush submitted by then, once that is resolved | when a flush that covers it completes; a FUA when it completes itself |
+//! | an entry appears | when its operation completes; after every flush submitted by then, once that is resolved | when a flush that covers it completes; a FUA when it completes itself |
 //! | a FUA | overtakes what waits for a flush, unless it overlaps it | overtakes what is held, unless it overlaps it: then that is logged first |
-//! | a mark | in its turn | at once, behind what has its place in the log and ahead of what is held |
+//! | a mark | in its turn | at once, after the entries that have their place in the log and before those that are held |
 //! | a flush | is logged if anything was since the last one | is always logged, while there is room |
 //! | superblock | at a flush, FUA, mark, and every [`superblock_interval`](Config::superblock_interval) entries | the same |
 //! | the end | as it is | what is held, then the mark `dm-log-writes-end` |
 //!
-//! In both, everything in front of a FLUSH entry was durable when that flush was done, and nothing that the flush did not
-//! cover stands in front of it, save FUAs, which are durable by themselves. None of the peers keeps to that: Linux lets
-//! a FUA overtake an older write to the same sectors, and with two flushes in flight can log older data behind newer;
-//! QEMU logs a write that completes during a flush in front of it.
+//! In both, everything before a FLUSH entry was durable when that flush was done, and nothing that the flush did not
+//! cover is before it, except for FUAs, which are durable by themselves. Neither peer keeps to that: Linux lets
+//! a FUA overtake an older write to the same sectors, and with two flushes in flight can log older data after newer;
+//! QEMU logs a write that completes during a flush before the flush.
 //!
 //! A guest that never flushes fills the slots in durability order. Then the oldest held entries are logged early, in
 //! completion order, unless a flush in flight has to come before them.
@@ -116,12 +116,12 @@
 //! An entry is *logged* when its log write and all earlier ones have completed, *counted* when a superblock counts it,
 //! *durable* when a flush of the log that was given out later has completed.
 //!
-//! **The process is killed**, and the system goes on. Every completed log write stays; those in flight are there,
+//! **The process is killed**, and the system keeps running. Every completed log write stays; those in flight are there,
 //! in part or not.
 //!
-//! - Both policies: the log opens, and every counted entry reads back as it was. Every flush and every FUA that was
+//! - Both policies: the log opens, and every counted entry reads back unchanged. Every flush and every FUA that was
 //!   acknowledged is counted.
-//! - Entries that are logged but not counted stand behind, whole, without a gap up to the first that was in flight. A
+//! - Entries that are logged but not counted follow, whole, without a gap up to the first that was in flight. A
 //!   [`Reader::tail`](reader::Reader::tail) finds them. In completion order these are all that were acknowledged
 //!   since the last superblock: fewer than an interval, and what was logged while a superblock was being written.
 //! - In durability order, writes that no flush has covered were in memory only, and are lost to the log.
@@ -129,12 +129,12 @@
 //! **The power is cut.** Any part of what is not durable may be gone, and any other part be there.
 //!
 //! - [`SuperblockPolicy::WithFlush`]: everything up to the last acknowledged flush or FUA is counted and whole. The
-//!   superblock may already count entries of the epoch behind it whose own writes were lost: an entry that reads as
+//!   superblock may already count entries of the epoch after it whose own writes were lost: an entry that reads as
 //!   zeros or as anything else but an entry ends the log there, and a lost payload cannot be told, since the format
 //!   has no checksum.
 //! - [`SuperblockPolicy::Barrier`]: the same, and every counted entry is whole, acknowledged or not. It costs one more
 //!   flush of the log for each superblock.
-//! - Under both, what stands behind the counted entries is salvage, never truth. So a new log must not begin over the
+//! - Under both, entries after the counted ones are salvage, never truth. So a new log must not begin over the
 //!   remains of an older one: a front end truncates the file, or keeps the area ahead of the log zero.
 //!
 //! A superblock is 32 bytes in one sector; a device that tears such a write can lose the log, as it can lose any file

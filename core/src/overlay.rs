@@ -33,7 +33,7 @@ impl<const N: usize> Overlay<N> {
         Ok(Self { logger, map })
     }
 
-    /// An overlay that goes on with a log; `map` is what the entries in front of `point` left, as
+    /// An overlay that continues a log; `map` is what the entries before `point` left, as
     /// [`Index::map_at`](crate::history::Index::map_at) gives it.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub(crate) struct Slot {
     pub(crate) promises_durability: bool,
     /// Whether its `Done` command was given out, or will be before it ends.
     pub(crate) acked: bool,
-    /// How many entries the log has with this one. For a flush that needs no entry: how many it stands behind.
+    /// How many entries the log has with this one. For a flush that needs no entry: how many precede it.
     pub(crate) nr_entries: u64,
     /// Where the entry goes, in sectors from the start of the log, once it has a number.
     pub(crate) log_sector: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Slot {
     /// Its neighbours in a [`List`].
     prev: u16,
     next: u16,
-    /// What stands behind it in each [`Fifo`], or [`OUT`].
+    /// What follows it in each [`Fifo`], or [`OUT`].
     links: [u16; LINKS],
 }
 
@@ -59,7 +59,7 @@ impl Slot {
     }
 }
 
-/// Where an operation stands on its way through the logger.
+/// Where an operation is on its way through the logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The tag is not in use.
@@ -203,7 +203,7 @@ pub(crate) struct Fifo<const LINK: usize> {
     tail: u16,
 }
 
-/// The link of the queues that an operation goes through one behind the other.
+/// The link of the queues that an operation goes through one after the other.
 pub(crate) const PATH: usize = 0;
 /// The link of the queues that it is in besides.
 pub(crate) const BESIDE: usize = 1;
@@ -240,7 +240,7 @@ impl<const LINK: usize> Fifo<LINK> {
         Some(tag)
     }
 
-    /// What stands behind one that is in the queue.
+    /// What follows one that is in the queue.
     pub(crate) fn next<const N: usize>(slots: &mut Slots<N>, tag: Tag) -> Option<Tag> {
         tag_of(*Self::link(slots, tag))
     }

@@ -45,7 +45,7 @@ pub enum Error {
     /// A range that is not a whole number of sectors, or is too far.
     #[error(transparent)]
     Extent(#[from] ExtentError),
-    /// An entry is none.
+    /// An entry is malformed.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// A text that cannot be a mark.

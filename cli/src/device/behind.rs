@@ -66,7 +66,7 @@ impl Worker {
         let (requests, asked) = sync_channel(1);
         let disk = disk.try_clone().ok()?;
         let work = move || asked.iter().try_for_each(|()| disk.sync());
-        let thread = thread::Builder::new().name("sync behind".to_owned()).spawn(work).ok()?;
+        let thread = thread::Builder::new().name("write back".to_owned()).spawn(work).ok()?;
         Some(Self { requests, thread })
     }
 }

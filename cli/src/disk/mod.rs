@@ -1,4 +1,4 @@
-//! A disk to be served: one in use, or one as it was at some points of its log.
+//! A disk to be served: a live one, or a disk as of some points of its log.
 
 mod limits;
 mod live;
@@ -13,7 +13,7 @@ use crate::serve::exports::ExportTable;
 pub enum DiskOptions {
     /// A disk in use.
     Live(LiveOptions),
-    /// A disk as it was.
+    /// A disk as of some points.
     Past(PastOptions),
 }
 

@@ -1,4 +1,4 @@
-//! A disk as it was at points of its log: each point an overlay of its own, over the base, the log and the map that
+//! A disk as of points of its log: each point an overlay of its own, over the base, the log and the map that
 //! says which, and under a log that is thrown away.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
 use crate::serve::points::Past;
 
-/// A disk as it was at some points of its log.
+/// A disk as of some points of its log.
 #[derive(Clone, Debug)]
 pub struct PastOptions {
     /// Where the log is.
@@ -79,14 +79,14 @@ pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTa
     Ok(table)
 }
 
-/// A log and its base. Whoever opens a point keeps nobody else waiting.
+/// A log and its base. Opening a point does not make others wait.
 struct LogPast {
     path: PathBuf,
     parts: (Index, Arc<Disk>),
     /// Why the log could not be read to its end.
     broken: Option<String>,
     beyond: Option<Beyond>,
-    /// Made ahead by those who have opened points.
+    /// Made by earlier openings of points.
     checkpoints: Mutex<Checkpoints>,
     base: Option<Arc<Disk>>,
     keep: Option<PathBuf>,
@@ -116,7 +116,7 @@ impl LogPast {
 
     /// Where the bytes of the disk were at a point.
     fn map_at(&self, point: u64) -> ExtentMap {
-        // A copy shares all with its original, so that nobody waits for who is at work.
+        // A copy shares everything with its original, so that no thread waits for another's work.
         let mut checkpoints = self.checkpoints.lock().clone();
         let map = checkpoints.map_at(&self.parts.0, point, &BTreeSet::new());
         *self.checkpoints.lock() = checkpoints;

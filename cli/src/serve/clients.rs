@@ -1,5 +1,5 @@
-//! Who uses a server: how many clients there are, and that it is to end. Whoever watches waits here, and is woken by each
-//! change.
+//! The clients of a server, how many there are, and whether the server is to end. A thread that watches waits here, and is
+//! woken by each change.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ impl Clients {
         self.changed.wait_while(&mut self.state.lock(), |state| !state.is_over);
     }
 
-    /// Waits until the server is to end, for so long at most; false if it goes on.
+    /// Waits until the server is to end, for at most this long; false if it continues.
     #[must_use]
     pub fn wait_for_end_within(&self, limit: Duration) -> bool {
         let mut state = self.state.lock();

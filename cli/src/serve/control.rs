@@ -38,13 +38,13 @@ impl Ask {
     /// Parses a line: a JSON object, or as a person writes it, `mark NAME`, `mark --flush NAME` or `status`.
     ///
     /// # Errors
-    /// Why that is no question.
+    /// Why it is not a request.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         let line = line.trim_ascii();
         if line.starts_with(b"{") {
-            return serde_json::from_slice(line).map_err(|error| format!("that is no question: {error}"));
+            return serde_json::from_slice(line).map_err(|error| format!("malformed request: {error}"));
         }
-        let text = std::str::from_utf8(line).map_err(|error| format!("that is no text: {error}"))?;
+        let text = std::str::from_utf8(line).map_err(|error| format!("malformed request: {error}"))?;
         let (verb, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         match verb {
             "mark" => {
@@ -57,7 +57,7 @@ impl Ask {
                 })
             }
             "status" if rest.is_empty() => Ok(Self::Status {}),
-            _ => Err(format!("that is no question, which would be `mark NAME` or `status`: {text:?}")),
+            _ => Err(format!("unknown request: expected `mark NAME` or `status`, found {text:?}")),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Control {
             for stream in listener.incoming() {
                 // Each has one more reference.
                 if Arc::strong_count(&open) > MAX_CLIENTS {
-                    tracing::warn!(max = MAX_CLIENTS, "a question too many was refused");
+                    tracing::warn!(max = MAX_CLIENTS, "a request was refused: too many clients");
                     continue;
                 }
                 let (control, open) = (self.clone(), Arc::clone(&open));
@@ -171,7 +171,7 @@ impl Control {
                     })
                 });
                 if let Err(error) = spawned {
-                    tracing::warn!(%error, "a question could not be taken");
+                    tracing::warn!(%error, "a control connection could not be accepted");
                     std::thread::sleep(PAUSE);
                 }
             }
@@ -181,7 +181,7 @@ impl Control {
 
     fn serve(&self, stream: &UnixStream) {
         if let Err(error) = self.answer_all(stream) {
-            tracing::debug!(%error, "a control connection has ended");
+            tracing::debug!(%error, "a control connection ended");
         }
     }
 
@@ -218,10 +218,10 @@ impl Control {
         }
     }
 
-    /// Puts a mark into the log, behind a flush if so wanted.
+    /// Adds a mark to the log, after a flush if so wanted.
     ///
     /// # Errors
-    /// A name that is none; [`CallError`](super::engine::CallError) of the disk's.
+    /// An empty name; [`CallError`](super::engine::CallError) of the disk.
     pub fn mark(&self, name: &str, is_flushed: bool) -> anyhow::Result<()> {
         anyhow::ensure!(!name.is_empty(), "a mark needs a name");
         let text = MarkText::new(name.as_bytes(), self.disk.sector_size())?;
@@ -234,7 +234,7 @@ impl Control {
     }
 }
 
-/// Whether marks and questions can be put there: a control socket, or the control file of a folder.
+/// Whether it takes marks and requests: a control socket, or the control file of a folder.
 #[must_use]
 pub fn is_control(path: &Path) -> bool {
     is_socket(path) || is_control_file(path)
@@ -243,7 +243,7 @@ pub fn is_control(path: &Path) -> bool {
 /// Asks the server whose control socket or file this is.
 ///
 /// # Errors
-/// If nobody answers, or the answer is an error.
+/// If there is no answer, or the answer is an error.
 pub fn ask(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
     if is_control_file(path) { ask_file(path, ask) } else { ask_socket(path, ask) }
 }
@@ -254,7 +254,7 @@ fn ask_socket(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
         if is_socket(path) {
             format!("cannot reach the server at {}", name())
         } else {
-            format!("{} is no control socket", name())
+            format!("{} is not a control socket", name())
         }
     })?;
     (&stream).write_all(&line_of(ask)?).with_context(name)?;
@@ -278,9 +278,9 @@ fn ask_file(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
             // One write, since that is one question.
             let line = line_of(ask)?;
             let written = file.write(&line).map_err(|error| {
-                Failure::Check(format!("{}: the server cannot put that mark into the log: {error}", name()))
+                Failure::Check(format!("{}: the server cannot add this mark to the log: {error}", name()))
             })?;
-            anyhow::ensure!(written == line.len(), "{}: the server has not taken all of it", name());
+            anyhow::ensure!(written == line.len(), "{}: the server did not accept all of it", name());
             Ok(Answer::Done {})
         }
     }

@@ -1,4 +1,4 @@
-//! What a server offers: one disk, or a disk as it was at points of its log.
+//! What a server offers: one disk, or a disk as of points of its log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::clients::Clients;
 use super::engine::LiveDisk;
 use super::points::{Lease, Past, Points};
 
-/// A server, as whoever watches it sees it.
+/// A server, as its watcher sees it.
 pub trait Front: Send + Sync {
     /// What it offers.
     fn exports(&self) -> &ExportTable;
@@ -97,8 +97,8 @@ impl ExportTable {
         is_kept: bool,
         past: Box<dyn Past>,
     ) -> Self {
-        let becomes = if is_kept { "kept, in a log of their own" } else { "thrown away" };
-        let description = format!("a disk as it was, with changes that are {becomes}");
+        let becomes = if is_kept { "kept in a log of their own" } else { "thrown away" };
+        let description = format!("a disk as of an earlier point, with changes that are {becomes}");
         let disks = Disks::Past { named, points: Points::new(past, is_kept) };
         Self { name, description, len_bytes, sector_size, has_fast_zero: true, disks }
     }
@@ -156,7 +156,7 @@ impl ExportTable {
             Disks::Past { named, points } => {
                 let rest = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('@'));
                 let point = if is_default { named.first().map(String::as_str) } else { rest };
-                let unknown = || NoExport(format!("an export is named '{}@POINT'", self.name));
+                let unknown = || NoExport(format!("exports are named '{}@POINT'", self.name));
                 Ok(Found::Past(points, point.ok_or_else(unknown)?))
             }
         }

@@ -69,10 +69,10 @@ impl Address {
 /// Listens on a TCP port, as in `127.0.0.1:10809`; port 0 is any free one.
 ///
 /// # Errors
-/// If that is no address, or the port is in use.
+/// If it is not an address, or the port is in use.
 pub fn tcp(address: &str) -> anyhow::Result<Listener> {
     let addresses = address.to_socket_addrs().map_err(|error| {
-        Failure::Usage(format!("'{address}' is no ADDR:PORT, such as 127.0.0.1:10809: {error}"))
+        Failure::Usage(format!("'{address}' is not an ADDR:PORT such as 127.0.0.1:10809: {error}"))
     })?;
     let addresses: Vec<_> = addresses.collect();
     let listener =
@@ -89,13 +89,13 @@ pub struct SocketPath {
 
 #[cfg(unix)]
 impl SocketPath {
-    /// Listens on a new unix socket with the mode 0600. One that nobody listens on any more is replaced.
+    /// Listens on a new unix socket with the mode 0600. A socket without a listener is replaced.
     ///
     /// # Errors
-    /// If somebody listens there, or there is something else.
+    /// If a server is listening there, or the path is not a socket.
     pub fn bind(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
         clear(path)?;
-        // Nobody else can connect even before the mode is set: other threads make no files now.
+        // No other user can connect even before the mode is set: other threads create no files now.
         let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
         let bound = UnixListener::bind(path);
         rustix::process::umask(old);
@@ -110,25 +110,25 @@ impl SocketPath {
 #[cfg(unix)]
 impl Drop for SocketPath {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
+        // It may have been removed already.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes a socket that a server has left behind.
+/// Removes a socket that a server left.
 #[cfg(unix)]
 fn clear(path: &Path) -> anyhow::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        return Err(Failure::Usage(format!("{} exists and is no socket", path.display())).into());
+        return Err(Failure::Usage(format!("{} exists and is not a socket", path.display())).into());
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
         }
-        _ => Err(Failure::Usage(format!("another server listens on {}", path.display())).into()),
+        _ => Err(Failure::Usage(format!("another server is listening on {}", path.display())).into()),
     }
 }
 
@@ -147,13 +147,13 @@ pub fn is_socket(path: &Path) -> bool {
 pub fn from_systemd() -> anyhow::Result<Option<Listener>> {
     let mut sockets = listenfd::ListenFd::from_env();
     if sockets.len() > 1 {
-        return Err(Failure::Usage(format!("systemd has opened {} sockets, not one", sockets.len())).into());
+        return Err(Failure::Usage(format!("systemd passed {} sockets instead of one", sockets.len())).into());
     }
     if let Ok(listener) = sockets.take_unix_listener(0) {
         return Ok(listener.map(Listener::Unix));
     }
     let listener =
-        sockets.take_tcp_listener(0).context("what systemd has opened is no unix or TCP socket")?;
+        sockets.take_tcp_listener(0).context("the socket that systemd passed is not a Unix or TCP socket")?;
     Ok(listener.map(Listener::Tcp))
 }
 
@@ -165,7 +165,7 @@ pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "the limit of open files could not be raised");
     }
 }
 
@@ -188,6 +188,6 @@ mod tests {
         drop(name);
         assert!(!path.exists());
         fs::write(&path, "a person's").unwrap();
-        assert!(SocketPath::bind(&path).unwrap_err().to_string().contains("no socket"));
+        assert!(SocketPath::bind(&path).unwrap_err().to_string().contains("not a socket"));
     }
 }

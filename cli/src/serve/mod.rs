@@ -1,12 +1,12 @@
-//! Live disks: a disk that others use while every write of theirs is logged.
+//! Live disks: a disk that clients use while every write to it is logged.
 //!
 //! | part | what it does |
 //! |---|---|
 //! | [`engine`] | the disk: one state machine, driven by the threads of all clients |
 //! | [`nbd`] | the disk for clients of the network block device protocol |
 //! | [`clients`] | how many clients a server has, and that it is to end |
-//! | [`exports`] | what a server offers: one disk, or one as it was at points of its log |
-//! | [`points`] | a disk as it was, opened when it is asked for, and let go |
+//! | [`exports`] | what a server offers: one disk, or a disk as of points of its log |
+//! | [`points`] | a disk as of a point, opened on demand, and closed |
 //! | [`listen`] | sockets |
 //! | `fuse` | the disk as a file in a folder, on Linux |
 //! | [`control`](mod@control) | marks and questions from other programs |

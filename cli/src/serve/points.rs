@@ -1,4 +1,4 @@
-//! The disk as it was at points of its log: opened when somebody asks for one, shared by all who use it, and let go.
+//! The disk as of points of its log: opened on demand, shared by all its users, and closed after the last one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,7 +17,7 @@ pub trait Past: Send + Sync {
     /// Why it has not.
     fn check(&self, point: &str) -> anyhow::Result<()>;
 
-    /// Makes the disk as it was at a point. Several may be made at once.
+    /// Makes the disk as of a point. Several may be made at once.
     ///
     /// # Errors
     /// Why that cannot be.
@@ -35,7 +35,7 @@ pub(super) struct Points {
 #[derive(Default)]
 struct Table {
     opened: HashMap<String, Opened>,
-    /// What somebody has changed and nobody uses any more, the last of which was left last.
+    /// Points that were changed and are no longer used; the last one was used last.
     left: VecDeque<String>,
 }
 
@@ -44,7 +44,7 @@ struct Opened {
     nr_users: usize,
 }
 
-/// A disk that whoever comes first opens; nobody but those who want the same one waits for that.
+/// A disk that its first user opens; only users of the same point wait for that.
 type Slot = Arc<Mutex<Option<Arc<dyn LiveDisk>>>>;
 
 impl Points {
@@ -94,7 +94,7 @@ impl Table {
         Arc::clone(&opened.disk)
     }
 
-    /// One user less; gives what nobody needs any more.
+    /// One user less; returns what is no longer needed.
     fn leave(&mut self, point: &str, is_kept: bool) -> Option<Opened> {
         let opened = self.opened.get_mut(point)?;
         opened.nr_users -= 1;
@@ -112,7 +112,7 @@ impl Table {
     }
 }
 
-/// A disk for as long as somebody uses it.
+/// A disk for as long as it is in use.
 pub struct Lease {
     disk: Arc<dyn LiveDisk>,
     /// `None` if the disk is there anyway.
@@ -140,7 +140,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// One of those who use a point, which is left when this goes.
+/// A user of a point, which stops using it when this is dropped.
 struct User {
     points: Arc<Points>,
     point: String,
@@ -152,7 +152,7 @@ impl Drop for User {
     }
 }
 
-/// Of how many points that nobody uses any more the changes stay.
+/// Of how many points that are no longer used the changes are kept.
 const MAX_LEFT: usize = 64;
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
         drop(one);
         assert_eq!(points.opened().len(), 1);
         drop(same);
-        assert_eq!(points.opened().len(), 0, "nobody uses it, and it can be made again");
+        assert_eq!(points.opened().len(), 0, "it is not in use, and can be made again");
         assert!(points.lease("none").is_err());
         assert!(points.table.lock().opened.is_empty());
     }

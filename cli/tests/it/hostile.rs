@@ -237,7 +237,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "text",
             good().raw([0, 1, 0, 0], &[7; 992]).flush().done(),
-            "entry 1 at byte 1536 of the log: it is no mark, and yet text follows",
+            "entry 1 at byte 1536 of the log: text follows its header, but it is not a mark",
         ),
         ("magic", changed(0, b"x"), "not a write log: the magic is 0x"),
         ("version", changed(8, &[2]), "version 2 of the write-log format is unknown"),

@@ -349,7 +349,9 @@ fn one_log_has_one_server_and_so_has_one_socket() {
     let served = Served::start(&folder, "--log log --data disk");
     let mode = std::fs::metadata(folder.path("disk.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    folder.run("serve nbd --log other --size 1M --socket disk.sock").refuses(&["another server listens"]);
+    folder
+        .run("serve nbd --log other --size 1M --socket disk.sock")
+        .refuses(&["another server is listening"]);
     for args in ["--log log --size 1M --append", "--log log --size 1M --force", "--log other --data disk"] {
         let ran = folder.run(&format!("serve nbd {args} --socket other.sock"));
         ran.code(3).says(&["another process is writing to it"]);
@@ -359,7 +361,7 @@ fn one_log_has_one_server_and_so_has_one_socket() {
     served.kill();
     assert!(folder.has("disk.sock"), "a kill leaves it");
     folder.write("file", "a person's");
-    folder.run("serve nbd --log other --size 1M --socket file").refuses(&["no socket"]);
+    folder.run("serve nbd --log other --size 1M --socket file").refuses(&["not a socket"]);
     let served = Served::start(&folder, "--log log --data disk --append --tail keep");
     served.stop().code(0).no_stderr();
 }
@@ -421,7 +423,7 @@ fn tcp_says_who_can_reach_it() {
     assert_eq!(greeting[..8], *b"NBDMAGIC");
     served.stop().code(0).no_stderr();
     let served = Served::start_at(&folder, "--log other --base base --listen 0.0.0.0:0");
-    served.stop().code(0).says(&["anybody who reaches", "can read and write the disk"]);
+    served.stop().code(0).says(&["anyone who can reach", "can read and write the disk"]);
 }
 
 /// Python plays systemd: it opens the socket, and says so as systemd does.
@@ -449,7 +451,7 @@ fn a_socket_that_systemd_has_opened_is_served() {
 }
 
 #[test]
-fn marks_and_questions_reach_a_running_log() {
+fn marks_and_requests_reach_a_running_log() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --base base --control control.sock");
     let mode = std::fs::metadata(folder.path("control.sock")).unwrap().permissions().mode();
@@ -486,7 +488,7 @@ fn marks_and_questions_reach_a_running_log() {
         let place = usize::from(number) * 512;
         assert!(disk[place..place + 512] == [number + 1; 512] && disk[place + 512] == 9);
     }
-    folder.run("status log").code(3).says(&["log is no control socket"]);
+    folder.run("status log").code(3).says(&["log is not a control socket"]);
 }
 
 #[test]
@@ -591,7 +593,12 @@ fn what_happens_is_told_to_who_wants_to_know() {
     connect(&folder).stream.write_all(&[0xee; 28]).unwrap();
     wait_for_nobody();
     let ran = served.stop().code(0);
-    ran.says(&["a client has come", "refused request=write 1+512", "a client has left", "a client was lost"]);
+    ran.says(&[
+        "a client connected",
+        "refused request=write 1+512",
+        "a client disconnected",
+        "a client was lost",
+    ]);
 }
 
 /// The line is for people, at a terminal, which `script` makes.
@@ -736,7 +743,7 @@ fn what_a_server_cannot_do_is_said() {
         ("--log log --size 1M --sector-size 128k --socket s", "at most 65536 bytes"),
         ("--log log --size 1M --ordering durability --socket s", "--ordering completion"),
         ("--log disk --data disk --socket s", "same file"),
-        ("--log log --size 1M --listen nowhere", "no ADDR:PORT"),
+        ("--log log --size 1M --listen nowhere", "not an ADDR:PORT"),
     ] {
         let ran = folder.run(&format!("serve nbd {args}"));
         assert!(matches!(ran.code, Some(2 | 3)), "{ran:#?}");

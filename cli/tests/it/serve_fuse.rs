@@ -229,7 +229,7 @@ fn holes_are_found() {
 }
 
 #[test]
-fn marks_and_questions_go_through_a_file() {
+fn marks_and_requests_go_through_a_file() {
     let folder = images(4);
     let files = Files::start(&folder, "--log log --base base");
     let disk = opened(&files.disk(), OFlags::empty());
@@ -328,8 +328,8 @@ fn what_cannot_be_a_mountpoint_is_refused_before_anything_is_made() {
     folder.write("full/file", "a person's");
     for (place, words) in [
         ("none", "there is no folder none; make it with: mkdir none"),
-        ("base", "base is no folder"),
-        ("full", "full is not empty; --nonempty hides what is in it"),
+        ("base", "base is not a folder"),
+        ("full", "full is not empty; --nonempty mounts over it, and hides its files"),
     ] {
         folder.run(&format!("serve fuse --log log --base base {place}")).refuses(&[words]);
     }

@@ -26,7 +26,7 @@ impl Checkpoints {
         Self { discards, maps: Vec::new(), min_stride: MIN_STRIDE }
     }
 
-    /// Forgets what lies behind `point`: for a log whose entries from there on have become others.
+    /// Forgets the maps after `point`: for a log whose entries from there on have changed.
     pub fn truncate(&mut self, point: u64) {
         self.maps.retain(|(at, _)| *at <= point);
     }
@@ -59,11 +59,11 @@ impl Checkpoints {
     }
 
     fn last_before(&self, point: u64) -> Option<(u64, ExtentMap)> {
-        let behind = self.maps.partition_point(|(at, _)| *at <= point);
-        self.maps.get(behind.checked_sub(1)?).cloned()
+        let after = self.maps.partition_point(|(at, _)| *at <= point);
+        self.maps.get(after.checked_sub(1)?).cloned()
     }
 
-    /// Keeps a map, behind all that are there. A log that grows gets some when it is short: where they become too many,
+    /// Keeps a map, after all others. A log that grows gets some when it is short: where they become too many,
     /// every other one goes.
     fn keep(&mut self, point: u64, map: &ExtentMap) {
         if self.maps.last().is_some_and(|(last, _)| *last >= point) {
@@ -107,7 +107,7 @@ mod tests {
         index.push(&walk.step(&header.emit()).unwrap(), &[]);
     }
 
-    /// The writer of each sector at a point, found by applying all entries in front of it.
+    /// The writer of each sector at a point, found by applying all entries before it.
     fn writers(index: &Index, point: u64, without: &BTreeSet<u64>, discards: Discards) -> BTreeMap<u64, u64> {
         let mut writers = BTreeMap::new();
         for entry in index.entries(0..point).filter(|entry| !without.contains(&entry.index)) {

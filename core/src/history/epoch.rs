@@ -184,7 +184,7 @@ mod tests {
             }
         }
 
-        /// Counted as a person would: cut behind each flush, but in front of what the flush itself writes.
+        /// Counted as a person would: cut after each flush, but before what the flush itself writes.
         #[test]
         fn an_epoch_ends_with_its_flush(headers in proptest::collection::vec(header(), 0..12)) {
             let mut epochs = Epochs::default();

@@ -1,7 +1,7 @@
 //! Where the bytes of a disk are: a persistent map from its extents to the log.
 //!
 //! A disk at some point of its history is a base image and what the log says to put over it. The map holds
-//! the second half: each entry applied so far took its extent, and what nobody took is still the base's.
+//! the second half: each entry applied so far took its extent, and sectors that no entry took are still the base's.
 //!
 //! ```text
 //! before   ......[ Log 512          ].....[ Zeros 8192        ]......
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! It is a B+ tree of shared nodes: leaves of runs, in sector order, below branches that know for each child
-//! what it spans. All leaves stand at one depth. A node that only one map has is changed in place, one that
+//! what it spans. All leaves are at one depth. A node that only one map has is changed in place, one that
 //! several share is copied first.
 
 use alloc::sync::Arc;
@@ -72,7 +72,7 @@ impl ExtentMap {
         self.root.nr_runs
     }
 
-    /// The first sector behind the last run, 0 if there is none: from here on, all is base.
+    /// The first sector after the last run, 0 if there is none: from here on, everything is base.
     #[must_use]
     pub const fn end_sector(&self) -> u64 {
         self.root.extent.end()
@@ -80,7 +80,7 @@ impl ExtentMap {
 
     /// From now on the bytes of `extent` come from `source`, wherever they came from before.
     ///
-    /// An empty extent changes nothing. Runs that touch are not joined: in a log a header stands between any
+    /// An empty extent changes nothing. Runs that touch are not joined: in a log there is a header between any
     /// two payloads, so that none continues another.
     pub fn insert(&mut self, extent: Extent, source: Source) {
         if extent.is_empty() {
@@ -155,12 +155,12 @@ impl fmt::Debug for ExtentMap {
 pub enum Source {
     /// In the log.
     Log {
-        /// Where the first byte of the extent stands in the log, in bytes. The others follow.
+        /// Where the first byte of the extent is in the log, in bytes. The others follow.
         offset_bytes: u64,
     },
     /// Nowhere: they are zeros.
     Zeros {
-        /// Where the header of the entry that made them zeros stands in the log, in bytes: the same for every
+        /// Where the header of the entry that made them zeros is in the log, in bytes: the same for every
         /// sector of the extent.
         entry_offset_bytes: u64,
     },
@@ -190,7 +190,7 @@ pub struct Runs<'a> {
     map: &'a ExtentMap,
     /// The runs at hand that come next; when they are used up, the next leaf is looked up.
     leaf: &'a [StoredRun],
-    /// The part of the extent behind what was returned.
+    /// The part of the extent after what was returned.
     rest: Extent,
 }
 
@@ -214,7 +214,7 @@ impl FusedIterator for Runs<'_> {}
 #[derive(Clone, Debug)]
 pub struct Pieces<'a> {
     runs: Peekable<Runs<'a>>,
-    /// The part of the extent behind what was returned.
+    /// The part of the extent after what was returned.
     rest: Extent,
 }
 
@@ -266,7 +266,7 @@ impl Child {
         Self { extent: node.extent(), nr_runs: node.nr_runs(), node: Arc::new(node) }
     }
 
-    /// The rest of a leaf from the first run on that ends behind `sector`; empty if no run does.
+    /// The rest of a leaf from the first run on that ends after `sector`; empty if no run does.
     fn runs_from(&self, sector: u64) -> &[StoredRun] {
         let mut node = &*self.node;
         loop {
@@ -287,7 +287,7 @@ impl Child {
     /// Cuts `extent`, which is not empty, out of the runs, and if there is a source puts a run in its place.
     ///
     /// A run must be left. The node may be left overfull, a leaf by two runs or a branch by one child;
-    /// whoever holds it then has to [split](Self::split) it.
+    /// its holder then has to [split](Self::split) it.
     fn set(&mut self, extent: Extent, source: Option<PackedSource>, sector_size: SectorSize) {
         let node = Arc::make_mut(&mut self.node);
         match node {
@@ -319,15 +319,15 @@ impl Child {
     /// Appends the entries of the neighbour to the right.
     fn join(&mut self, right: Self) {
         match (Arc::make_mut(&mut self.node), Arc::unwrap_or_clone(right.node)) {
-            (Node::Leaf(runs), Node::Leaf(mut behind)) => runs.append(&mut behind),
-            (Node::Branch(children), Node::Branch(mut behind)) => {
+            (Node::Leaf(runs), Node::Leaf(mut after)) => runs.append(&mut after),
+            (Node::Branch(children), Node::Branch(mut after)) => {
                 let seam = children.len();
-                children.append(&mut behind);
+                children.append(&mut after);
                 // Two that were no siblings before are now.
                 join_small(children, seam..seam);
             }
             (Node::Leaf(_), Node::Branch(_)) | (Node::Branch(_), Node::Leaf(_)) => {
-                unreachable!("neighbours stand at one depth")
+                unreachable!("neighbours are at one depth")
             }
         }
         self.extent = self.extent.hull(right.extent);
@@ -370,10 +370,10 @@ fn set_in_leaf(
 ) {
     let hit = overlapping(runs, |run| run.extent, extent);
     let before = Extent::between(0, extent.sector());
-    let behind = Extent::between(extent.end(), u64::MAX);
+    let after = Extent::between(extent.end(), u64::MAX);
     let head = runs[hit.clone()].first().and_then(|run| run.clip(before, sector_size));
     let run = source.map(|source| StoredRun { extent, source });
-    let tail = runs[hit.clone()].last().and_then(|run| run.clip(behind, sector_size));
+    let tail = runs[hit.clone()].last().and_then(|run| run.clip(after, sector_size));
     runs.splice(hit, head.into_iter().chain(run).chain(tail));
 }
 

@@ -114,7 +114,7 @@ impl Index {
         }
     }
 
-    /// Where a logger that appends to these entries goes on.
+    /// Where a logger that appends to these entries continues.
     #[must_use]
     pub fn resume_point(&self) -> ResumePoint {
         let last = self.end.index.checked_sub(1).and_then(|last| self.entry(last));
@@ -139,7 +139,7 @@ impl Index {
         self.end.index
     }
 
-    /// The first byte of the log behind the last entry.
+    /// The first byte of the log after the last entry.
     #[must_use]
     pub const fn end_bytes(&self) -> u64 {
         self.end.offset_bytes
@@ -171,11 +171,11 @@ impl Index {
         self.marks.iter().map(|mark| self.mark(mark))
     }
 
-    /// The last mark in front of point `point`: what had been reached there. O(log n) for n marks.
+    /// The last mark before point `point`: what had been reached there. O(log n) for n marks.
     #[must_use]
     pub fn last_mark(&self, point: u64) -> Option<Mark<'_>> {
-        let behind = self.marks.partition_point(|mark| mark.entry < point);
-        self.marks.get(behind.checked_sub(1)?).map(|mark| self.mark(mark))
+        let after = self.marks.partition_point(|mark| mark.entry < point);
+        self.marks.get(after.checked_sub(1)?).map(|mark| self.mark(mark))
     }
 
     /// The numbers of the entries that are marks with this text, in log order. O(1).
@@ -197,8 +197,8 @@ impl Index {
         if offset_bytes >= self.end.offset_bytes {
             return None;
         }
-        let behind = self.entries.partition_point(|record| record.offset_bytes <= offset_bytes);
-        behind.checked_sub(1).map(widen)
+        let after = self.entries.partition_point(|record| record.offset_bytes <= offset_bytes);
+        after.checked_sub(1).map(widen)
     }
 
     /// The number of the entry that made what a source points to. O(log n) for n entries.
@@ -211,7 +211,7 @@ impl Index {
         }
     }
 
-    /// Where the bytes of the disk are at point `point`. O(p log p) for p entries in front of it.
+    /// Where the bytes of the disk are at point `point`. O(p log p) for p entries before it.
     #[must_use]
     pub fn map_at(&self, point: u64, discards: Discards) -> ExtentMap {
         self.map_of(0..point, discards)

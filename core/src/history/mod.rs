@@ -24,7 +24,7 @@ pub use read::{Place, read_pieces};
 use crate::format::Flags;
 use crate::reader::Entry;
 
-/// What a discard leaves behind when a log is replayed. The format does not say; Linux logs it even where the device
+/// What a discard leaves when a log is replayed. The format does not say; Linux logs it even where the device
 /// did nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Discards {

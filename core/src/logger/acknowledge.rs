@@ -6,7 +6,7 @@ use crate::op::{OpError, Tag};
 use crate::slots::{Fifo, List, Phase};
 
 impl<const N: usize> Logger<N> {
-    /// The log device has finished something that is no operation's entry.
+    /// The log device has finished a write that is not the entry of an operation.
     #[inline(never)] // so that what is one is short
     pub(super) fn complete_commit(&mut self, target: LogTarget, ok: bool) -> Result<(), NotInFlight> {
         let was_in_flight = match target {
@@ -21,7 +21,7 @@ impl<const N: usize> Logger<N> {
         if target == LogTarget::EndMark {
             self.complete_end_mark(ok);
         } else if !ok && (target == LogTarget::Superblock || !self.commit.is_open()) {
-            // Where the first flush fails, what stood there before may come back: nothing of ours has begun.
+            // If the first flush fails, the old contents may come back: our log has not begun.
             self.fail_log(self.commit.written());
         }
         Ok(())
@@ -86,7 +86,7 @@ impl<const N: usize> Logger<N> {
         self.endings.push(&mut self.slots, tag);
     }
 
-    /// Gives up on entry `index` and all behind it.
+    /// Gives up on entry `index` and all after it.
     pub(super) fn fail_log(&mut self, index: u64) {
         let failed_at = self.failed_at.map_or(index, |failed_at| failed_at.min(index));
         self.failed_at = Some(failed_at);

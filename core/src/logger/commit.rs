@@ -2,7 +2,7 @@
 //!
 //! Two numbers of entries are asked for: how many a superblock should count, and how many must be durable
 //! together with a superblock that counts them. Any number of requests share one superblock and one flush.
-//! A request that comes while an older one is under way waits for the round behind it: were the goal moved
+//! A request that comes while an older one is under way waits for the round after it: were the goal moved
 //! instead, a steady stream of requests would put off the first one for ever.
 
 use crate::config::SuperblockPolicy;
@@ -53,7 +53,7 @@ impl Commit {
     }
 
     /// A log whose first `nr_entries` entries are there. Whether they, and the superblock that counts them, are
-    /// durable is not known: whoever wrote them may have been killed. So it begins as a new log does.
+    /// durable is not known: the process that wrote them may have been killed. So it begins as a new log does.
     pub(crate) fn resume(policy: SuperblockPolicy, nr_entries: u64) -> Self {
         let mut commit = Self {
             written: nr_entries,
@@ -65,7 +65,7 @@ impl Commit {
         commit
     }
 
-    /// Whether entries may be written: a superblock of this log has replaced whatever stood there before.
+    /// Whether entries may be written: a superblock of this log has replaced the old contents.
     pub(crate) const fn is_open(&self) -> bool {
         self.counted_durable.is_some()
     }
@@ -199,11 +199,11 @@ struct FlushInFlight {
 enum Broken {
     /// A flush failed: nothing becomes durable, but superblocks may still help the next reader.
     Flush,
-    /// A superblock failed: the one before it stays, as far as anybody knows.
+    /// A superblock failed: the one before it stays, as far as is known.
     Superblock,
 }
 
-/// A number of entries to reach, and the one to reach behind it.
+/// A number of entries to reach, and the one to reach after it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Goal {
     now: Option<u64>,

@@ -8,10 +8,10 @@ use crate::slots::{List, Slots};
 /// The extents of the operations that the data device has. They are disjoint, since one that overlaps another
 /// is withheld.
 ///
-/// A grid at each of 64 levels: the cells of level `l` are `2^l` sectors wide, and an extent stands in the cell
+/// A grid at each of 64 levels: the cells of level `l` are `2^l` sectors wide, and an extent is in the cell
 /// in which it starts, at the lowest level whose cells are as wide as it is long. It is longer than half of such a
 /// cell, and so no more than two of one level start in the same one. What overlaps an extent starts less than a
-/// cell in front of it, or in it; so a search looks at a few cells of each level in use, however many operations
+/// cell before it, or in it; so a search looks at a few cells of each level in use, however many operations
 /// are in flight. The cells are hashed into buckets, which are lists of slots.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight<const N: usize> {
@@ -116,7 +116,7 @@ impl<const N: usize> InFlight<N> {
                 let cell = Cell { level, index };
                 for tag in self.bucket(cell).iter(slots) {
                     let other = slots.at(tag).extent();
-                    // What has the same bucket may stand in another cell that is looked at, and is counted there.
+                    // An extent of the same bucket may be in another cell that is looked at, and is counted there.
                     nr_overlapping += usize::from(other.overlaps(extent) && Cell::of(other) == cell);
                 }
             }
@@ -155,7 +155,7 @@ impl<const N: usize> InFlight<N> {
     }
 }
 
-/// Where an extent stands in the grid.
+/// Where an extent is in the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cell {
     level: u32,

@@ -51,7 +51,7 @@ pub struct Logger<const N: usize> {
     /// `Data` commands to be given out.
     issuable: Fifo<PATH>,
     /// What has completed and has no place in the log yet, and between it the flushes that were submitted: an
-    /// operation behind a flush has completed too late to be covered by it.
+    /// operation after a flush has completed too late to be covered by it.
     queue: List,
     /// The flushes in the queue, in its order.
     flushes: Fifo<BESIDE>,
@@ -59,11 +59,11 @@ pub struct Logger<const N: usize> {
     queued_fuas: usize,
     /// Entries that have a place, in log order, from the first whose write has not completed.
     log_order: Fifo<PATH>,
-    /// The first of them that is still to be given out as a `Log` command, as are all behind it.
+    /// The first of them that is still to be given out as a `Log` command, as are all after it.
     writable: Option<Tag>,
     /// In the log, and to be acknowledged once durable.
     volatile: Fifo<PATH>,
-    /// To be acknowledged now, and to go on through the logger.
+    /// To be acknowledged now, and to continue through the logger.
     early_acks: Fifo<BESIDE>,
     /// To be acknowledged, unless they were before, and released.
     endings: Fifo<PATH>,
@@ -75,7 +75,7 @@ pub struct Logger<const N: usize> {
     next_superblock: u64,
     /// Where the last entry that is in the log ends, in sectors.
     logged_sectors: u64,
-    /// The first entry that never got into the log: it and all behind it have failed.
+    /// The first entry that never got into the log: it and all after it have failed.
     failed_at: Option<u64>,
     data_flush_failed: bool,
     stage: Stage,
@@ -109,13 +109,13 @@ impl<const N: usize> Logger<N> {
         Ok(Self::with(config, space, Commit::new(config.superblock_policy), 0))
     }
 
-    /// A logger that goes on with a log behind the entries that stand there, as
-    /// [`Reader::resume_point`](crate::reader::Reader::resume_point) gives it at the end of its walk. What stands
-    /// behind is overwritten. Its first commands make what is there durable, with a superblock that counts it: who
-    /// wrote it may have been killed before that.
+    /// A logger that continues a log after its entries, as
+    /// [`Reader::resume_point`](crate::reader::Reader::resume_point) gives it at the end of its walk. Anything after
+    /// them is overwritten. Its first commands make the existing entries durable, with a superblock that counts them:
+    /// the process that wrote them may have been killed before that.
     ///
     /// # Errors
-    /// [`ConfigError`] if the point is no sector boundary, or there is no room behind it.
+    /// [`ConfigError`] if the point is not a sector boundary, or there is no room after it.
     pub fn resume(config: Config, point: ResumePoint) -> Result<Self, ConfigError> {
         let offset_bytes = point.position.offset_bytes;
         let sector_bytes = config.sector_size.bytes();
@@ -193,7 +193,7 @@ impl<const N: usize> Logger<N> {
         self.space.reach_bytes(op.payload_sectors())
     }
 
-    /// Whether anything that changes the disk is in flight or was logged behind the last FLUSH. A front end whose
+    /// Whether anything that changes the disk is in flight or was logged after the last FLUSH. A front end whose
     /// users expect a log to end with a flush, as QEMU's does, submits one before it finishes if so.
     #[must_use]
     pub fn is_unflushed(&self) -> bool {
@@ -330,7 +330,7 @@ impl<const N: usize> Logger<N> {
         self.poll_commit()
     }
 
-    /// Logs the oldest quarter of what waits for a flush that nobody has submitted, as when slots run out: for a front
+    /// Logs the oldest quarter of the entries that wait for a flush that was not submitted, as when slots run out: for a front
     /// end whose memory for payloads runs out first. Does nothing while a flush is in flight, which will free some,
     /// and in [`Ordering::Completion`], where nothing waits for one.
     pub fn log_early(&mut self) {
@@ -351,7 +351,7 @@ impl<const N: usize> Logger<N> {
 
 const _: () = assert!(size_of::<Logger<1000>>() < 80 * 1000 + 600, "as the documentation says");
 
-/// The first multiple of `interval` beyond `nr_entries`; a number that no log reaches, where there is none.
+/// The first multiple of `interval` beyond `nr_entries`; if there is none, a number that no log reaches.
 fn next_multiple(nr_entries: u64, interval: NonZeroU64) -> u64 {
     (nr_entries / interval + 1).saturating_mul(interval.get())
 }
@@ -363,7 +363,7 @@ pub struct Logged {
     pub tag: Tag,
     /// What was logged: `None` for the logger's own mark that the operation failed.
     pub op: Option<Op>,
-    /// Where the entry's header stands, in bytes from the start of the log. The payload starts one sector behind.
+    /// Where the entry's header is, in bytes from the start of the log. The payload starts one sector later.
     pub offset_bytes: u64,
 }
 
@@ -393,7 +393,7 @@ pub enum SubmitError {
         /// The longest that fits, in bytes.
         max_bytes: u32,
     },
-    /// The log has no room for the entry and a FLUSH behind it. The data device was not touched.
+    /// The log has no room for the entry and a FLUSH after it. The data device was not touched.
     #[error("the log is full: {needed_bytes} bytes are needed, {free_bytes} are free")]
     NoSpace {
         /// What the operation needs, in bytes.
@@ -410,7 +410,7 @@ pub enum SubmitError {
         /// The tag.
         tag: Tag,
     },
-    /// The tag is no index below `N`.
+    /// The tag is not an index below `N`.
     #[error("tag {tag} is out of range: there are {slots}")]
     TagOutOfRange {
         /// The tag.

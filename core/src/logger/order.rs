@@ -1,4 +1,4 @@
-//! From the queue into the log: what may be logged now, in which order, and where it stands.
+//! From the queue into the log: what may be logged now, in which order, and where.
 
 use heapless::Vec;
 
@@ -90,7 +90,7 @@ impl<const N: usize> Logger<N> {
         if self.slots.is_full() && !is_freeing { N.div_ceil(4) } else { 0 }
     }
 
-    /// Logs the FUAs in the queue that are in front of every flush in flight, each behind the older entries that
+    /// Logs the FUAs in the queue that are before every flush in flight, each after the older entries that
     /// it overlaps.
     #[inline(never)] // so that the other cases are short
     fn log_queued_fuas(&mut self) {
@@ -170,7 +170,7 @@ impl<const N: usize> Logger<N> {
 
     /// Gives an entry its place at the end of the log and its number, and asks for the superblock that it brings about.
     pub(super) fn place(&mut self, tag: Tag) {
-        debug_assert!(self.failed_at.is_none(), "nothing is placed behind a failed entry");
+        debug_assert!(self.failed_at.is_none(), "nothing is placed after a failed entry");
         self.nr_entries += 1;
         let nr_entries = self.nr_entries;
         let slot = self.slots.at_mut(tag);

@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::geometry::{MAX_OFFSET_BYTES, SectorSize};
 
-/// The end of the log and the room kept behind it, in sectors.
+/// The end of the log and the room kept after it, in sectors.
 ///
-/// An operation that is accepted has room for its entry *and* for a FLUSH behind it, so that a flush is never
+/// An operation that is accepted has room for its entry *and* for a FLUSH after it, so that a flush is never
 /// refused. Once its entry has its place, the room for the FLUSH stays until the next one: [`is_dirty`].
 ///
 /// [`is_dirty`]: Self::is_dirty
@@ -20,7 +20,7 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// The room behind `end_bytes`, a sector boundary.
+    /// The room after `end_bytes`, a sector boundary.
     pub(crate) fn new(config: &Config, end_bytes: u64, dirty: bool) -> Self {
         let sector_bytes = config.sector_size.bytes();
         let capacity_sectors = config.capacity_bytes.min(MAX_OFFSET_BYTES) / sector_bytes;
@@ -35,7 +35,7 @@ impl Space {
         self.end_sector
     }
 
-    /// Whether something was logged behind the last FLUSH.
+    /// Whether something was logged after the last FLUSH.
     pub(crate) const fn is_dirty(&self) -> bool {
         self.dirty
     }
@@ -45,7 +45,7 @@ impl Space {
         self.sector_size.bytes_of(self.free_sectors)
     }
 
-    /// What an entry with so much payload takes together with a FLUSH behind it, in bytes: `u64::MAX` if no log could
+    /// What an entry with so much payload takes together with a FLUSH after it, in bytes: `u64::MAX` if no log could
     /// hold it.
     pub(crate) const fn needed_bytes(&self, payload_sectors: u64) -> u64 {
         self.sector_size.bytes_of(payload_sectors.saturating_add(ENTRY_AND_FLUSH))
@@ -58,7 +58,7 @@ impl Space {
         self.sector_size.bytes_of(promised_sectors).saturating_add(self.needed_bytes(payload_sectors))
     }
 
-    /// Promises room for an entry with so much payload, and a FLUSH behind it; says whether there is as much.
+    /// Promises room for an entry with so much payload, and a FLUSH after it; says whether there is as much.
     #[must_use]
     pub(crate) const fn reserve(&mut self, payload_sectors: u64) -> bool {
         match self.free_sectors.checked_sub(payload_sectors.saturating_add(ENTRY_AND_FLUSH)) {
@@ -91,7 +91,7 @@ impl Space {
         self.advance(payload_sectors)
     }
 
-    /// Whether a FLUSH has its room: always behind an entry, and otherwise if there is enough.
+    /// Whether a FLUSH has its room: always after an entry, and otherwise if there is enough.
     pub(crate) const fn has_room_for_flush(&self) -> bool {
         self.dirty || self.free_sectors > 0
     }
@@ -125,7 +125,7 @@ impl Space {
     }
 }
 
-/// What an entry without payload and a FLUSH behind it take, in sectors.
+/// What an entry without payload and a FLUSH after it take, in sectors.
 const ENTRY_AND_FLUSH: u64 = 2;
 
 #[cfg(test)]

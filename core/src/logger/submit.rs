@@ -1,4 +1,4 @@
-//! From who submits to the data device: what is taken, has its room in the log, and what must wait.
+//! From submission to the data device: which operations are accepted, with room in the log, and which must wait.
 
 use super::{Logger, Stage, SubmitError};
 use crate::config::Ordering;

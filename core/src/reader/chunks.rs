@@ -46,7 +46,7 @@ impl Chunks {
     /// unless `chunk` is empty. The rest is to be pushed again.
     ///
     /// # Errors
-    /// [`ChunkError`]; nothing can be pushed behind it.
+    /// [`ChunkError`]; nothing can be pushed after it.
     pub fn push<'a>(&mut self, chunk: &'a [u8]) -> Result<(usize, Option<Event<'a>>), ChunkError> {
         let (used, event) = match self.state {
             State::Superblock => self.push_superblock(chunk)?,
@@ -58,7 +58,7 @@ impl Chunks {
                 let bytes = self.take(chunk, entry.payload().end);
                 (bytes.len(), Some(Event::Payload { entry, at_bytes, bytes }))
             }
-            // What stands behind the last entry that is counted is no part of the log.
+            // Bytes after the last entry that is counted are not part of the log.
             State::Done => (chunk.len(), None),
         };
         self.state = self.state.settled(self.offset_bytes);
@@ -178,10 +178,10 @@ pub enum Event<'a> {
 /// Why a log that is pushed could not be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
-    /// What was pushed is no log.
+    /// What was pushed is not a log.
     #[error(transparent)]
     Superblock(#[from] SuperblockError),
-    /// An entry is none.
+    /// An entry is malformed.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
@@ -212,7 +212,7 @@ enum State {
 }
 
 impl State {
-    /// The state at byte `offset_bytes`: goes on as long as nothing of the current one is left.
+    /// The state at byte `offset_bytes`: moves on once nothing of the current one is left.
     fn settled(self, offset_bytes: u64) -> Self {
         let mut state = self;
         loop {
@@ -274,8 +274,8 @@ mod tests {
         let mut pushed = Pushed::default();
         let (mut rest, mut sizes) = (log, sizes.iter().cycle());
         while !rest.is_empty() {
-            let (mut chunk, behind) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-            rest = behind;
+            let (mut chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+            rest = after;
             while !chunk.is_empty() {
                 let (used, event) = chunks.push(chunk)?;
                 assert!(used > 0, "every push takes something");

@@ -30,7 +30,7 @@ use crate::num::{clip, widen};
 pub struct Entry {
     /// Its number, from 0.
     pub index: u64,
-    /// Where its header stands, in bytes from the start of the log.
+    /// Where its header is, in bytes from the start of the log.
     pub offset_bytes: u64,
     /// Its header.
     pub header: EntryHeader,
@@ -44,7 +44,7 @@ impl Entry {
         self.header.flags
     }
 
-    /// Whether it says that everything in front of it is durable, and nothing else.
+    /// Whether it says that everything before it is durable, and nothing else.
     #[must_use]
     pub fn is_bare_flush(&self) -> bool {
         self.flags().contains(Flags::FLUSH) && self.extent().is_empty()
@@ -68,7 +68,7 @@ impl Entry {
         start..start + self.sector_size.bytes_of(nr_sectors)
     }
 
-    /// The first byte behind it, where the next entry starts.
+    /// The first byte after it, where the next entry starts.
     #[must_use]
     pub fn end_bytes(&self) -> u64 {
         self.payload().end
@@ -81,7 +81,7 @@ impl Entry {
         self.flags().contains(Flags::MARK).then(|| start..start + self.header.data_len)
     }
 
-    /// The bytes of the log behind the header that [`Walk::check_text`] is to see: a mark's text and its NUL;
+    /// The bytes of the log after the header that [`Walk::check_text`] is to see: a mark's text and its NUL;
     /// of anything else one byte, which must be zero, or none where a header fills the sector or where an old
     /// kernel says in `data_len` that it stored inline data there.
     #[must_use]
@@ -95,10 +95,10 @@ impl Entry {
     }
 }
 
-/// A place between two entries: in front of entry `index`, or at the end.
+/// A place between two entries: before entry `index`, or at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// How many entries lie in front of it.
+    /// How many entries are before it.
     pub index: u64,
     /// Where the next entry's header would start, in bytes from the start of the log.
     pub offset_bytes: u64,
@@ -122,7 +122,7 @@ impl Walk {
         Self { superblock, len_bytes, position }
     }
 
-    /// The walk that goes on at `position`, where a walk over the same log has been.
+    /// The walk that continues at `position`, where a walk over the same log has been.
     #[must_use]
     pub const fn at(mut self, position: Position) -> Self {
         self.position = position;
@@ -147,11 +147,11 @@ impl Walk {
         self.position.index >= self.superblock.nr_entries
     }
 
-    /// Takes the entry at the current position, whose header is `bytes`, and moves behind it. What stands behind
-    /// the header is still to be checked with [`check_text`](Self::check_text).
+    /// Takes the entry at the current position, whose header is `bytes`, and moves after it. The bytes after the
+    /// header are still to be checked with [`check_text`](Self::check_text).
     ///
     /// # Errors
-    /// [`Malformed`] if the entry is none. The position stays.
+    /// [`Malformed`] if the entry is malformed. The position stays.
     pub fn step(&mut self, bytes: &[u8; HEADER_LEN]) -> Result<Entry, Malformed> {
         let Position { index, offset_bytes } = self.position;
         let header = EntryHeader::parse(bytes);
@@ -161,7 +161,7 @@ impl Walk {
         Ok(entry)
     }
 
-    /// The error for a log that ends in or in front of the entry at the current position.
+    /// The error for a log that ends in or before the entry at the current position.
     #[must_use]
     pub const fn truncated(&self) -> Malformed {
         let Position { index, offset_bytes } = self.position;
@@ -169,7 +169,7 @@ impl Walk {
         Malformed { entry: index, offset_bytes, reason }
     }
 
-    /// Checks what stands behind an entry's header: `piece` is the part of [`Entry::text_check`] from its byte
+    /// Checks the bytes after an entry's header: `piece` is the part of [`Entry::text_check`] from its byte
     /// `at_bytes` on. A mark's text must be without a NUL and end with one, or a reader of C strings would read
     /// another name. Anything else must have no text: one that has is most likely a payload, and the walk lost.
     ///
@@ -179,7 +179,7 @@ impl Walk {
         let malformed =
             |reason| Err(Malformed { entry: entry.index, offset_bytes: entry.offset_bytes, reason });
         let check = entry.text_check();
-        // Empty where the piece begins behind the text.
+        // Empty if the piece begins after the text.
         let rest_bytes = (check.end - check.start).saturating_sub(at_bytes);
         let piece = &piece[..clip(rest_bytes, piece.len())];
         let is_end = widen(piece.len()) == rest_bytes;
@@ -198,7 +198,7 @@ impl Walk {
         }
     }
 
-    /// Goes on behind what the superblock counts, as if it counted `nr_entries`.
+    /// Continues after the entries that the superblock counts, as if it counted `nr_entries`.
     #[must_use]
     pub(crate) const fn counting(mut self, nr_entries: u64) -> Self {
         self.superblock.nr_entries = nr_entries;
@@ -241,13 +241,13 @@ impl Walk {
     }
 }
 
-/// What is wrong with an entry, and where it stands.
+/// What is wrong with an entry, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {entry} at byte {offset_bytes} of the log: {reason}")]
 pub struct Malformed {
     /// The entry's number, from 0.
     pub entry: u64,
-    /// Where its header stands, in bytes from the start of the log.
+    /// Where its header is, in bytes from the start of the log.
     pub offset_bytes: u64,
     /// What is wrong.
     pub reason: Malformation,
@@ -256,7 +256,7 @@ pub struct Malformed {
 /// What can be wrong with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformation {
-    /// The log ends in or in front of the entry.
+    /// The log ends in or before the entry.
     #[error("the log ends here, though its superblock counts {nr_entries} entries")]
     Truncated {
         /// What the superblock counts.
@@ -298,14 +298,14 @@ pub enum Malformation {
         /// The sector that should hold it.
         sector_size: SectorSize,
     },
-    /// A mark whose text has no NUL behind it.
+    /// A mark whose text has no NUL after it.
     #[error("its mark does not end where the header says")]
     MarkUnterminated,
     /// A mark whose text has a NUL in it.
     #[error("its mark has a NUL byte in it")]
     MarkHasNul,
-    /// Something that is no mark has a text: the walk has most likely lost its way.
-    #[error("it is no mark, and yet text follows its header")]
+    /// An entry other than a mark has a text: the walk has most likely lost its way.
+    #[error("text follows its header, but it is not a mark")]
     TextWithoutMark,
 }
 
@@ -323,12 +323,12 @@ impl core::fmt::Display for AtByte {
 /// [`HEADER_LEN`] in the width of offsets.
 const HEADER_BYTES: u64 = 32;
 
-/// Where a log goes on; see `Logger::resume`.
+/// Where a log continues; see `Logger::resume`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumePoint {
     /// Behind the last entry to keep.
     pub position: Position,
-    /// Whether something stands behind the last flush.
+    /// Whether something follows the last flush.
     pub unflushed: bool,
 }
 

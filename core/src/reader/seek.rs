@@ -1,4 +1,4 @@
-//! A log behind `embedded-io`'s Read and Seek.
+//! A log that is read through `embedded-io`'s Read and Seek.
 
 use embedded_io::{Read, ReadExactError, Seek, SeekFrom};
 
@@ -22,7 +22,7 @@ impl<R: Read + Seek> Reader<R> {
     /// Reads the superblock and finds the length of the source.
     ///
     /// # Errors
-    /// [`OpenError`] if the source fails or is no log.
+    /// [`OpenError`] if the source fails or is not a log.
     pub fn open(mut source: R) -> Result<Self, OpenError<R::Error>> {
         source.seek(SeekFrom::Start(0)).map_err(OpenError::Io)?;
         let mut bytes = [0; HEADER_LEN];
@@ -55,12 +55,12 @@ impl<R: Read + Seek> Reader<R> {
         self.walk.position()
     }
 
-    /// Where a logger that appends goes on: at the position of the walk, so to be called at its end.
+    /// Where a logger that appends continues: at the position of the walk, so to be called at its end.
     pub const fn resume_point(&self) -> ResumePoint {
         ResumePoint { position: self.walk.position(), unflushed: !self.flushed }
     }
 
-    /// The next entry that the superblock counts, or `None` behind the last.
+    /// The next entry that the superblock counts, or `None` after the last.
     ///
     /// # Errors
     /// [`ReadError`]; the position stays, and another call tries again.
@@ -95,8 +95,8 @@ impl<R: Read + Seek> Reader<R> {
         self.read_range(start, payload.end - start, buffer)
     }
 
-    /// Looks behind the last entry that the superblock counts, where a recorder that was stopped may have left
-    /// more, and gives how many whole entries seem to stand there. To be called at the end of the walk, whose
+    /// Looks after the last entry that the superblock counts, where a recorder that was stopped may have left
+    /// more, and returns how many whole entries seem to be there. To be called at the end of the walk, whose
     /// position it leaves alone.
     ///
     /// The format has no checksum: a stale entry of an older log looks like a new one. What is found here is
@@ -133,7 +133,7 @@ impl<R: Read + Seek> Reader<R> {
         loop {
             let end = self.walk.position();
             match self.step() {
-                // Nobody writes unknown flags or data_len without a mark today; payload taken for a header
+                // No known recorder writes unknown flags, or data_len without a mark; payload taken for a header
                 // has them almost always.
                 Ok(entry) if looks_written(&entry) => {}
                 Ok(_) | Err(ReadError::Malformed(_)) => return Ok(Tail { start, end }),
@@ -156,9 +156,9 @@ impl<R: Read + Seek> Reader<R> {
         Ok(entry)
     }
 
-    /// Checks what follows the header, the first of it being `behind`, a piece at a time, however long it is.
-    fn check_text(&mut self, entry: &Entry, behind: &[u8]) -> Result<(), ReadError<R::Error>> {
-        Walk::check_text(entry, 0, behind)?;
+    /// Checks what follows the header, the first of it being `after`, a piece at a time, however long it is.
+    fn check_text(&mut self, entry: &Entry, after: &[u8]) -> Result<(), ReadError<R::Error>> {
+        Walk::check_text(entry, 0, after)?;
         let check = entry.text_check();
         let mut offset_bytes = check.start + 1;
         while offset_bytes < check.end {
@@ -205,7 +205,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// Whole entries that seem to stand behind what the superblock counts.
+/// Whole entries that seem to follow those that the superblock counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
     /// Behind the last entry that the superblock counts.
@@ -228,7 +228,7 @@ pub enum OpenError<E> {
     /// The source failed.
     #[error("cannot read the superblock")]
     Io(#[source] E),
-    /// The source is no log.
+    /// The source is not a log.
     #[error(transparent)]
     Superblock(#[from] SuperblockError),
 }
@@ -239,7 +239,7 @@ pub enum ReadError<E> {
     /// The source failed.
     #[error("cannot read the log")]
     Io(#[source] E),
-    /// An entry is none.
+    /// An entry is malformed.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// The source ends earlier than it did when it was opened.
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// A write of a sector, a mark, a flush, and behind what is counted a flush and a write.
+    /// A write of a sector, a mark, a flush, and after what is counted a flush and a write.
     fn log() -> Shared {
         let base = EntryHeader::default();
         let write = EntryHeader { nr_sectors: 1, ..base };

@@ -4,7 +4,7 @@ use crate::format::{HEADER_LEN, Superblock, SuperblockError};
 use crate::num::clip;
 use crate::reader::{Entry, HEADER_BYTES, Malformed, Walk};
 
-/// A log in memory. As an iterator it gives the entries that the superblock counts, and ends behind the first
+/// A log in memory. As an iterator it gives the entries that the superblock counts, and ends after the first
 /// error.
 ///
 /// ```

@@ -27,7 +27,7 @@ pub(in crate::command) struct Args {
     /// Number of requests to process at once [default: one per processor, at least 2 and at most 4]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: Option<u8>,
-    /// Mount over a folder that is not empty; what is in it is hidden until the end
+    /// Mount over a folder that is not empty, and hide its files until the end
     #[arg(long)]
     nonempty: bool,
 }
@@ -66,7 +66,7 @@ fn check_files(mountpoint: &Mountpoint, args: &DiskArgs) -> Result<(), Failure> 
 /// What the file is called.
 pub(in super::super) const DISK_NAME: &str = "disk";
 
-/// How long a file may still be open at the end: whoever was told to end has a moment for that.
+/// How long a file may still be open at the end, so that its user can close it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 const EXAMPLES: &str = "\

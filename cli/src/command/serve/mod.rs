@@ -1,4 +1,4 @@
-//! `logwrites serve`: a disk for others, every write of theirs logged; or a disk as it was.
+//! `logwrites serve`: a disk for clients, whose writes are logged, or a disk as of earlier points.
 
 #[cfg(target_os = "linux")]
 mod fuse;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Args::Fuse(args) => fuse::run(args),
         #[cfg(not(target_os = "linux"))]
         Args::Fuse(_) => Err(Failure::Usage(
-            "files are served on Linux only; `logwrites serve nbd` is there on every system".to_owned(),
+            "only Linux can serve files; `logwrites serve nbd` works on every system".to_owned(),
         )
         .into()),
     }

@@ -108,19 +108,19 @@ impl Door {
     #[cfg(not(unix))]
     fn open(args: &Args) -> anyhow::Result<Self> {
         if args.socket.is_some() {
-            return Err(Failure::Usage("there are no unix sockets here; use --listen".to_owned()).into());
+            return Err(Failure::Usage("this system has no Unix sockets; use --listen".to_owned()).into());
         }
         let address = args.listen.as_ref().ok_or_else(no_address)?;
         Ok(Self { listener: listen::tcp(address)?, name: () })
     }
 
-    /// Says where the exports are, one a line; who waits for that can connect.
+    /// Prints where the exports are, one per line, when clients can connect.
     fn announce(&self, exports: &ExportTable) -> anyhow::Result<()> {
         let address = self.listener.address()?;
         let uri = Uri(&address);
         if address.is_public() {
             anstream::eprintln!(
-                "anybody who reaches {uri} can read and write the disk: there is neither a password nor encryption"
+                "anyone who can reach {uri} can read and write the disk: there is neither a password nor encryption"
             );
         }
         let mut out = stdout();

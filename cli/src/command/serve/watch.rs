@@ -33,7 +33,7 @@ pub(in super::super) fn log_to_stderr(verbose: u8) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// A server that is watched until somebody ends it.
+/// A server that is watched until it is told to end.
 pub(super) struct Watched {
     front: Arc<dyn Front>,
     is_shown: bool,

@@ -18,7 +18,7 @@ pub trait Data: Send + Sync {
     /// The device's.
     fn read(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// The next range at or behind `offset_bytes` that may hold something else than zeros.
+    /// The next range at or after `offset_bytes` that may hold anything but zeros.
     ///
     /// # Errors
     /// The device's.
@@ -27,7 +27,7 @@ pub trait Data: Send + Sync {
     /// Says that a range will be read.
     fn will_read(&self, _offset_bytes: u64, _len_bytes: u64) {}
 
-    /// Whether it lets only one of those who write at once go on, so that the others had better do something else.
+    /// Whether it lets only one of several concurrent writers proceed, so that the others had better do something else.
     fn is_serial(&self) -> bool {
         false
     }
@@ -151,7 +151,7 @@ pub enum Base {
     Image(Disk),
     /// Nothing but zeros.
     Zeros,
-    /// The disk as it was at a point of another log, which others read as well.
+    /// The disk as of a point of another log, which is shared with others.
     Past {
         /// Under that log; zeros, if there is none.
         base: Option<Arc<Disk>>,
@@ -203,7 +203,7 @@ struct NeverWritten;
 
 impl NeverWritten {
     fn refuse<T>() -> io::Result<T> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "what is under an overlay is never written"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the base of an overlay is never written"))
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) enum Job {
     DurableData(DataOp),
     /// One flush of the data device for all of these.
     FlushData(Vec<Tag>),
-    /// Log writes, each with the payload that it may have. Where there is no storage for them, what was reserved behind
-    /// is given back for them.
+    /// Log writes, each with the payload that it may have. If there is no storage for them, the reserved storage after
+    /// them is given back for them.
     Log(Vec<LogEntry>),
     /// One flush of the log.
     FlushLog(LogId),
@@ -83,7 +83,7 @@ impl Job {
     }
 }
 
-/// A panic as a failure of the device: whoever takes a job must report it, or everybody else waits for that for good.
+/// A panic as a failure of the device: a thread that takes a job must report it, or all others wait for it forever.
 fn caught<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     // What a call was about is given up for failed, so that nothing half done is gone on with.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))

@@ -83,7 +83,7 @@ impl<'a> Batch<'a> {
         self.work.submit(op, payload, waiter, cookie)
     }
 
-    /// Does what there is to do, by whoever submitted it.
+    /// Does what there is to do, in the thread that submitted it.
     pub fn run(&mut self) {
         self.is_left = false;
         self.work.run();
@@ -170,7 +170,7 @@ pub struct Counters {
     pub nr_runs: usize,
 }
 
-/// Somebody who waits for one operation.
+/// A thread that waits for one operation.
 #[derive(Default)]
 struct Waiting {
     result: Mutex<Option<Result<(), OpError>>>,

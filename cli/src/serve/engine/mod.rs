@@ -1,11 +1,11 @@
 //! The engine of a live disk: one state machine, and the threads of all clients that do its work.
 //!
-//! Whoever submits a [batch](Batch) of operations then runs the engine: it takes work under the lock, does it without, and
-//! reports. Nobody waits for a thread of another kind as long as syncs are quick; slow ones are left to a few threads of
-//! the engine's own, so that a flush holds up no client that does not wait for it.
+//! A thread that submits a [batch](Batch) of operations then runs the engine: it takes work under the lock, does it without
+//! the lock, and reports. No client waits for another kind of thread as long as syncs are quick; slow syncs are left to a
+//! few threads of the engine, so that a flush delays only the clients that wait for it.
 //!
-//! The log has one writer at a time. What becomes ready meanwhile it writes next, all in one, so that the busier the
-//! log is the fewer writes it takes. Flushes that are submitted while one is under way share the next.
+//! The log has one writer at a time. It writes everything that became ready meanwhile in one go, so that the busier the
+//! log is, the fewer writes it takes. Flushes that are submitted during a flush share the next one.
 
 mod devices;
 mod jobs;

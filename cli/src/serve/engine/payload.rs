@@ -15,7 +15,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct PoolState {
-    /// By size class: buffers that nobody uses.
+    /// By size class: unused buffers.
     free: [Vec<Vec<u8>>; NR_CLASSES],
     used_bytes: usize,
 }
@@ -36,7 +36,7 @@ impl Pool {
         is_room.then(|| self.take_from(&mut state, class))
     }
 
-    /// A buffer of at least `len` bytes; waits for room. Whoever calls it must hold none that others wait for.
+    /// A buffer of at least `len` bytes; waits for room. The caller must not hold a buffer that others wait for.
     #[must_use]
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
         let class = class_of(len);

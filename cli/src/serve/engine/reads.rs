@@ -1,4 +1,4 @@
-//! What an engine reads: bytes, and where there are none.
+//! What an engine reads: bytes, and where there are only zeros.
 
 use std::io;
 use std::sync::atomic::Ordering as Atomic;

@@ -9,7 +9,7 @@ use crate::device::is_full;
 pub(super) struct Reserve {
     /// Up to where there is some; everywhere, where it cannot be taken ahead.
     pub(super) to_bytes: u64,
-    /// What is to be taken next, as soon as nobody writes to the log.
+    /// What is to be taken next, as soon as the log is not being written.
     wanted: Option<(u64, u64)>,
     /// Whether something is wanted, or being taken.
     pub(super) is_busy: bool,
@@ -43,7 +43,7 @@ impl Reserve {
         }
     }
 
-    /// Notes that all was given back. What is in flight has its room, but not in one place any more: whoever comes next
+    /// Notes that all was given back. What is in flight has its room, but no longer in one place: whoever comes next
     /// takes storage for that as well.
     pub(super) fn note_given_back(&mut self) {
         self.to_bytes = 0;

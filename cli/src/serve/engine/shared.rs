@@ -84,9 +84,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
     ) -> Result<(), Refusal> {
         let result = self.take(op, payload, waiter, cookie);
         if result == Err(Refusal::NoSpace) && self.nr_refused.fetch_add(1, Atomic::Relaxed) == 0 {
-            tracing::warn!(
-                "the log has no room for more; what would pass it is refused, as if the disk were full"
-            );
+            tracing::warn!("the log is full; further writes are refused, as if the disk were full");
         }
         result
     }
@@ -130,7 +128,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         Ok(())
     }
 
-    /// Does what there is to do, and if that frees no slot, waits for somebody else to free one.
+    /// Does what there is to do, and if that frees no slot, waits for another thread to free one.
     fn wait_for_a_slot(&self, state: &mut MutexGuard<'_, State<M>>) {
         while state.nr_in_flight() == SLOTS {
             MutexGuard::unlocked(state, || self.run(Role::Client));
@@ -184,7 +182,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         Ok(None)
     }
 
-    /// Takes what was wanted, or waits for who is at the log and will.
+    /// Takes what was wanted, or waits for the writer of the log, which will.
     fn wait_for_storage(&self, state: &mut MutexGuard<'_, State<M>>) {
         MutexGuard::unlocked(state, || self.run(Role::Client));
         while state.reserve.is_busy {
@@ -200,11 +198,11 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         refused_if_full(&result)
     }
 
-    /// The same for zeros that are to be a hole of the log, for which no storage is taken: only for what may come to stand
-    /// in front of them and behind them, their own entry with it. It counts once they are in flight, since until then
+    /// The same for zeros that are to be a hole of the log, for which no storage is taken: only for what may come
+    /// before and after them, including their own entry. It counts once they are in flight, since until then
     /// there is no hole, but storage that is missing.
     ///
-    /// What overtakes them may come to stand where the hole was to be; for that, what is kept behind is given back
+    /// What overtakes them may come to the place of the hole; for that, the storage kept after it is given back
     /// ([`Job::Log`]).
     fn reserve_around_hole(
         &self,
@@ -334,7 +332,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
             (state.data_error.take(), state.log_error.take(), state.machine.failure());
         drop(state);
         if let Err(error) = self.log.release_reserve() {
-            tracing::warn!(%error, "what was reserved for the log could not be given back");
+            tracing::warn!(%error, "the storage reserved for the log could not be given back");
         }
         let nr_refused = self.nr_refused.load(Atomic::Relaxed);
         if nr_refused > 0 {
@@ -367,7 +365,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
             if state.is_finished {
                 return;
             }
-            // Others have taken the rest, and whoever does the last of it says so.
+            // Other threads have taken the rest, and the one that does the last of it reports it.
             self.freed.wait(&mut state);
         }
     }
@@ -377,7 +375,7 @@ fn refused_if_full(reserved: &io::Result<bool>) -> Result<(), Refusal> {
     if reserved.as_ref().is_err_and(is_full) { Err(Refusal::NoSpace) } else { Ok(()) }
 }
 
-/// What an operation may take beside its payload: its entry, a flush behind it, and the closing entry.
+/// What an operation may take beside its payload: its entry, a flush after it, and the closing entry.
 const ENTRY_SECTORS: u64 = 3;
 
 /// How much storage is taken ahead of the log at least, in bytes.
@@ -398,5 +396,5 @@ const LEAST_MARGIN_BYTES: u64 = 4 << 10;
 /// After so many jobs, most of them for others by then, a client's thread looks after its own client again.
 const MAX_JOBS: usize = 32;
 
-/// A sync that takes less is done where it stands: to hand it over costs as much.
+/// A sync that takes less is done by the thread at hand: to hand it over costs as much.
 const QUICK_SYNC_MICROS: u64 = 200;

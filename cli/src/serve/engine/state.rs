@@ -27,7 +27,7 @@ pub(super) struct InFlight {
 #[derive(Default)]
 pub(super) struct News {
     done: Vec<Done>,
-    /// Their payloads go when nobody waits for the lock.
+    /// Their payloads are freed outside the lock.
     released: Vec<InFlight>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct State<M> {
     pub(super) in_flight_bytes: u64,
     pub(super) is_finished: bool,
     pub(super) is_stopped: bool,
-    /// A client's thread has left work behind, to look after its client.
+    /// A client's thread has left work to others, to look after its client.
     pub(super) is_help_wanted: bool,
     /// How many threads of the engine's own have nothing to do.
     pub(super) nr_idle: usize,
@@ -191,8 +191,8 @@ impl<M: Machine> State<M> {
         if takes_syncs { self.next_sync() } else { None }
     }
 
-    /// One at a time: a file has one lock, for which who writes and who takes storage would wait by turns, on a processor
-    /// each.
+    /// One at a time: a file has one lock, for which the writer and the thread that takes storage would wait by turns, each on
+    /// a processor.
     fn next_log_job(&mut self) -> Option<Job> {
         if let Some((from_bytes, to_bytes)) = self.reserve.take_wanted() {
             return Some(Job::Reserve(from_bytes, to_bytes));

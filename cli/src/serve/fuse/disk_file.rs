@@ -1,8 +1,8 @@
 //! A disk as a file: any bytes of it may be read and written, while the disk itself has whole sectors.
 //!
-//! What is made of whole sectors is submitted, and answered by whoever finds it done; the thread that took it takes the
-//! next meanwhile. What is not is put together alone: nobody else changes the disk between the look at what was there and
-//! the write of what is to be there.
+//! A request of whole sectors is submitted, and the thread that completes it answers it; the thread that took it takes the next
+//! request meanwhile. Other writes are merged alone: nothing else changes the disk between reading the old sectors and
+//! writing the new ones.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl DiskFile {
         let range = self.clamped(offset_bytes, len_bytes);
         let is_longer = range.end - range.start < len_bytes;
         let answer = Answer::Done(reply);
-        // There is nothing behind the end that could be punched out, nor room for zeros.
+        // There is nothing after the end that could be punched out, nor room for zeros.
         if range.is_empty() || (is_longer && zeroing == Zeroing::Keep) {
             return answer.send(if zeroing == Zeroing::Punch { Ok(()) } else { Err(Errno::ENOSPC) });
         }
@@ -153,7 +153,7 @@ impl DiskFile {
         }
     }
 
-    /// Submits a change of the disk, by somebody who is inside the gate.
+    /// Submits a change of the disk, by a thread that is inside the gate.
     fn submit_inside(self: &Arc<Self>, op: Op, payload: Payload, answer: Answer) {
         self.submit(op, payload, &Pending::new(answer, Some(Arc::clone(self))));
     }
@@ -177,7 +177,7 @@ impl DiskFile {
     fn zero_alone(&self, range: &Range<u64>, zeroing: Zeroing) -> Result<(), Errno> {
         let _alone = self.alone();
         let sector_bytes = self.disk.sector_size().bytes();
-        // The whole sectors inside; the parts in front of them and behind.
+        // The whole sectors inside; the parts before and after them.
         let start = range.start.next_multiple_of(sector_bytes).min(range.end);
         let end = (range.end - range.end % sector_bytes).max(start);
         for part in [range.start..start, end..range.end] {
@@ -201,7 +201,7 @@ impl DiskFile {
         Ok(())
     }
 
-    /// Waits until nobody else changes the disk.
+    /// Waits until no other thread changes the disk.
     fn alone(&self) -> super::gate::Alone<'_> {
         self.disk.batch().run();
         self.gate.alone()
@@ -261,7 +261,7 @@ impl std::fmt::Debug for DiskFile {
     }
 }
 
-/// Somebody who waits for an answer.
+/// A thread that waits for an answer.
 enum Answer {
     Written { reply: ReplyWrite, len: u32 },
     Done(ReplyEmpty),
@@ -278,7 +278,7 @@ impl Answer {
     }
 }
 
-/// An operation in flight: who waits, and whose gate is to be left.
+/// An operation in flight: the thread that waits, and the gate that is to be left.
 struct Pending {
     answer: Mutex<Option<Answer>>,
     inside: Option<Arc<DiskFile>>,

@@ -47,7 +47,7 @@ impl FileSystem {
     fn attributes(&self, node: Node) -> FileAttr {
         let (kind, perm, nlink, size) = match node {
             Node::Folder => (FileType::Directory, 0o700, 2, 0),
-            // Whoever reads it does so to its end, wherever that is.
+            // Readers read to the end, wherever that is.
             Node::Control => (FileType::RegularFile, 0o600, 1, 0),
             Node::Disk(_) => (FileType::RegularFile, 0o600, 1, self.folder.len_bytes()),
         };
@@ -130,7 +130,7 @@ impl FileSystem {
         }
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             let asked = Ask::parse(line).map_err(|error| {
-                tracing::warn!(error, "what was written to the control file");
+                tracing::warn!(error, "a malformed request in the control file");
                 Errno::EINVAL
             })?;
             if let Ask::Mark { name, flush } = asked {

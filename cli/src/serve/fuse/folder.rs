@@ -1,4 +1,4 @@
-//! Which files there are: the disk, or the disk as it was at points of its log.
+//! Which files there are: the disk, or the disk as of points of its log.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Folder {
     clients: Clients,
 }
 
-/// A file, and its disk while somebody has it open.
+/// A file, and its disk while it is open.
 struct Slot {
     export: String,
     open: Option<Open>,
@@ -54,7 +54,7 @@ impl Folder {
         if let Some(number) = self.names().iter().position(|other| other == name) {
             return Ok(number);
         }
-        let export = name.to_str().ok_or_else(|| NoExport("its name is no text".to_owned()))?;
+        let export = name.to_str().ok_or_else(|| NoExport("its name is not UTF-8".to_owned()))?;
         let export = self.exports.describe(&export.replace("%2F", "/"))?.name;
         let mut files = self.files.write();
         Ok(files.iter().position(|slot| slot.export == export).unwrap_or_else(|| {

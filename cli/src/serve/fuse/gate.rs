@@ -1,9 +1,9 @@
-//! Who may change a disk: many at once, whole sectors each, since the engine orders those; or one alone, who puts a sector
-//! together out of what was there and a part that is new.
+//! Which threads may change a disk: many at once, whole sectors each, since the engine orders those; or one alone, which merges
+//! part of a sector into its old contents.
 
 use parking_lot::{Condvar, Mutex};
 
-/// A gate that is passed shared or alone. Whoever wants to be alone is let in before others that come later.
+/// A gate that is passed shared or alone. A thread that wants to be alone is let in before others that come later.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: Mutex<State>,
@@ -35,7 +35,7 @@ impl Gate {
         }
     }
 
-    /// Waits until nobody is inside, and lets nobody in.
+    /// Waits until no thread is inside, and lets none in.
     pub(super) fn alone(&self) -> Alone<'_> {
         let mut state = self.state.lock();
         state.nr_waiting += 1;
@@ -48,7 +48,7 @@ impl Gate {
     }
 }
 
-/// Nobody else is inside.
+/// No other thread is inside.
 #[derive(Debug)]
 pub(super) struct Alone<'a> {
     gate: &'a Gate,

@@ -42,11 +42,14 @@ impl Mountpoint {
             }
         })?;
         if !metadata.is_dir() {
-            return Err(Failure::Usage(format!("{name} is no folder")).into());
+            return Err(Failure::Usage(format!("{name} is not a folder")).into());
         }
         let mut entries = fs::read_dir(path).with_context(|| format!("cannot look into {name}"))?;
         if !may_hide && entries.next().is_some() {
-            return Err(Failure::Usage(format!("{name} is not empty; --nonempty hides what is in it")).into());
+            return Err(Failure::Usage(format!(
+                "{name} is not empty; --nonempty mounts over it, and hides its files"
+            ))
+            .into());
         }
         let path = path.canonicalize().with_context(|| name.to_string())?;
         check_system(Path::new(DEVICE), is_root() || find_helper().is_some())?;
@@ -95,7 +98,7 @@ impl Mountpoint {
         let (sender, ended) = mpsc::sync_channel(1);
         std::thread::Builder::new().name("fuse".to_owned()).spawn(move || {
             let result = session.run();
-            // Nobody may want to know any more; who is told of the end does.
+            // The receiver may be gone; the end is told in another way then.
             let _ = sender.send(result);
             folder.clients().end();
         })?;
@@ -107,7 +110,7 @@ impl Mountpoint {
 #[derive(Debug)]
 pub struct Mounted {
     path: PathBuf,
-    /// How the serving has ended, once the folder is unmounted, by whomever, and nobody has a file of it open.
+    /// How the serving has ended, once the folder is unmounted, by this or another process, and none of its files is open.
     ended: Option<Receiver<io::Result<()>>>,
 }
 
@@ -118,7 +121,7 @@ impl Mounted {
         &self.path
     }
 
-    /// Unmounts it. If somebody has a file open, they can use it for so long; what they write then fails.
+    /// Unmounts it. A file that is still open can be used for this long; writes to it then fail.
     ///
     /// # Errors
     /// The system's.
@@ -141,10 +144,10 @@ impl Mounted {
             Ok(result) => result.with_context(|| format!("serving {name}")),
             Err(RecvTimeoutError::Timeout) => {
                 // The serving ends with the process.
-                tracing::warn!("{name} is still in use; what is written to it from now on fails");
+                tracing::warn!("{name} is still in use; writes to it fail from now on");
                 Ok(())
             }
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("a thread that served {name} has panicked"),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("a thread that served {name} panicked"),
         }
     }
 }
@@ -152,12 +155,12 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Err(error) = self.unmount(LAST_WORDS) {
-            tracing::warn!(error = format!("{error:#}"), "a folder is left");
+            tracing::warn!(error = format!("{error:#}"), "a folder was left mounted");
         }
     }
 }
 
-/// Takes what is mounted there out of sight. It goes once nobody uses it any more.
+/// Takes what is mounted there out of sight. It disappears once it is no longer used.
 ///
 /// # Errors
 /// The system's.
@@ -182,7 +185,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(folder.canonicalize()?.join(name))
 }
 
-/// What is allowed to unmount for somebody who is not root.
+/// What may unmount without root.
 fn run_helper(options: &[&str], path: &Path) -> io::Result<()> {
     let helper = find_helper().ok_or_else(|| io::Error::other(format!("{HELPER} is missing")))?;
     let mut command = Command::new(helper);
@@ -199,12 +202,12 @@ fn check_system(device: &Path, can_mount: bool) -> anyhow::Result<()> {
     match fs::OpenOptions::new().read(true).write(true).open(device) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => anyhow::bail!(
-            "there is no {name}, which files are served through: load the module with `modprobe fuse`, or give the \
+            "there is no {name}, which is needed to serve files: load the module with `modprobe fuse`, or give the \
              container the device, as with `docker run --device /dev/fuse --cap-add SYS_ADMIN`"
         ),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             anyhow::bail!(
-                "{name} may not be opened by you: `chmod 666 {name}` as root, as most systems have it"
+                "you may not open {name}: run `chmod 666 {name}` as root, which is the default of most systems"
             )
         }
         Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot open {name}"))),
@@ -255,7 +258,7 @@ mod tests {
         assert!(refused(&dir.path().join("none")).contains("mkdir"));
         let file = dir.path().join("file");
         fs::write(&file, "a person's").unwrap();
-        assert!(refused(&file).contains("is no folder"));
+        assert!(refused(&file).contains("is not a folder"));
         assert!(refused(dir.path()).contains("is not empty"));
     }
 

@@ -27,7 +27,7 @@ pub(super) enum End {
     #[error(transparent)]
     Violation(#[from] Violation),
     /// It has not chosen an export in time.
-    #[error("the client has not finished the handshake within {} seconds", HANDSHAKE.as_secs())]
+    #[error("the client did not finish the handshake within {} seconds", HANDSHAKE.as_secs())]
     Undecided,
     /// It is gone, or too slow.
     #[error(transparent)]
@@ -160,7 +160,7 @@ impl Transmission<'_> {
             Err(error) if is_timeout(&error) && filled == 0 => {}
             result => return result,
         }
-        // Only now, so that clients who are busy pay nothing for it.
+        // Only now, so that busy clients pay nothing for it.
         self.stream.set_read_timeout(None)?;
         let len = self.fill(chunk, filled)?;
         self.stream.set_read_timeout(Some(STALL))?;

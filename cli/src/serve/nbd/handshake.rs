@@ -92,7 +92,7 @@ impl Handshake {
     /// Takes as many bytes as it wanted, and appends what is answered.
     ///
     /// # Errors
-    /// [`Violation`] of the protocol: the connection cannot go on.
+    /// [`Violation`] of the protocol: the connection cannot continue.
     pub fn receive<E: Exports>(
         &mut self,
         bytes: &[u8],
@@ -371,7 +371,7 @@ const UNASKED_SECTOR_BYTES: u32 = 512;
 
 const PREFERRED_BYTES: u32 = 4096;
 
-/// How many zeros stand behind the reply to the old way, unless both sides leave them out.
+/// How many zeros follow the reply to the old way, unless both sides omit them.
 const OLD_ZEROES: usize = 124;
 
 const ALLOCATION: &[u8] = b"base:allocation";
@@ -412,15 +412,15 @@ mod tests {
         }
     }
 
-    /// Feeds all of a client's bytes, in pieces as they are wanted, and gives what was answered behind the greeting.
+    /// Feeds all of a client's bytes, in pieces as they are wanted, and returns the answer after the greeting.
     fn talk(client: &[u8]) -> (Vec<u8>, Result<Step<u8>, Violation>) {
         let mut out = Vec::new();
         let mut handshake = Handshake::new(&mut out);
         assert_eq!(out.len(), 18);
         out.clear();
         let mut rest = client;
-        while let Some((now, behind)) = rest.split_at_checked(handshake.wanted_bytes()) {
-            rest = behind;
+        while let Some((now, later)) = rest.split_at_checked(handshake.wanted_bytes()) {
+            rest = later;
             match handshake.receive(now, &One, &mut out) {
                 Ok(Step::Continue) => {}
                 end => return (out, end),

@@ -131,7 +131,7 @@ impl Outbox {
     fn send_until(&self, is_leaving: bool) -> bool {
         let mut state = self.state.lock();
         loop {
-            // Whoever is sending goes on until nothing is left.
+            // The thread that is sending continues until nothing is left.
             if state.queue.is_empty() || state.is_sending || state.is_closed {
                 let is_too_much = state.queued_bytes > QUEUED_BYTES;
                 if state.is_sending && (!is_leaving || is_too_much) && !state.is_closed {
@@ -154,7 +154,7 @@ impl Outbox {
             state = self.state.lock();
             state.is_sending = false;
             if let Err(error) = result {
-                tracing::debug!(%error, "a client takes no replies any more");
+                tracing::debug!(%error, "a client no longer reads replies");
                 state.is_closed = true;
                 state.queue.clear();
                 state.queued_bytes = 0;

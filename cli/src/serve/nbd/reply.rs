@@ -1,4 +1,4 @@
-//! What is answered to requests. A reply is a head made here and, for a read, the data behind it.
+//! What is answered to requests. A reply is a head made here and, for a read, the data after it.
 
 use zerocopy::IntoBytes as _;
 use zerocopy::byteorder::network_endian::{U16, U32, U64};

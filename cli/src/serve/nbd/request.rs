@@ -6,7 +6,7 @@ use zerocopy::FromBytes as _;
 use super::violation::{MAX_REQUEST_BYTES, Violation};
 use super::wire::{self, CommandFlags, ErrorCode, REQUEST_LEN, REQUEST_MAGIC, RequestHeader};
 
-/// A request as it stands on the wire.
+/// A request as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The client's handle, which the reply carries.
@@ -21,7 +21,7 @@ impl Request {
     /// Reads a request.
     ///
     /// # Errors
-    /// [`Violation`] if it is none, or a write that is longer than [`MAX_REQUEST_BYTES`]: what follows cannot be told
+    /// [`Violation`] if it is not a request, or a write that is longer than [`MAX_REQUEST_BYTES`]: what follows cannot be told
     /// from its payload then.
     pub fn parse(bytes: &[u8; REQUEST_LEN]) -> Result<Self, Violation> {
         let Ok(header) = RequestHeader::read_from_bytes(bytes) else {
@@ -125,7 +125,7 @@ impl Rules {
     fn action(&self, request: &Request) -> Result<Action, ErrorCode> {
         let flags = request.flags;
         let allow = |allowed: CommandFlags| {
-            // FUA may stand everywhere.
+            // FUA is allowed everywhere.
             let unknown = flags.difference(allowed | CommandFlags::FUA);
             if unknown.is_empty() { Ok(()) } else { Err(ErrorCode::Invalid) }
         };

@@ -76,7 +76,7 @@ impl Server {
             let taken = Stream::accept(listener).and_then(|stream| self.take(stream));
             if let Err(error) = taken {
                 // Too many files or threads, mostly: that passes.
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(%error, "a connection could not be accepted");
                 std::thread::sleep(ACCEPT_PAUSE);
             }
         }
@@ -86,7 +86,7 @@ impl Server {
         let stream = Arc::new(stream);
         let mut connections = self.connections.lock();
         if connections.open.len() >= self.max_connections || self.is_stopping.load(Ordering::Relaxed) {
-            tracing::warn!(max = self.max_connections, "a connection too many was refused");
+            tracing::warn!(max = self.max_connections, "a connection was refused: too many clients");
             return Ok(());
         }
         connections.nr_accepted += 1;
@@ -99,9 +99,9 @@ impl Server {
         let builder = std::thread::Builder::new().name(format!("client {number}")).stack_size(STACK_BYTES);
         let spawned = builder.spawn(move || {
             let server = &leaving.server;
-            tracing::info!(number, "a client has come");
+            tracing::info!(number, "a client connected");
             match connection::serve(&stream, &server.exports, &server.pools) {
-                End::Left => tracing::info!(number, "a client has left"),
+                End::Left => tracing::info!(number, "a client disconnected"),
                 end => tracing::warn!(number, error = %end, "a client was lost"),
             }
         });
@@ -138,5 +138,5 @@ impl Drop for Leaving {
 /// How long clients have for their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(5);
 
-/// How long to wait after a connection could not be taken.
+/// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,19 +1,19 @@
 //! What ends a connection: a peer that does not speak the protocol, or asks for more than there is for a client.
 
-/// Why a connection cannot go on.
+/// Why a connection cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Fewer bytes than were wanted.
-    #[error("the peer sent too little")]
+    #[error("the client's message is too short")]
     Short,
     /// Flags that no client has.
     #[error("the client's flags are unknown")]
     ClientFlags,
     /// An option without its magic.
-    #[error("an option does not begin as one")]
+    #[error("an option has a wrong magic number")]
     OptionMagic,
     /// An option that is longer than [`MAX_OPTION_BYTES`].
-    #[error("an option of {len_bytes} bytes: at most {MAX_OPTION_BYTES} are taken")]
+    #[error("an option of {len_bytes} bytes: at most {MAX_OPTION_BYTES} are accepted")]
     OptionTooLong {
         /// Its length in bytes.
         len_bytes: u32,
@@ -22,13 +22,13 @@ pub enum Violation {
     #[error("more than {MAX_OPTIONS} options")]
     TooManyOptions,
     /// A request without its magic.
-    #[error("a request does not begin as one: {found:#010x}")]
+    #[error("a request has a wrong magic number: {found:#010x}")]
     RequestMagic {
-        /// What stands there.
+        /// The number found there.
         found: u32,
     },
     /// A write that is longer than [`MAX_REQUEST_BYTES`].
-    #[error("a write of {len_bytes} bytes: at most {MAX_REQUEST_BYTES} are taken")]
+    #[error("a write of {len_bytes} bytes: at most {MAX_REQUEST_BYTES} are accepted")]
     PayloadTooLong {
         /// Its length in bytes.
         len_bytes: u32,

@@ -110,7 +110,7 @@ bitflags! {
     pub struct HandshakeFlags: u16 {
         /// Options are answered.
         const FIXED_NEWSTYLE = 1;
-        /// The zeros behind the old way to choose an export are left out.
+        /// The zeros after the old way to choose an export are omitted.
         const NO_ZEROES = 2;
     }
 
