@@ -159,7 +159,7 @@ pub mod geometry;
 #[cfg(feature = "alloc")]
 pub mod history;
 pub mod logger;
-mod num;
+pub mod num;
 pub mod op;
 #[cfg(feature = "alloc")]
 pub mod overlay;

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use logwrites_core::num::clip;
 
 use crate::error::Failure;
 use crate::interrupt;
@@ -46,8 +47,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut at_bytes = range.start;
     while at_bytes < range.end {
         interrupt::check("")?;
-        let len = usize::try_from(range.end - at_bytes).unwrap_or(usize::MAX).min(STEP);
-        let piece = buffer.get_mut(..len).unwrap_or_default();
+        let len = clip(range.end - at_bytes, STEP);
+        let piece = &mut buffer[..len];
         disk.read_at(at_bytes, piece).with_context(|| format!("cannot read {}", args.log.display()))?;
         if as_hex {
             dump.push(&mut out, piece)?;

@@ -1,16 +1,15 @@
 //! `logwrites cut`: the part of a log that matters.
 
-use crate::point::Point;
-use clap::ArgAction;
-use logwrites_core::Extent;
-use serde::Serialize;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::ArgAction;
 use indicatif::BinaryBytes;
+use logwrites_core::Extent;
 use logwrites_core::format::Superblock;
 use logwrites_core::history::Index;
 use logwrites_core::reader::Entry;
+use serde::Serialize;
 
 use super::new_file::NewFile;
 use crate::args::{KeepArg, parse_extent};
@@ -21,6 +20,7 @@ use crate::log::{Edge, EntryFilter, Log};
 use crate::output::printable::Printable;
 use crate::output::progress::Progress;
 use crate::output::{print_json, stdout, style};
+use crate::point::Point;
 
 /// `logwrites cut`
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,9 @@
 //! `logwrites find`: the next entry of a kind, as a point to continue from.
 
-use crate::point::Point;
-use logwrites_core::Extent;
 use std::io::Write;
 use std::path::PathBuf;
 
+use logwrites_core::Extent;
 use logwrites_core::format::Flags;
 
 use super::ls::text_of;
@@ -14,6 +13,7 @@ use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::FoundJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout, style};
+use crate::point::Point;
 
 /// `logwrites find`
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,10 @@
 //! `logwrites ls`: the entries of a log, a line each.
 
-use crate::point::Point;
-use clap::ArgAction;
-use logwrites_core::Extent;
 use std::io::Write;
 use std::path::PathBuf;
 
+use clap::ArgAction;
+use logwrites_core::Extent;
 use logwrites_core::format::Flags;
 use logwrites_core::history::{Index, Mark};
 use logwrites_core::reader::Entry;
@@ -15,6 +14,7 @@ use crate::log::{Edge, EntryFilter, Log};
 use crate::output::json::EntryJson;
 use crate::output::listing::Listing;
 use crate::output::{print_json, stdout};
+use crate::point::Point;
 
 /// `logwrites ls`
 #[derive(Debug, clap::Args)]

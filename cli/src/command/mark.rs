@@ -1,12 +1,13 @@
 //! `logwrites mark`: a mark at the end of a closed log, or into that of a running server.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use logwrites_core::device::NoData;
 use logwrites_core::drive::Driver;
 use logwrites_core::format::MarkText;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::{Config, Logger};
-use std::path::PathBuf;
 
 use crate::device::{Disk, LogFile};
 use crate::error::Failure;

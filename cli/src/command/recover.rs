@@ -1,6 +1,5 @@
 //! `logwrites recover`: entries that the superblock does not count, and a lost superblock.
 
-use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use anyhow::Context as _;
 use logwrites_core::SectorSize;
 use logwrites_core::format::{Superblock, SuperblockError};
 use logwrites_core::reader::{Malformed, ReadError, Reader, Tail};
+use serde::Serialize;
 
 use crate::args::parse_sector_size;
 use crate::device::{Disk, DiskError, Draft, LogSource};

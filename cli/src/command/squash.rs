@@ -1,12 +1,11 @@
 //! `logwrites squash`: the first part of a log, folded into a new base.
 
-use crate::point::Point;
-use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::history::Discards;
+use serde::Serialize;
 
 use super::cut::{NewLog, cut};
 use super::new_file::NewFile;
@@ -17,6 +16,7 @@ use crate::error::same_file;
 use crate::log::{Edge, EntryFilter, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
+use crate::point::Point;
 use crate::size::Size;
 
 /// `logwrites squash`

@@ -1,6 +1,5 @@
 //! `logwrites verify`: whether a log is whole, and whether a base and the log make an image.
 
-use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,6 +7,8 @@ use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::format::{EntryHeader, Flags, HEADER_LEN};
 use logwrites_core::history::{Discards, ExtentMap, Index, Source};
+use logwrites_core::num::{narrow, widen};
+use serde::Serialize;
 
 use crate::args::{ImageArgs, VerifyDiscardArg};
 use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, OriginOptions, View};
@@ -270,7 +271,7 @@ impl Comparison<'_> {
 
     fn note(&self, extent: Extent, expected: &[u8], actual: &[u8], differences: &mut Differences) {
         let sector_size = self.view.map.sector_size();
-        let sector_len = usize::try_from(sector_size.bytes()).unwrap_or(usize::MAX);
+        let sector_len = narrow(sector_size.bytes());
         let sectors = expected.chunks(sector_len).zip(actual.chunks(sector_len));
         for (sector, (expected, actual)) in (extent.sector()..).zip(sectors) {
             if expected == actual || self.indeterminate.get(sector).is_some() {
@@ -278,7 +279,7 @@ impl Comparison<'_> {
             }
             differences.nr_sectors += 1;
             let in_sector = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
-            let at_bytes = sector_size.bytes_of(sector) + u64::try_from(in_sector).unwrap_or(0);
+            let at_bytes = sector_size.bytes_of(sector) + widen(in_sector);
             differences.first_bytes.get_or_insert(at_bytes);
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::disk::{Disk, widen};
+use logwrites_core::num::widen;
+
+use super::disk::Disk;
 
 /// Some bytes of a disk, in room that is used again.
 #[derive(Debug, Default)]
@@ -24,7 +26,7 @@ impl Chunk {
         }
         let start = self.start();
         (self.offset_bytes, self.len) = (offset_bytes, 0);
-        let to = self.room.get_mut(start..start + len).unwrap_or_default();
+        let to = &mut self.room[start..start + len];
         self.len = disk.read_up_to(offset_bytes, to)?;
         Ok(())
     }
@@ -36,7 +38,7 @@ impl Chunk {
 
     pub(super) fn bytes(&self) -> &[u8] {
         let start = self.start();
-        self.room.get(start..start + self.len).unwrap_or_default()
+        &self.room[start..start + self.len]
     }
 
     /// What it holds from a byte of the disk on.

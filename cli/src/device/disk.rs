@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use logwrites_core::device::DataDevice;
+use logwrites_core::num::{clip, widen};
 use logwrites_core::{Outcome, WriteFlags};
 
 use super::system;
@@ -245,8 +246,8 @@ impl Disk {
     pub fn write_zeros(&self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
         let mut done = 0;
         while done < len_bytes {
-            let len = usize::try_from(len_bytes - done).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.write_at(offset_bytes + done, ZEROS.get(..len).unwrap_or(&ZEROS))?;
+            let len = clip(len_bytes - done, ZEROS.len());
+            self.write_at(offset_bytes + done, &ZEROS[..len])?;
             done += widen(len);
         }
         Ok(())
@@ -280,10 +281,10 @@ impl Disk {
         len_bytes: u64,
     ) -> io::Result<()> {
         let mut done = system::copy(&source.file, source_offset_bytes, &self.file, offset_bytes, len_bytes)?;
-        let mut buffer = vec![0; usize::try_from(len_bytes - done).unwrap_or(usize::MAX).min(COPY_BYTES)];
+        let mut buffer = vec![0; clip(len_bytes - done, COPY_BYTES)];
         while done < len_bytes {
-            let len = usize::try_from(len_bytes - done).unwrap_or(usize::MAX).min(buffer.len());
-            let piece = buffer.get_mut(..len).unwrap_or_default();
+            let len = clip(len_bytes - done, buffer.len());
+            let piece = &mut buffer[..len];
             source.read_at(source_offset_bytes + done, piece)?;
             self.write_at(offset_bytes + done, piece)?;
             done += widen(len);
@@ -425,11 +426,6 @@ impl DiskError {
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
-}
-
-/// A count of bytes in memory, as an offset.
-pub(super) fn widen(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 fn check_kind(metadata: &std::fs::Metadata) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use logwrites_core::num::clip;
 use rustix::fs::{Advice, AtFlags, CWD, FallocateFlags, FsWord, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter};
@@ -58,7 +59,7 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::
 }
 
 pub(super) fn write_vectored_at(file: &File, slices: &[IoSlice<'_>], offset_bytes: u64) -> io::Result<usize> {
-    let slices = slices.get(..slices.len().min(IOV_MAX)).unwrap_or_default();
+    let slices = &slices[..slices.len().min(IOV_MAX)];
     Ok(rustix::io::pwritev(file, slices, offset_bytes)?)
 }
 
@@ -110,7 +111,7 @@ pub(super) fn copy(
     let (mut from, mut to) = (source_offset_bytes, target_offset_bytes);
     while from - source_offset_bytes < len_bytes {
         let rest = len_bytes - (from - source_offset_bytes);
-        let len = usize::try_from(rest).unwrap_or(usize::MAX);
+        let len = clip(rest, usize::MAX);
         match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), len) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}

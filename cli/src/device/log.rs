@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use logwrites_core::device::{LogDevice, Piece};
+use logwrites_core::num::widen;
 
-use super::disk::{Disk, DiskError, ZEROS, widen};
+use super::disk::{Disk, DiskError, ZEROS};
 
 /// A log that is being written.
 ///

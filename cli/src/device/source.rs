@@ -4,8 +4,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use logwrites_core::num::widen;
+
 use super::ahead::{Ahead, Chunk};
-use super::disk::{Access, Disk, DiskError, widen};
+use super::disk::{Access, Disk, DiskError};
 
 /// A log that is being read: `embedded-io`'s Read and Seek over a disk, with a buffer that follows the reader. Reading
 /// on from where the last read ended costs no system call as long as the buffer lasts; jumping over a large payload

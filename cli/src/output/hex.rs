@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use logwrites_core::num::widen;
+
 /// Bytes printed 16 a line, with the offset of each line on the disk. Lines that repeat the one before are left out, as
 /// `hexdump -C` does.
 #[derive(Debug)]
@@ -35,8 +37,7 @@ impl Dump {
                 self.last.extend_from_slice(line);
                 writeln!(out, "{:012x}  {}", self.offset_bytes, row(line))?;
             }
-            self.offset_bytes =
-                self.offset_bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+            self.offset_bytes = self.offset_bytes.saturating_add(widen(line.len()));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Range;
 
 use logwrites_core::format::MarkTextError;
+use logwrites_core::num::widen;
 
 use super::limits::LimitError;
 use super::line::Word;
@@ -196,7 +197,7 @@ fn nr_chars(bytes: &[u8]) -> u64 {
     let nr_in = |chunk: core::str::Utf8Chunk<'_>| {
         chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty())
     };
-    bytes.utf8_chunks().map(|chunk| u64::try_from(nr_in(chunk)).unwrap_or(u64::MAX)).sum()
+    bytes.utf8_chunks().map(|chunk| widen(nr_in(chunk))).sum()
 }
 
 /// The first characters of `bytes`, with dots if there are more.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use logwrites_core::drive::Driver;
+use logwrites_core::num::{clip, narrow, widen};
 use logwrites_core::{Config, Extent, Logger, SectorSize, WriteFlags};
 
 use crate::device::{Access, Disk, LogFile};
@@ -51,8 +52,8 @@ impl RecordedDisk {
 
     /// The sector at the position, how far into it that is, and how much of `len` it has from there.
     fn place(&self, len: usize) -> (u64, usize, usize) {
-        let start = usize::try_from(self.position_bytes % SECTOR_BYTES).unwrap_or(0);
-        let rest = usize::try_from(self.len_bytes.saturating_sub(self.position_bytes)).unwrap_or(usize::MAX);
+        let start = narrow(self.position_bytes % SECTOR_BYTES);
+        let rest = clip(self.len_bytes.saturating_sub(self.position_bytes), usize::MAX);
         (self.position_bytes / SECTOR_BYTES, start, len.min(SECTOR - start).min(rest))
     }
 
@@ -66,7 +67,7 @@ impl RecordedDisk {
     }
 
     fn advance(&mut self, len: usize) {
-        self.position_bytes += u64::try_from(len).unwrap_or(0);
+        self.position_bytes += widen(len);
     }
 }
 
@@ -109,7 +110,7 @@ impl Write for RecordedDisk {
         while let Some((sector, bytes)) = sectors.next() {
             run.extend_from_slice(bytes);
             if sectors.peek().is_none_or(|(next, _)| **next != sector + 1) {
-                let nr_sectors = u64::try_from(run.len()).unwrap_or(0) / SECTOR_BYTES;
+                let nr_sectors = widen(run.len()) / SECTOR_BYTES;
                 let extent = Extent::between(sector + 1 - nr_sectors, sector + 1);
                 self.driver.write(extent, &run, WriteFlags::empty()).map_err(io::Error::other)?;
                 run.clear();

@@ -3,8 +3,6 @@
 mod payloads;
 mod session;
 
-use crate::size::Size;
-use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
@@ -14,17 +12,18 @@ use anyhow::Context as _;
 use indicatif::BinaryBytes;
 use logwrites_core::Ordering;
 use logwrites_core::device::NoData;
+use serde::Serialize;
 
 use self::session::{SLOTS, Session};
 use super::new_file::NewFile;
 use crate::args::{FormatArg, ImageArgs, LogArgs};
 use crate::device::{Access, Disk, DiskError, ImageError, ImageFormat, LogFile};
 use crate::error::{Failure, Hint};
-
 use crate::log::{LogOptions, LogPlace, check_alignment};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
 use crate::script::{Limits, Script};
+use crate::size::Size;
 
 /// `logwrites record`
 #[derive(Debug, clap::Args)]

@@ -72,11 +72,7 @@ impl Payloads for Pool {
     fn payload(&self, tag: Tag) -> &[u8] {
         match self.by_tag.get(tag.index()) {
             Some(Payload::Own(bytes)) => bytes,
-            Some(Payload::Pattern { byte, len }) => self
-                .patterns
-                .get(usize::from(*byte))
-                .and_then(|pattern| pattern.get(..*len))
-                .unwrap_or_default(),
+            Some(Payload::Pattern { byte, len }) => &self.patterns[usize::from(*byte)][..*len],
             Some(Payload::None) | None => &[],
         }
     }

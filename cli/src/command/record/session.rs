@@ -6,6 +6,7 @@ use std::io;
 use anyhow::Context as _;
 use logwrites_core::device::{DataDevice, NoData};
 use logwrites_core::drive::{Driver, Event, Recorder};
+use logwrites_core::num::widen;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, Extent, Logger, Op, OpError, Ordering, Tag, WriteFlags};
 
@@ -322,10 +323,6 @@ where
         let cause = log_error.or(data_error).unwrap_or_else(|| anyhow::anyhow!("an earlier failure"));
         Err(cause.context(error.to_string()))
     }
-}
-
-fn widen(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Zeros that are longer, in bytes, are a hole of the log.

@@ -36,7 +36,7 @@ impl<'a> Batch<'a> {
         let len = usize::try_from(len_bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
         match self.gap_before(offset_bytes).filter(|gap| self.len + gap + len <= self.room.len()) {
             Some(gap) => {
-                self.room.get_mut(self.len..self.len + gap).unwrap_or_default().fill(0);
+                self.room[self.len..self.len + gap].fill(0);
                 self.len += gap;
                 self.gaps_len += gap;
             }
@@ -48,7 +48,7 @@ impl<'a> Batch<'a> {
         if self.room.len() < len {
             self.room = vec![0; len.max(ROOM_BYTES)];
         }
-        let to = self.room.get_mut(self.len..self.len + len).unwrap_or_default();
+        let to = &mut self.room[self.len..self.len + len];
         source.read_at(source_offset_bytes, to)?;
         self.len += len;
         Ok(())
@@ -57,7 +57,7 @@ impl<'a> Batch<'a> {
     /// Writes what was collected.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.gaps_len = 0;
-        let bytes = self.room.get(..std::mem::take(&mut self.len)).unwrap_or_default();
+        let bytes = &self.room[..std::mem::take(&mut self.len)];
         self.target.write_at(self.offset_bytes, bytes)
     }
 

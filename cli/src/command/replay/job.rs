@@ -1,11 +1,11 @@
 //! The pieces of a disk, made one after another.
 
-use serde::Serialize;
 use std::io;
 
 use anyhow::Context as _;
 use logwrites_core::SectorSize;
 use logwrites_core::history::{Index, Piece, Source};
+use serde::Serialize;
 
 use super::batch::Batch;
 use crate::device::{Disk, SyncBehind};

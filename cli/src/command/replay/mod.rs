@@ -6,8 +6,6 @@
 mod batch;
 mod job;
 
-use crate::point::Point;
-use crate::size::Size;
 use std::io::{self, Write};
 use std::path::Path;
 use std::path::PathBuf;
@@ -26,6 +24,8 @@ use crate::error::same_file;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
+use crate::point::Point;
+use crate::size::Size;
 
 /// `logwrites replay`
 #[derive(Debug, clap::Args)]

@@ -1,19 +1,13 @@
 //! `logwrites run`: the whole round in one line. A disk is made and served, a file system made on it and mounted, a command
 //! run in it, and all of it undone again, however it ends; what is left is the log.
 
-use crate::host::command::Program;
-use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
-use crate::host::mount::{Mount, Mounting, make};
-use crate::host::strays;
-use crate::log::{Existing, LogOptions};
-use crate::size::Size;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::BinaryBytes;
 use logwrites_core::SectorSize;
 use logwrites_core::reader::Position;
@@ -25,12 +19,18 @@ use crate::args::ImageArgs;
 use crate::device::{Access, Disk, DiskError, OriginOptions};
 use crate::disk::{DiskOptions, LiveOptions, Under};
 use crate::error::Failure;
+use crate::host::command::Program;
+use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
+use crate::host::mount::{Mount, Mounting, make};
+use crate::host::strays;
 use crate::interrupt;
+use crate::log::{Existing, LogOptions};
 use crate::output::printable::Printable;
 use crate::output::style;
 use crate::serve::control::{Control, FILE_NAME};
 use crate::serve::exports::Front as _;
 use crate::serve::fuse::{FileSystem, Folder, Mounted, Mountpoint};
+use crate::size::Size;
 
 /// `logwrites run`
 #[derive(Debug, clap::Args)]
