@@ -50,7 +50,8 @@ impl Chunk {
     /// To a place a few bytes after that of the source within a page, as an allocator likes to give, some processors
     /// copy four times as slowly.
     fn start(&self) -> usize {
-        self.room.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES)
+        // Nowhere but at the start, as long as there is no room.
+        self.room.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES).min(self.room.len())
     }
 }
 
