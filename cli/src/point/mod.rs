@@ -131,7 +131,7 @@ impl fmt::Display for Nth {
     }
 }
 
-/// The name of a mark as a [`Point`] has it: with `~ + # %`, what is not [printable](printable) and what is not
+/// The name of a mark as a [`Point`] has it: with `~ + # %`, what is not [printable] and what is not
 /// UTF-8 percent-encoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoded<'a>(
