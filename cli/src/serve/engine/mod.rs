@@ -61,7 +61,7 @@ where
     /// The system's, if it has no more threads; the log device's, if the log cannot be begun.
     pub fn start(machine: M, data: D, log: L) -> io::Result<Self> {
         let nr_syncers = if log.is_scratch() { 0 } else { NR_SYNCERS };
-        let shared = Arc::new(Shared::new(machine, data, log, nr_syncers > 0));
+        let shared = Arc::new(Shared::new(Box::new(machine), data, log, nr_syncers > 0));
         let engine = Self { shared: Arc::clone(&shared), syncers: Mutex::default() };
         let mut syncers = Vec::with_capacity(nr_syncers);
         for _ in 0..nr_syncers {

@@ -54,7 +54,7 @@ pub(super) enum Role {
 }
 
 impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
-    pub(super) fn new(machine: M, data: D, log: L, has_syncers: bool) -> Self {
+    pub(super) fn new(machine: Box<M>, data: D, log: L, has_syncers: bool) -> Self {
         let sector_size = machine.config().sector_size;
         Self {
             state: Mutex::new(State::new(machine, data.is_serial())),

@@ -48,7 +48,7 @@ impl News {
 
 #[expect(clippy::struct_excessive_bools, reason = "each is about another thing that may be under way")]
 pub(super) struct State<M> {
-    pub(super) machine: M,
+    pub(super) machine: Box<M>,
     flight: Vec<Option<InFlight>>,
     free: Vec<Tag>,
     data: VecDeque<(Tag, Op)>,
@@ -77,7 +77,7 @@ pub(super) struct State<M> {
 }
 
 impl<M: Machine> State<M> {
-    pub(super) fn new(machine: M, is_data_serial: bool) -> Self {
+    pub(super) fn new(machine: Box<M>, is_data_serial: bool) -> Self {
         Self {
             machine,
             flight: (0..SLOTS).map(|_| None).collect(),
