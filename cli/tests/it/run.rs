@@ -114,7 +114,7 @@ fn the_exit_code_is_the_commands_and_nothing_is_left() {
 #[test]
 fn nothing_wakes_while_the_command_runs() {
     let stage = Stage::new();
-    let script = "echo >$OLDPWD/started; exec sleep 2";
+    let script = "echo >$OLDPWD/started; exec sleep 4";
     let child = stage.command(&["--mkfs", "ext4", "--size", "16M"], &["sh", "-c", script]).spawn();
     let mut child = child.expect("the tool starts");
     wait_until("the command runs", || stage.folder.has("started"));

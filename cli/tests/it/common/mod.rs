@@ -269,32 +269,38 @@ pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
 /// of them does anything, this stays the same.
 pub(crate) fn switches(child: &Child) -> Vec<(String, u64)> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("it runs");
-    let switches = threads.map(|thread| {
+    let switches = threads.filter_map(|thread| {
         let thread = thread.expect("a thread");
-        let status = std::fs::read_to_string(thread.path().join("status")).expect("it runs");
+        // A thread may end meanwhile.
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
         let number = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         let number = number.and_then(|number| number.trim().parse().ok()).expect("a number");
-        (thread.file_name().to_string_lossy().into_owned(), number)
+        Some((thread.file_name().to_string_lossy().into_owned(), number))
     });
     let mut switches: Vec<(String, u64)> = switches.collect();
     switches.sort();
     switches
 }
 
-/// None of the threads that are chosen by their numbers does anything for a second.
+/// None of the chosen threads, by their numbers, is woken for a second: soon, since what was begun may still come to its end.
 #[track_caller]
 pub(crate) fn assert_idle(child: &Child, is_chosen: impl Fn(&str) -> bool) {
-    // What was begun comes to its end.
-    std::thread::sleep(Duration::from_millis(300));
     let chosen = || {
         let mut switches = switches(child);
         switches.retain(|(number, _)| is_chosen(number));
         switches
     };
-    let before = chosen();
+    let mut before = chosen();
     assert!(!before.is_empty());
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(chosen(), before, "a thread was woken");
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = chosen();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+    panic!("a thread is woken again and again: {before:?}");
 }
 
 /// How many threads a process has, and how many files open.
