@@ -8,6 +8,8 @@ mod demo;
 mod diff;
 mod find;
 mod info;
+#[cfg(not(target_os = "linux"))]
+mod linux_only;
 mod ls;
 mod man;
 mod mark;
@@ -30,6 +32,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use colorchoice_clap::Color;
 
+#[cfg(not(target_os = "linux"))]
+use self::linux_only as run;
 #[cfg(not(target_os = "linux"))]
 use crate::error::Failure;
 use crate::output::style;

@@ -12,6 +12,8 @@ pub(super) use self::fuse::DISK_NAME;
 pub(super) use self::watch::log_to_stderr;
 
 #[cfg(not(target_os = "linux"))]
+use super::linux_only as fuse;
+#[cfg(not(target_os = "linux"))]
 use crate::error::Failure;
 
 /// `logwrites serve`
