@@ -92,7 +92,7 @@ pub static FILE_SYSTEM_TYPES: [FileSystemType; 8] = [
     },
     FileSystemType {
         name: "bcachefs",
-        help: "Where the kernel still has it",
+        help: "If the kernel supports it",
         program: "mkfs.bcachefs",
         package: "bcachefs-tools",
         options: &["-q", "-f"],
