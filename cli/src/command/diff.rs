@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::history::{Checkpoints, Index, Source};
+use logwrites_core::num::narrow;
 
+use super::compare::compare;
 use crate::args::{ImageArgs, VerifyDiscardArg};
 use crate::device::{Access, ImageFormat, View};
 use crate::error::Failure;
@@ -145,32 +147,22 @@ impl Comparison<'_> {
 
     /// The runs of sectors of an extent whose bytes differ.
     fn different_sectors(&self, extent: Extent) -> anyhow::Result<Vec<Extent>> {
-        let sector_size = self.index.sector_size();
-        let sector_len = usize::try_from(sector_size.bytes())?;
-        let step_sectors = (STEP_BYTES / sector_size.bytes()).max(1);
         let mut runs: Vec<Extent> = Vec::new();
-        let mut sector = extent.sector();
-        while sector < extent.end() {
-            interrupt::check("")?;
-            let step = Extent::between(sector, extent.end().min(sector + step_sectors));
-            let (a, b) = (self.read(self.a, step)?, self.read(self.b, step)?);
-            for (at, (a, b)) in (sector..).zip(a.chunks(sector_len).zip(b.chunks(sector_len))) {
-                match runs.last_mut() {
-                    _ if a == b => {}
-                    Some(run) if run.end() == at => *run = Extent::between(run.sector(), at + 1),
-                    _ => runs.push(Extent::between(at, at + 1)),
-                }
-            }
-            sector = step.end();
-        }
+        compare(
+            self.index.sector_size(),
+            extent,
+            |extent, bytes| self.read(self.a, extent, bytes),
+            |extent, bytes| self.read(self.b, extent, bytes),
+            |at, _, _| match runs.last_mut() {
+                Some(run) if run.end() == at => *run = Extent::between(run.sector(), at + 1),
+                _ => runs.push(Extent::between(at, at + 1)),
+            },
+        )?;
         Ok(runs)
     }
 
-    fn read(&self, view: View<'_>, extent: Extent) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.index.sector_size().bytes_of(extent.nr_sectors()))?];
-        view.read(extent, &mut bytes)
-            .with_context(|| format!("cannot read {} or the base", self.path.display()))?;
-        Ok(bytes)
+    fn read(&self, view: View<'_>, extent: Extent, bytes: &mut [u8]) -> anyhow::Result<()> {
+        view.read(extent, bytes).with_context(|| format!("cannot read {} or the base", self.path.display()))
     }
 
     /// Prints the lines of a difference that are not the same, as they were and as they are.
@@ -181,9 +173,12 @@ impl Comparison<'_> {
             );
         }
         let sector_size = self.index.sector_size();
+        let sector_len = narrow(sector_size.bytes());
+        let (mut a, mut b) = (vec![0; sector_len], vec![0; sector_len]);
         for sector in difference.extent.sector()..difference.extent.end() {
             let extent = Extent::between(sector, sector + 1);
-            let (a, b) = (self.read(self.a, extent)?, self.read(self.b, extent)?);
+            self.read(self.a, extent, &mut a)?;
+            self.read(self.b, extent, &mut b)?;
             let offsets = (sector_size.bytes_of(sector)..).step_by(hex::LINE);
             for (offset_bytes, (a, b)) in offsets.zip(a.chunks(hex::LINE).zip(b.chunks(hex::LINE))) {
                 if a != b {
@@ -238,8 +233,6 @@ fn advanced(source: Source, whole: Extent, part: Extent, index: &Index) -> Sourc
         Source::Zeros { .. } => source,
     }
 }
-
-const STEP_BYTES: u64 = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! The command line, and its verbs, a file each: what a person may type, and what is done about it.
 
 mod cat;
+mod compare;
 mod completions;
 mod cut;
 #[cfg(feature = "demo")]

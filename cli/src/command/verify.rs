@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::format::{EntryHeader, Flags, HEADER_LEN};
 use logwrites_core::history::{Discards, ExtentMap, Index, Source};
-use logwrites_core::num::{narrow, widen};
+use logwrites_core::num::widen;
 use serde::Serialize;
 
+use super::compare::compare;
 use crate::args::{ImageArgs, VerifyDiscardArg};
 use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, OriginOptions, View};
 use crate::error::{Failure, Hint};
@@ -66,7 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let differs = match (&broken, &origin, &args.final_image) {
         (Ok(()), Some(origin), Some(image)) => {
             let image = format.open(image, Access::Read)?;
-            compare(&log, origin, &image, args.discard.into(), &mut found)?
+            check_image(&log, origin, &image, args.discard.into(), &mut found)?
         }
         _ => None,
     };
@@ -123,7 +124,7 @@ pub(super) struct Verified {
 }
 
 /// Compares base + log with an image; gives the first difference, for people.
-fn compare(
+fn check_image(
     log: &Log,
     origin: &Origin,
     image: &Disk,
@@ -146,9 +147,8 @@ fn compare(
     let sector_size = index.sector_size();
     found.indeterminate_bytes =
         Some(indeterminate.runs().map(|run| sector_size.bytes_of(run.extent.nr_sectors())).sum());
-    let comparison =
-        Comparison { image, view: View { base: origin.disk(), log: log_disk, map: &map }, indeterminate };
-    let differences = comparison.run(len_bytes)?;
+    let view = View { base: origin.disk(), log: log_disk, map: &map };
+    let differences = differences(image, view, &indeterminate, len_bytes)?;
     found.compared_bytes = Some(len_bytes - found.indeterminate_bytes.unwrap_or(0));
     found.different_sectors = Some(differences.nr_sectors);
     let Some(first_bytes) = differences.first_bytes else {
@@ -228,61 +228,41 @@ fn indeterminate(index: &Index, discards: Discards) -> ExtentMap {
     map
 }
 
-struct Comparison<'a> {
-    image: &'a Disk,
-    view: View<'a>,
-    indeterminate: ExtentMap,
-}
-
+#[derive(Default)]
 struct Differences {
     first_bytes: Option<u64>,
     nr_sectors: u64,
 }
 
-impl Comparison<'_> {
-    fn run(&self, len_bytes: u64) -> anyhow::Result<Differences> {
-        let sector_size = self.view.map.sector_size();
-        let step_sectors = (STEP_BYTES / sector_size.bytes()).max(1);
-        let end = len_bytes / sector_size.bytes();
-        let mut progress = Progress::bytes("comparing", len_bytes);
-        let mut differences = Differences { first_bytes: None, nr_sectors: 0 };
-        let (mut expected, mut actual) = (Vec::new(), Vec::new());
-        let mut sector = 0;
-        while sector < end {
-            interrupt::check("")?;
-            let extent = Extent::between(sector, end.min(sector + step_sectors));
-            let len = usize::try_from(sector_size.bytes_of(extent.nr_sectors()))
-                .context("a step fits in memory")?;
-            expected.resize(len, 0);
-            actual.resize(len, 0);
-            let start_bytes = sector_size.bytes_of(sector);
-            self.view.read(extent, &mut expected).context("cannot read the log or the base")?;
-            self.image
-                .read_at(start_bytes, &mut actual)
-                .map_err(|error| DiskError::new("read", self.image.path(), error))?;
-            if expected != actual {
-                self.note(extent, &expected, &actual, &mut differences);
+/// Where an image is not what `view` says, `indeterminate` sectors left out.
+fn differences(
+    image: &Disk,
+    view: View<'_>,
+    indeterminate: &ExtentMap,
+    len_bytes: u64,
+) -> anyhow::Result<Differences> {
+    let sector_size = view.map.sector_size();
+    let mut progress = Progress::bytes("comparing", len_bytes);
+    let mut found = Differences::default();
+    compare(
+        sector_size,
+        Extent::between(0, len_bytes / sector_size.bytes()),
+        |extent, expected| view.read(extent, expected).context("cannot read the log or the base"),
+        |extent, actual| {
+            let start_bytes = sector_size.bytes_of(extent.sector());
+            progress.set(start_bytes);
+            let read = image.read_at(start_bytes, actual);
+            Ok(read.map_err(|error| DiskError::new("read", image.path(), error))?)
+        },
+        |sector, expected, actual| {
+            if indeterminate.get(sector).is_none() {
+                found.nr_sectors += 1;
+                let in_sector = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
+                found.first_bytes.get_or_insert(sector_size.bytes_of(sector) + widen(in_sector));
             }
-            sector = extent.end();
-            progress.set(sector_size.bytes_of(sector));
-        }
-        Ok(differences)
-    }
-
-    fn note(&self, extent: Extent, expected: &[u8], actual: &[u8], differences: &mut Differences) {
-        let sector_size = self.view.map.sector_size();
-        let sector_len = narrow(sector_size.bytes());
-        let sectors = expected.chunks(sector_len).zip(actual.chunks(sector_len));
-        for (sector, (expected, actual)) in (extent.sector()..).zip(sectors) {
-            if expected == actual || self.indeterminate.get(sector).is_some() {
-                continue;
-            }
-            differences.nr_sectors += 1;
-            let in_sector = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
-            let at_bytes = sector_size.bytes_of(sector) + widen(in_sector);
-            differences.first_bytes.get_or_insert(at_bytes);
-        }
-    }
+        },
+    )?;
+    Ok(found)
 }
 
 fn print(out: &mut impl Write, args: &Args, found: &Verified) -> std::io::Result<()> {
@@ -311,8 +291,6 @@ fn print(out: &mut impl Write, args: &Args, found: &Verified) -> std::io::Result
     }
     Ok(())
 }
-
-const STEP_BYTES: u64 = 1 << 20;
 
 /// A sector after this one is not plausible: no known disk has it.
 const MAX_SECTORS: u64 = 1 << 48;
