@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use logwrites_core::Op;
 use logwrites_core::format::MarkText;
+use logwrites_core::num::widen;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{LiveDisk, Payload};
@@ -132,7 +133,6 @@ impl Control {
     #[must_use]
     pub fn status(&self) -> StatusJson {
         let counters = self.disk.counters();
-        let widen = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         StatusJson {
             log: self.log.clone(),
             nr_entries: counters.logged.index,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use logwrites_core::num::narrow;
 use parking_lot::{Condvar, Mutex};
 
 /// Buffers that are used again, and no more than so many bytes of them at once.
@@ -162,7 +163,7 @@ const fn class_len(class: usize) -> usize {
 
 fn class_of(len: usize) -> usize {
     let units = len.div_ceil(MIN_CLASS_BYTES).next_power_of_two();
-    usize::try_from(units.trailing_zeros()).unwrap_or(0).min(NR_CLASSES - 1)
+    narrow(units.trailing_zeros().into()).min(NR_CLASSES - 1)
 }
 
 const MIN_CLASS_BYTES: usize = 64 << 10;

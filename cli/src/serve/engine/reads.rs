@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering as Atomic;
 
 use logwrites_core::Extent;
 use logwrites_core::history::{Place, Source, read_pieces};
+use logwrites_core::num::widen;
 
 use super::devices::{Data, Log};
 use super::machine::Machine;
@@ -13,7 +14,7 @@ use super::shared::Shared;
 impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
     pub(super) fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
         self.nr_reads.fetch_add(1, Atomic::Relaxed);
-        self.read_bytes.fetch_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX), Atomic::Relaxed);
+        self.read_bytes.fetch_add(widen(buffer.len()), Atomic::Relaxed);
         if M::IS_ALL_DATA {
             return self.data.read(self.sector_size.bytes_of(extent.sector()), buffer);
         }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fuser::{Errno, ReplyData, ReplyEmpty, ReplyWrite};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::{Extent, Op, OpError, WriteFlags};
 use parking_lot::Mutex;
 
@@ -58,7 +59,7 @@ impl DiskFile {
             Ok(bytes) => {
                 let start = narrow(range.start - self.disk.sector_size().bytes_of(extent.sector()));
                 let end = start + narrow(range.end - range.start);
-                reply.data(bytes.get(start..end).unwrap_or_default());
+                reply.data(&bytes[start..end]);
             }
             Err(errno) => reply.error(errno),
         }
@@ -76,9 +77,12 @@ impl DiskFile {
         if range.is_empty() && !bytes.is_empty() {
             return reply.error(Errno::ENOSPC);
         }
-        let bytes = bytes.get(..narrow(range.end - range.start)).unwrap_or(bytes);
+        let bytes = &bytes[..narrow(range.end - range.start)];
         let flags = if is_durable { WriteFlags::FUA } else { WriteFlags::empty() };
-        let answer = Answer::Written { reply, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+        let answer = Answer::Written {
+            reply,
+            len: u32::try_from(bytes.len()).expect("the kernel's requests have lengths of 32 bits"),
+        };
         let Ok(extent) = self.disk.sector_size().extent(range.start, range.end - range.start) else {
             return answer.send(self.write_alone(&range, bytes, flags));
         };
@@ -234,7 +238,7 @@ impl DiskFile {
 
     fn read_sectors<'a>(&self, extent: Extent, buffer: &'a mut Buffer) -> Result<&'a [u8], Errno> {
         let len = narrow(self.disk.sector_size().bytes_of(extent.nr_sectors()));
-        let bytes = buffer.bytes_mut().get_mut(..len).unwrap_or_default();
+        let bytes = &mut buffer.bytes_mut()[..len];
         self.disk.read(extent, bytes).map_err(|error| {
             tracing::error!(%error, "a read failed");
             Errno::EIO
@@ -318,14 +322,6 @@ fn fill(buffer: &mut Buffer, start: usize, bytes: &[u8]) {
     if let Some(to) = buffer.bytes_mut().get_mut(start..start + bytes.len()) {
         to.copy_from_slice(bytes);
     }
-}
-
-fn narrow(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-fn widen(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 /// How far is looked at a time for data or holes, in sectors, and how many runs are wanted of that.

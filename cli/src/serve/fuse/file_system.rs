@@ -13,6 +13,7 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
     TimeOrNow,
 };
+use logwrites_core::num::{clip, widen};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, OFlags};
 
@@ -125,7 +126,7 @@ impl FileSystem {
     /// Does what each line says.
     fn take_lines(&self, bytes: &[u8]) -> Result<(), Errno> {
         let control = self.control.as_ref().ok_or(Errno::EIO)?;
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_LINE_BYTES {
+        if widen(bytes.len()) > MAX_LINE_BYTES {
             return Err(Errno::EINVAL);
         }
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
@@ -245,10 +246,8 @@ impl Filesystem for FileSystem {
         if Node::of(number) == Some(Node::Control) {
             let told = self.told.lock();
             let text = told.get(&handle).map(Vec::as_slice).unwrap_or_default();
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
-            let rest = text.get(start..).unwrap_or_default();
-            let len = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
-            return reply.data(rest.get(..len).unwrap_or_default());
+            let rest = &text[clip(offset, text.len())..];
+            return reply.data(&rest[..clip(size.into(), rest.len())]);
         }
         match self.disk(number) {
             Ok(disk) => disk.read(offset, u64::from(size), reply),
@@ -270,7 +269,9 @@ impl Filesystem for FileSystem {
     ) {
         if Node::of(number) == Some(Node::Control) {
             return match self.take_lines(data) {
-                Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+                Ok(()) => reply.written(
+                    u32::try_from(data.len()).expect("the kernel's requests have lengths of 32 bits"),
+                ),
                 Err(errno) => reply.error(errno),
             };
         }
@@ -374,7 +375,7 @@ impl Filesystem for FileSystem {
         }
         let disks = self.folder.names().into_iter().enumerate();
         entries.extend(disks.map(|(number, name)| (Node::Disk(number), FileType::RegularFile, name)));
-        let rest = (1..).zip(entries).skip(usize::try_from(offset).unwrap_or(usize::MAX));
+        let rest = (1..).zip(entries).skip(clip(offset, usize::MAX));
         for (next, (node, kind, name)) in rest {
             if reply.add(node.number(), next, kind, name) {
                 break;
@@ -386,7 +387,7 @@ impl Filesystem for FileSystem {
     fn statfs(&self, _request: &Request, _number: INodeNo, reply: ReplyStatfs) {
         // A loop device takes this for the unit of discards.
         let block_bytes = self.folder.block_bytes();
-        let nr_disks = u64::try_from(self.folder.names().len()).unwrap_or(u64::MAX);
+        let nr_disks = widen(self.folder.names().len());
         let blocks = (self.folder.len_bytes() / u64::from(block_bytes)).saturating_mul(nr_disks);
         reply.statfs(blocks, 0, 0, nr_disks + 1, 0, block_bytes, MAX_NAME_BYTES, block_bytes);
     }
@@ -479,7 +480,7 @@ impl Node {
         match self {
             Self::Folder => INodeNo::ROOT,
             Self::Control => INodeNo(2),
-            Self::Disk(number) => INodeNo(u64::try_from(number).unwrap_or(u64::MAX).saturating_add(3)),
+            Self::Disk(number) => INodeNo(widen(number).saturating_add(3)),
         }
     }
 }

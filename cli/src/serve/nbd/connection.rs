@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use logwrites_core::num::narrow;
 use logwrites_core::{Extent, Op};
 
 use super::handshake::{ALLOCATION_ID, Handshake, Session, Step};
@@ -170,7 +171,7 @@ impl Transmission<'_> {
     /// Receives what there is, or a request's head alone.
     fn fill(&self, chunk: &mut Buffer, filled: usize) -> io::Result<usize> {
         let end = if self.is_large && filled < REQUEST_LEN { REQUEST_LEN } else { CHUNK_BYTES };
-        self.stream.receive(chunk.bytes_mut().get_mut(filled..end).unwrap_or_default())
+        self.stream.receive(&mut chunk.bytes_mut()[filled..end])
     }
 
     /// A chunk that begins with what was not used; the same one if no payload is in it any more.
@@ -202,17 +203,17 @@ impl Transmission<'_> {
         chunk: &Arc<Buffer>,
         filled: usize,
     ) -> Result<usize, End> {
-        let received = chunk.bytes().get(..filled).unwrap_or_default();
+        let received = &chunk.bytes()[..filled];
         let mut used = 0;
         while let Some(head) = received.get(used..).and_then(<[u8]>::first_chunk::<REQUEST_LEN>) {
             let request = Request::parse(head)?;
-            let payload_len = usize::try_from(request.payload_bytes()).unwrap_or(usize::MAX);
+            let payload_len = narrow(request.payload_bytes().into());
             let start = used + REQUEST_LEN;
             let payload = if payload_len == 0 {
                 used = start;
                 Payload::NONE
             } else if payload_len > INLINE_BYTES {
-                let here = received.get(start..).unwrap_or_default();
+                let here = &received[start..];
                 let here = here.get(..payload_len).unwrap_or(here);
                 used = start + here.len();
                 self.is_large = true;
@@ -235,7 +236,7 @@ impl Transmission<'_> {
         let mut buffer = self.take_buffer(batch, len)?;
         let (start, rest) = buffer.bytes_mut().split_at_mut(here.len());
         start.copy_from_slice(here);
-        let rest = rest.get_mut(..len - here.len()).unwrap_or_default();
+        let rest = &mut rest[..len - here.len()];
         if !rest.is_empty() {
             self.stream.receive_all(rest, Instant::now() + STALL)?;
         }
@@ -300,15 +301,16 @@ impl Transmission<'_> {
     fn read(&mut self, batch: &mut Batch<'_>, extent: Extent, cookie: u64) -> Result<(), End> {
         let sector_size = self.disk.sector_size();
         let offset_bytes = sector_size.bytes_of(extent.sector());
-        let len_bytes = u32::try_from(sector_size.bytes_of(extent.nr_sectors())).unwrap_or(u32::MAX);
-        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+        let len_bytes =
+            u32::try_from(sector_size.bytes_of(extent.nr_sectors())).expect("as the request had it");
+        let len = narrow(len_bytes.into());
         let is_structured = self.rules.is_structured;
         if len <= INLINE_BYTES {
             let start = self.replies.len();
             reply::push_read(&mut self.replies, is_structured, cookie, offset_bytes, len_bytes);
             let data_start = self.replies.len();
             self.replies.resize(data_start + len, 0);
-            let result = self.disk.read(extent, self.replies.get_mut(data_start..).unwrap_or_default());
+            let result = self.disk.read(extent, &mut self.replies[data_start..]);
             if let Err(error) = result {
                 self.replies.truncate(start);
                 self.refuse_read(cookie, &error);
@@ -316,7 +318,7 @@ impl Transmission<'_> {
             return if self.replies.len() > QUEUED_BYTES { self.settle(batch) } else { Ok(()) };
         }
         let mut buffer = self.take_buffer(batch, len)?;
-        match self.disk.read(extent, buffer.bytes_mut().get_mut(..len).unwrap_or_default()) {
+        match self.disk.read(extent, &mut buffer.bytes_mut()[..len]) {
             Ok(()) => {
                 reply::push_read(&mut self.replies, is_structured, cookie, offset_bytes, len_bytes);
                 self.outbox.push_data(&mut self.replies, buffer, len);

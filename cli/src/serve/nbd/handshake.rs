@@ -157,7 +157,7 @@ impl Handshake {
             }
             option::LIST if data.is_empty() => {
                 for name in exports.names() {
-                    let len = U32::new(u32::try_from(name.len()).unwrap_or(u32::MAX));
+                    let len = U32::new(u32::try_from(name.len()).expect("names are short"));
                     push_reply(out, option, option_reply::SERVER, &[len.as_bytes(), name.as_bytes()]);
                 }
                 push_reply(out, option, option_reply::ACK, &[]);
@@ -310,7 +310,7 @@ fn push_reply(out: &mut Vec<u8>, option: u32, kind: u32, parts: &[&[u8]]) {
         magic: OPTION_REPLY_MAGIC.into(),
         option: option.into(),
         kind: kind.into(),
-        len_bytes: u32::try_from(len).unwrap_or(u32::MAX).into(),
+        len_bytes: u32::try_from(len).expect("options are answered in a few bytes").into(),
     };
     out.extend_from_slice(header.as_bytes());
     for part in parts {

@@ -182,7 +182,7 @@ impl Message {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Data(buffer, len) => buffer.bytes().get(..*len).unwrap_or_default(),
+            Self::Data(buffer, len) => &buffer.bytes()[..*len],
         }
     }
 }

@@ -107,7 +107,7 @@ impl Stream {
         while !buffer.is_empty() {
             match self.receive(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => buffer = buffer.get_mut(len..).unwrap_or_default(),
+                Ok(len) => buffer = &mut buffer[len..],
                 Err(error) if is_timeout(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -127,7 +127,7 @@ impl Stream {
             self.set_timeouts(time_left(deadline)?)?;
             match self.receive(buffer)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                len => buffer = buffer.get_mut(len..).unwrap_or_default(),
+                len => buffer = &mut buffer[len..],
             }
         }
         Ok(())
@@ -154,14 +154,14 @@ impl Stream {
         while !bytes.is_empty() {
             self.set_timeouts(time_left(deadline)?)?;
             let len = self.send(&[IoSlice::new(bytes)])?;
-            bytes = bytes.get(len..).unwrap_or_default();
+            bytes = &bytes[len..];
         }
         Ok(())
     }
 
     /// Sends some bytes, at least one.
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let slices = slices.get(..slices.len().min(MAX_SLICES)).unwrap_or_default();
+        let slices = &slices[..slices.len().min(MAX_SLICES)];
         loop {
             let result = match self {
                 Self::Tcp(stream) => (&*stream).write_vectored(slices),
