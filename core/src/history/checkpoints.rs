@@ -174,6 +174,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it makes too many steps for an interpreter")]
     fn a_log_has_a_few_however_long_it_is() {
         let (mut walk, mut index) = (Walk::new(SUPERBLOCK, None), Index::new(SUPERBLOCK));
         let mut checkpoints = Checkpoints { min_stride: 4, ..Checkpoints::new(Discards::Zero) };
