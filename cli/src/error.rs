@@ -1,17 +1,43 @@
-//! What a command ends with: exit codes, and the words for people.
+//! How a command ends: its exit code, and what an error says to people.
 
+use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::iter;
 
 use logwrites_core::config::ConfigError;
 use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::Malformed;
 
-use crate::device::ImageError;
+use crate::device::{ImageError, SameFile};
+use crate::interrupt::Interrupted;
 use crate::point::{PointError, ResolveError};
 use crate::script::ScriptError;
 
-/// An end that no other error describes.
+/// How a command ends because of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// What was to be checked is not so.
+    CheckFailed,
+    /// The command cannot be meant like that, or what was read cannot be used.
+    Malformed,
+    /// As another tool, which this one replaces, or the command that was run.
+    Peer(u8),
+    /// The person, or the system, asked to stop.
+    Interrupted,
+}
+
+/// An error that knows how a command ends with it. [`explained`] has the list of all of them.
+pub trait Explain: Error + 'static {
+    /// How the command ends; `None` if the cause decides that.
+    fn end(&self) -> Option<End>;
+
+    /// What to do about it, which is told after the error.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// The end of a command that no other error describes.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// What was to be checked is not so.
@@ -32,17 +58,22 @@ pub enum Failure {
     #[error("{0}")]
     Malformed(String),
     /// The person, or the system, asked to stop.
-    #[error("interrupted{0}")]
-    Interrupted(String),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
-/// The refusal to read and write one file.
-#[must_use]
-pub fn same_file(a: &Path, b: &Path) -> Failure {
-    Failure::Usage(format!("{} and {} are the same file", a.display(), b.display()))
+impl Explain for Failure {
+    fn end(&self) -> Option<End> {
+        Some(match self {
+            Self::Check(_) => End::CheckFailed,
+            Self::Peer { code, .. } => End::Peer(*code),
+            Self::Usage(_) | Self::Malformed(_) => End::Malformed,
+            Self::Interrupted(_) => End::Interrupted,
+        })
+    }
 }
 
-/// What to do about an error, as its context. It is printed after the error, on a line of its own.
+/// A hint that only the command can give, since it depends on its options: the context of an error.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Hint(pub String);
@@ -50,53 +81,96 @@ pub struct Hint(pub String);
 /// The exit code of a command that ended with `error`: 1 a check failed, 2 wrong usage or malformed input, 3 an I/O
 /// error, 130 interrupted. A pipe that is no longer read is not an error.
 #[must_use]
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(code_of).unwrap_or(IO)
+pub fn exit_code(error: &(dyn Error + 'static)) -> u8 {
+    chain(error).find_map(code_of).unwrap_or(IO)
 }
 
-fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(failure) = error.downcast_ref::<Failure>() {
-        return Some(match failure {
-            Failure::Check(_) => CHECK_FAILED,
-            Failure::Peer { code, .. } => *code,
-            Failure::Usage(_) | Failure::Malformed(_) => MALFORMED,
-            Failure::Interrupted(_) => INTERRUPTED,
-        });
-    }
-    let is_malformed = error.is::<Malformed>()
-        || error.is::<SuperblockError>()
-        || error.is::<ConfigError>()
-        || error.is::<ScriptError>()
-        || error.is::<PointError>()
-        || error.is::<ResolveError>()
-        || matches!(error.downcast_ref(), Some(ImageError::Container { .. }));
-    if is_malformed {
-        return Some(MALFORMED);
+/// An error and its causes.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
+}
+
+/// What to do about an error, as the error or a cause of it says.
+#[must_use]
+pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    chain(error).find_map(|error| explained(error)?.hint())
+}
+
+/// An error, its causes and its hint, where there is one line for all of it.
+#[must_use]
+pub fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let causes: Vec<String> = chain(error).map(ToString::to_string).collect();
+    let hint = hint(error).map(|hint| format!("; {hint}"));
+    causes.join(": ") + &hint.unwrap_or_default()
+}
+
+fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
+    if let Some(explained) = explained(error) {
+        return explained.end().map(End::code);
     }
     let io_error = error.downcast_ref::<io::Error>()?;
     Some(if io_error.kind() == io::ErrorKind::BrokenPipe { DONE } else { IO })
 }
 
+/// An error as what it knows of a command's end.
+fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
+    fn of<'a, E: Explain>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
+        let error: &E = error.downcast_ref()?;
+        Some(error)
+    }
+    let kinds = [
+        of::<ConfigError>,
+        of::<Failure>,
+        of::<ImageError>,
+        of::<Interrupted>,
+        of::<Malformed>,
+        of::<PointError>,
+        of::<ResolveError>,
+        of::<SameFile>,
+        of::<ScriptError>,
+        of::<SuperblockError>,
+    ];
+    kinds.iter().find_map(|of| of(error))
+}
+
+macro_rules! malformed_input {
+    ($($error:ty),*) => {
+        $(impl Explain for $error {
+            fn end(&self) -> Option<End> {
+                Some(End::Malformed)
+            }
+        })*
+    };
+}
+
+malformed_input!(ConfigError, Malformed, PointError, ResolveError, SameFile, ScriptError, SuperblockError);
+
+impl End {
+    const fn code(self) -> u8 {
+        match self {
+            Self::CheckFailed => 1,
+            Self::Malformed => 2,
+            Self::Peer(code) => code,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 const DONE: u8 = 0;
-const CHECK_FAILED: u8 = 1;
-const MALFORMED: u8 = 2;
 const IO: u8 = 3;
-const INTERRUPTED: u8 = 130;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context as _;
 
     #[test]
     fn the_code_is_found_below_any_context() {
-        let code = |error: anyhow::Error| exit_code(&error.context("a").context("b"));
+        let code = |error: anyhow::Error| exit_code(error.context("a").context("b").as_ref());
         assert_eq!(code(Failure::Check(String::new()).into()), 1);
         assert_eq!(code(Failure::Usage(String::new()).into()), 2);
         assert_eq!(code(SuperblockError::Version { found: 7 }.into()), 2);
         assert_eq!(code(io::Error::other("broken").into()), 3);
-        assert_eq!(code(Failure::Interrupted(String::new()).into()), 130);
-        let gone: Result<(), _> = Err(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(code(gone.context("print").unwrap_err()), 0);
+        assert_eq!(code(Interrupted::new("").into()), 130);
+        assert_eq!(code(io::Error::from(io::ErrorKind::BrokenPipe).into()), 0);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::error::Failure;
+use crate::error::{End, Explain};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -55,9 +55,30 @@ pub fn is_requested() -> bool {
 /// Ends the work if that was asked for; `outcome` says in which state, as in "; nothing was changed".
 ///
 /// # Errors
-/// [`Failure::Interrupted`] if so.
-pub fn check(outcome: &str) -> Result<(), Failure> {
-    if is_requested() { Err(Failure::Interrupted(outcome.to_owned())) } else { Ok(()) }
+/// [`Interrupted`] if so.
+pub fn check(outcome: &str) -> Result<(), Interrupted> {
+    if is_requested() { Err(Interrupted::new(outcome)) } else { Ok(()) }
+}
+
+/// The end that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted{outcome}")]
+pub struct Interrupted {
+    outcome: String,
+}
+
+impl Interrupted {
+    /// In a state that `outcome` describes, as for [`check`].
+    #[must_use]
+    pub fn new(outcome: &str) -> Self {
+        Self { outcome: outcome.to_owned() }
+    }
+}
+
+impl Explain for Interrupted {
+    fn end(&self) -> Option<End> {
+        Some(End::Interrupted)
+    }
 }
 
 fn request() {

@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
     let Err(error) = install_and_run(&args) else {
         return ExitCode::SUCCESS;
     };
-    let code = error::exit_code(&error);
+    let code = error::exit_code(error.as_ref());
     if code != 0 {
         report(&error);
     }
@@ -96,12 +96,12 @@ fn report(error: &anyhow::Error) {
         }
         return;
     }
-    let hint = error.downcast_ref::<Hint>();
+    let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
     let causes = error.chain().map(shown);
-    let causes: Vec<String> = causes.filter(|cause| hint.is_none_or(|hint| hint.0 != *cause)).collect();
+    let causes: Vec<String> = causes.filter(|cause| hint.as_ref() != Some(cause)).collect();
     anstream::eprintln!("{}: {}", style::paint(style::ERROR, "error"), causes.join(": "));
-    if let Some(Hint(hint)) = hint {
-        anstream::eprintln!("{}: {hint}", style::paint(style::HEADING, "hint"));
+    if let Some(hint) = hint.or_else(|| error::hint(error.as_ref())) {
+        anstream::eprintln!("{}: {}", style::paint(style::HEADING, "hint"), Printable(hint.as_bytes()));
     }
 }
 

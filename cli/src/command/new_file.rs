@@ -3,9 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::device::{Access, Disk, DiskError, Draft};
+use crate::device::{Access, Disk, DiskError, Draft, SameFile};
 use crate::error::Failure;
-use crate::error::same_file;
 
 /// A new file, which appears when it is kept.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl NewFile {
             }
             for other in others {
                 if old.is_same(other)? {
-                    return Err(same_file(path, other.path()).into());
+                    return Err(SameFile::new(path, other.path()).into());
                 }
             }
             // A process that writes to it would continue with a file that no longer has a name.

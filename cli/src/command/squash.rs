@@ -11,8 +11,7 @@ use super::cut::{NewLog, cut};
 use super::new_file::NewFile;
 use super::replay::{Replayed, make};
 use crate::args::ImageArgs;
-use crate::device::OriginOptions;
-use crate::error::same_file;
+use crate::device::{OriginOptions, SameFile};
 use crate::log::{Edge, EntryFilter, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
@@ -50,7 +49,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.output == args.output_base {
-        return Err(same_file(&args.output, &args.output_base).into());
+        return Err(SameFile::new(&args.output, &args.output_base).into());
     }
     let mut log = Log::open(&args.log)?;
     let at = log.resolve(Some(&args.at), Edge::Start)?;

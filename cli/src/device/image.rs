@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::disk::{Access, Disk, DiskError};
+use crate::error::{End, Explain};
 
 /// What is known of an image before it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,15 @@ pub enum ImageError {
         /// Its format.
         container: Container,
     },
+}
+
+impl Explain for ImageError {
+    fn end(&self) -> Option<End> {
+        match self {
+            Self::Disk(_) => None,
+            Self::Container { .. } => Some(End::Malformed),
+        }
+    }
 }
 
 /// A format of images that is not raw.

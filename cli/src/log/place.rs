@@ -10,9 +10,8 @@ use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
 use super::open_end::{OpenEnd, Tail};
-use crate::device::{Access, Disk, DiskError, LogFile};
+use crate::device::{Access, Disk, DiskError, LogFile, SameFile};
 use crate::error::Failure;
-use crate::error::same_file;
 
 /// How a log is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +77,7 @@ impl LogPlace {
         if let Some(target) = target
             && target.is_same(&disk)?
         {
-            return Err(same_file(target.path(), path).into());
+            return Err(SameFile::new(target.path(), path).into());
         }
         if let Existing::Append { tail } = options.existing {
             return Ok(Self::Old(Box::new(OpenEnd::find(disk, tail)?)));
@@ -156,7 +155,7 @@ impl LogPlace {
                     match error.kind() {
                         // It did not exist a moment ago, before the disk was created.
                         io::ErrorKind::AlreadyExists => match target {
-                            Some(target) => anyhow::Error::new(same_file(target.path(), path)),
+                            Some(target) => anyhow::Error::new(SameFile::new(target.path(), path)),
                             None => error.into(),
                         },
                         _ => error.into(),

@@ -13,7 +13,7 @@ use logwrites_core::{Config, Extent, Logger, Op, OpError, Ordering, Tag, WriteFl
 use super::payloads::Pool;
 use crate::device::{Disk, LogFile, ReservedLog, View};
 use crate::error::Failure;
-use crate::interrupt;
+use crate::interrupt::{self, Interrupted};
 use crate::output::progress::Progress;
 use crate::script::{Script, ScriptCommand};
 
@@ -132,7 +132,7 @@ where
             progress.set(widen(index));
         }
         let result = result.and(self.close()).map_err(|error| match script.iter().nth(self.command) {
-            Some(_) if error.is::<Failure>() && interrupt::is_requested() => error,
+            Some(_) if error.is::<Interrupted>() => error,
             Some((line, command)) => error.context(format!("line {line}: {command}")),
             None => error,
         });

@@ -18,9 +18,8 @@ pub(super) use self::job::Replayed;
 use self::job::{Job, Zeros};
 use super::new_file::NewFile;
 use crate::args::{DiscardArg, ImageArgs};
-use crate::device::{Access, Disk, DiskError, ImageFormat};
+use crate::device::{Access, Disk, DiskError, ImageFormat, SameFile};
 use crate::error::Failure;
-use crate::error::same_file;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
@@ -157,7 +156,7 @@ fn change(
     log.check_fits(from.max(at), len_bytes, onto)?;
     for other in base.into_iter().chain([log.disk()]) {
         if target.is_same(other)? {
-            return Err(same_file(onto, other.path()).into());
+            return Err(SameFile::new(onto, other.path()).into());
         }
     }
     target.lock()?;
