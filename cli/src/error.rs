@@ -10,6 +10,7 @@ use logwrites_core::reader::Malformed;
 
 use crate::device::{ImageError, SameFile};
 use crate::interrupt::Interrupted;
+use crate::log::{FitError, LogError, PlaceError};
 use crate::point::{PointError, ResolveError};
 use crate::script::ScriptError;
 
@@ -121,9 +122,12 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
     let kinds = [
         of::<ConfigError>,
         of::<Failure>,
+        of::<FitError>,
         of::<ImageError>,
         of::<Interrupted>,
+        of::<LogError>,
         of::<Malformed>,
+        of::<PlaceError>,
         of::<PointError>,
         of::<ResolveError>,
         of::<SameFile>,

@@ -63,7 +63,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     out.flush()?;
-    if args.to.is_none() { log.check_whole() } else { Ok(()) }
+    if args.to.is_none() {
+        log.check_whole()?;
+    }
+    Ok(())
 }
 
 impl Args {

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     out.flush()?;
-    log.check_whole()
+    Ok(log.check_whole()?)
 }
 
 /// The shortest point for each mark, given in log order.

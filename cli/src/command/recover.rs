@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::parse_sector_size;
 use crate::device::{Disk, DiskError, Draft, LogSource};
 use crate::error::Failure;
-use crate::log;
+use crate::log::{self, LogError};
 use crate::output::printable::Printable;
 use crate::output::style::count;
 use crate::output::{print_json, stdout, style};
@@ -129,11 +129,12 @@ fn examine(args: &Args) -> anyhow::Result<Found> {
     let mut reader = match log::open(&args.log) {
         Ok(reader) => reader,
         // One of another version, or of an impossible sector size, is not lost: it is another kind of log.
-        Err(error) if matches!(error.downcast_ref(), Some(SuperblockError::Magic { .. })) => {
-            return without_superblock(&args.log, &USUAL_SIZES)
-                .map_err(|_| error.context("there is neither a superblock nor a first entry"));
+        Err(error @ LogError::Superblock { source: SuperblockError::Magic { .. }, .. }) => {
+            return without_superblock(&args.log, &USUAL_SIZES).map_err(|_| {
+                anyhow::Error::new(error).context("there is neither a superblock nor a first entry")
+            });
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let superblock = reader.superblock();
     let broken = log::walk(&args.log, &mut reader, u64::MAX, |_, _, _| Ok(()))?;

@@ -80,11 +80,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     out.flush()?;
     broken.map_err(|error| match found.overlapped_entry {
-        Some(entry) => error.context(Hint(format!(
+        Some(entry) => anyhow::Error::new(error).context(Hint(format!(
             "entry {entry} seems to have another entry inside its payload, as where QEMU before 9.0 logged a write of \
              zeros while other writes were in flight; points up to {entry} can be trusted"
         ))),
-        None => error,
+        None => error.into(),
     })?;
     differs.map_or(Ok(()), |message| Err(Failure::Check(message).into()))
 }

@@ -2,20 +2,19 @@
 //! says which, and under a log that is thrown away.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use logwrites_core::Config;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 use logwrites_core::overlay::Overlay;
-use logwrites_core::reader::Entry;
 use parking_lot::Mutex;
 
 use super::limits::check_sector_size;
 use crate::device::{Access, Disk, LiveLog, LogFile, OriginOptions, ScratchLog};
-use crate::error::Failure;
-use crate::log::{Edge, Log};
+use crate::error::{Failure, in_one_line};
+use crate::log::{Edge, FitError, Log, TooShort};
 use crate::point::Point;
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
@@ -53,17 +52,15 @@ pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTa
         log.check_fits(resolved, origin.len_bytes(), origin.name())?;
     }
     let len_bytes = origin.len_bytes();
-    if !sector_size.is_aligned(len_bytes) {
-        let message = format!(
-            "{} has {len_bytes} bytes, which is not a multiple of {sector_size}",
-            origin.name().display()
-        );
-        return Err(Failure::Malformed(message).into());
-    }
+    let beyond = match log.check_fits(log.index().nr_entries(), len_bytes, origin.name()) {
+        Ok(()) => None,
+        Err(FitError::TooShort(beyond)) => Some(beyond),
+        Err(error) => return Err(error.into()),
+    };
     let named = options.points.iter().map(ToString::to_string).collect();
     let past = LogPast {
-        beyond: Beyond::find(&log, len_bytes, origin.name()),
-        broken: log.check_whole().err().map(|error| format!("{error:#}")),
+        beyond,
+        broken: log.check_whole().err().map(|error| in_one_line(&error)),
         checkpoints: Mutex::new(Checkpoints::new(Discards::Zero)),
         base: origin.into_disk().map(Arc::new),
         keep: options.keep.clone(),
@@ -85,7 +82,8 @@ struct LogPast {
     parts: (Index, Arc<Disk>),
     /// Why the log could not be read to its end.
     broken: Option<String>,
-    beyond: Option<Beyond>,
+    /// If the disk is too short for the whole log.
+    beyond: Option<TooShort>,
     /// Made by earlier openings of points.
     checkpoints: Mutex<Checkpoints>,
     base: Option<Arc<Disk>>,
@@ -105,7 +103,7 @@ impl LogPast {
             Err(error).with_context(|| self.path.display().to_string())
         })?;
         match &self.beyond {
-            Some(beyond) if resolved > beyond.index => Err(Failure::Malformed(beyond.why.clone()).into()),
+            Some(beyond) if beyond.concerns(resolved) => Err(FitError::from(beyond.clone()).into()),
             _ => Ok(resolved),
         }
     }
@@ -141,23 +139,5 @@ impl Past for LogPast {
         let disk = Disk::open(path, Access::CreateNew)?;
         disk.lock()?;
         Ok(Arc::new(Engine::start(overlay, base, LiveLog::new(LogFile::new(disk)?))?))
-    }
-}
-
-/// The first entry that the disk is too short for.
-struct Beyond {
-    index: u64,
-    why: String,
-}
-
-impl Beyond {
-    fn find(log: &Log, len_bytes: u64, base_name: &Path) -> Option<Self> {
-        let index = log.index();
-        let why = log.check_fits(index.nr_entries(), len_bytes, base_name).err()?.to_string();
-        let mut entries = index.entries(0..index.nr_entries());
-        let is_beyond = |entry: &Entry| {
-            !entry.extent().is_empty() && index.sector_size().bytes_of(entry.extent().end()) > len_bytes
-        };
-        Some(Self { index: entries.find(is_beyond)?.index, why })
     }
 }

@@ -1,6 +1,8 @@
 //! A log as a command finds it: its index, as far as it can be read.
 
+mod error;
 mod filter;
+mod fit;
 mod open_end;
 mod place;
 mod summary;
@@ -8,22 +10,22 @@ mod summary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::error::{LogError, PlaceError};
 pub use self::filter::{EntryFilter, EntryKind};
+pub(crate) use self::fit::check_alignment;
+pub use self::fit::{FitError, TooShort};
 pub(crate) use self::open_end::OpenEnd;
 pub use self::open_end::Tail;
+pub(crate) use self::place::LogPlace;
 pub use self::place::{Existing, LogOptions};
-pub(crate) use self::place::{LogPlace, check_alignment};
 pub use self::summary::LogSummary;
 
-use anyhow::Context as _;
-use logwrites_core::Extent;
 use logwrites_core::format::Flags;
 use logwrites_core::history::Index;
 use logwrites_core::reader;
 use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, ResumePoint};
 
 use crate::device::{Disk, LogSource};
-use crate::error::Failure;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::point::{Anchors, Point};
@@ -43,7 +45,7 @@ impl Log {
     /// # Errors
     /// If it cannot be read or is not a log. A malformed entry is not an error yet; see
     /// [`check_whole`](Self::check_whole).
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> Result<Self, LogError> {
         let mut log = Self::begin(path)?;
         log.read_up_to(u64::MAX)?;
         Ok(log)
@@ -53,7 +55,7 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be read or is not a log.
-    pub fn begin(path: &Path) -> anyhow::Result<Self> {
+    pub fn begin(path: &Path) -> Result<Self, LogError> {
         let reader = open(path)?;
         let index = Index::new(reader.superblock());
         Ok(Self { path: path.to_owned(), reader, index, broken: None })
@@ -81,7 +83,7 @@ impl Log {
     ///
     /// # Errors
     /// If the log has no such point, or cannot be read up to it.
-    pub fn resolve(&mut self, point: Option<&Point>, default: Edge) -> anyhow::Result<u64> {
+    pub fn resolve(&mut self, point: Option<&Point>, default: Edge) -> Result<u64, LogError> {
         let Some(point) = point else {
             if default == Edge::Start {
                 return Ok(0);
@@ -108,7 +110,7 @@ impl Log {
                 Err(error) => {
                     // The part that cannot be read may have it.
                     self.check_whole()?;
-                    return Err(error).with_context(|| self.path.display().to_string());
+                    return Err(LogError::NoPoint { path: self.path.clone(), source: error });
                 }
             }
         }
@@ -120,7 +122,7 @@ impl Log {
     }
 
     /// Reads the headers of the first `nr_entries` entries, as far as they have not been read.
-    fn read_up_to(&mut self, nr_entries: u64) -> anyhow::Result<()> {
+    fn read_up_to(&mut self, nr_entries: u64) -> Result<(), LogError> {
         if self.broken.is_none() {
             let index = &mut self.index;
             self.broken = walk(&self.path, &mut self.reader, nr_entries, |reader, entry, text| {
@@ -134,34 +136,31 @@ impl Log {
     ///
     /// # Errors
     /// Which entry could not, and what can be done without it.
-    pub fn check_whole(&self) -> anyhow::Result<()> {
+    pub fn check_whole(&self) -> Result<(), LogError> {
         let Some(broken) = self.broken else {
             return Ok(());
         };
-        let (readable, counted) = (self.index.nr_entries(), self.index.superblock().nr_entries);
-        let advice = if readable == 0 {
-            String::new()
-        } else {
-            format!("; name a point up to {readable} to use those")
-        };
-        let hint = format!("{}: {readable} of {counted} entries can be read{advice}", self.path.display());
-        Err(anyhow::Error::new(broken).context(hint))
+        Err(LogError::Broken {
+            path: self.path.clone(),
+            nr_readable: self.index.nr_entries(),
+            nr_counted: self.index.superblock().nr_entries,
+            source: broken,
+        })
     }
 
     /// Looks for entries after those that the superblock counts. The log must be whole.
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn tail(&mut self) -> anyhow::Result<reader::Tail> {
-        let path = self.path.display().to_string();
-        self.reader.tail().with_context(|| path)
+    pub fn tail(&mut self) -> Result<reader::Tail, LogError> {
+        self.reader.tail().map_err(|source| LogError::Read { path: self.path.clone(), source })
     }
 
     /// Takes the entries after those that the superblock counts as part of the log.
     ///
     /// # Errors
     /// If the log cannot be read, or was changed meanwhile.
-    pub fn take_tail(&mut self, tail: reader::Tail) -> anyhow::Result<()> {
+    pub fn take_tail(&mut self, tail: reader::Tail) -> Result<(), LogError> {
         self.reader.count(tail);
         self.read_up_to(u64::MAX)?;
         self.check_whole()
@@ -189,30 +188,9 @@ impl Log {
     ///
     /// # Errors
     /// Which entry does not, and how large the disk must be.
-    pub fn check_fits(&self, point: u64, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
-        let sector_size = self.index.sector_size();
-        if !sector_size.is_aligned(len_bytes) {
-            return Err(Failure::Malformed(format!(
-                "{} has {len_bytes} bytes, which is not a multiple of the log's sector size {sector_size}",
-                disk.display(),
-            )));
-        }
-        let mut beyond = self.index.entries(0..point).filter(|entry| {
-            !entry.extent().is_empty() && sector_size.bytes_of(entry.extent().end()) > len_bytes
-        });
-        let Some(first) = beyond.next() else {
-            return Ok(());
-        };
-        let needed_sectors = beyond.map(|entry| entry.extent().end()).fold(first.extent().end(), u64::max);
-        Err(Failure::Malformed(format!(
-            "the log reaches beyond {}, which has {len_bytes} bytes: entry {} at byte {} of the log covers sectors {} \
-             of {sector_size} bytes; a disk of at least {} bytes is needed",
-            disk.display(),
-            first.index,
-            first.offset_bytes,
-            Range(first.extent()),
-            sector_size.bytes_of(needed_sectors),
-        )))
+    pub fn check_fits(&self, point: u64, len_bytes: u64, disk: &Path) -> Result<(), FitError> {
+        let entries = self.index.entries(0..point);
+        fit::check_fits(entries, self.index.sector_size(), len_bytes, disk)
     }
 }
 
@@ -251,17 +229,13 @@ impl Anchors for Index {
 ///
 /// # Errors
 /// If it cannot be read or is not a log.
-pub fn open(path: &Path) -> anyhow::Result<Reader<LogSource>> {
+pub fn open(path: &Path) -> Result<Reader<LogSource>, LogError> {
     let source = LogSource::open(path)?;
     let is_empty = source.len_bytes() == 0;
     Reader::open(source).map_err(|error| match error {
-        OpenError::Superblock(_) if is_empty => Failure::Malformed(format!(
-            "{} is empty: nothing was logged to it (QEMU leaves such a file after a session without writes)",
-            path.display(),
-        ))
-        .into(),
-        OpenError::Superblock(error) => anyhow::Error::new(error).context(path.display().to_string()),
-        OpenError::Io(error) => anyhow::Error::new(error).context(format!("cannot read {}", path.display())),
+        OpenError::Superblock(_) if is_empty => LogError::Empty { path: path.to_owned() },
+        OpenError::Superblock(source) => LogError::Superblock { path: path.to_owned(), source },
+        OpenError::Io(source) => LogError::Unreadable { path: path.to_owned(), source },
     })
 }
 
@@ -279,7 +253,7 @@ pub fn walk(
         &reader::Entry,
         &mut Vec<u8>,
     ) -> Result<(), ReadError<std::io::Error>>,
-) -> anyhow::Result<Option<Malformed>> {
+) -> Result<Option<Malformed>, LogError> {
     let nr_entries = nr_entries.min(reader.superblock().nr_entries);
     let mut progress = Progress::count("reading", nr_entries);
     let mut text = Vec::new();
@@ -296,19 +270,10 @@ pub fn walk(
             Ok(Some(_)) => {}
             Ok(None) => break,
             Err(ReadError::Malformed(malformed)) => return Ok(Some(malformed)),
-            Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
+            Err(source) => return Err(LogError::Read { path: path.to_owned(), source }),
         }
     }
     Ok(None)
-}
-
-/// Sectors as a range that people read: first and last.
-struct Range(Extent);
-
-impl std::fmt::Display for Range {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} to {}", self.0.sector(), self.0.end() - 1)
-    }
 }
 
 /// How much of a log is read at first where it is not known how much is needed.

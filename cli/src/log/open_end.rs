@@ -6,9 +6,9 @@ use logwrites_core::history::{Discards, ExtentMap, Index};
 use logwrites_core::reader::ResumePoint;
 
 use super::Log;
-use crate::device::{Disk, LogFile};
-use crate::error::Failure;
-use crate::output::style;
+use super::error::PlaceError;
+use super::fit::FitError;
+use crate::device::{Disk, DiskError, LogFile};
 
 /// What to do with entries after those that the superblock counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct OpenEnd {
 
 impl OpenEnd {
     /// Finds the end of a log that `disk` holds, locked. Entries that the superblock does not count are neither kept nor dropped by default.
-    pub(crate) fn find(disk: Disk, tail: Option<Tail>) -> anyhow::Result<Self> {
+    pub(crate) fn find(disk: Disk, tail: Option<Tail>) -> Result<Self, PlaceError> {
         let path = disk.path();
         let mut log = Log::open(path)?;
         log.check_whole()?;
@@ -37,14 +37,11 @@ impl OpenEnd {
         if found.nr_entries() > 0 {
             match tail {
                 None => {
-                    let message = format!(
-                        "{}: {} after the {} that the superblock counts: --tail keep keeps what was found, --tail drop overwrites \
-                         it; `logwrites recover` shows more",
-                        path.display(),
-                        style::count(found.nr_entries(), "entry was found", "entries were found"),
-                        found.start.index,
-                    );
-                    return Err(Failure::Usage(message).into());
+                    return Err(PlaceError::Uncounted {
+                        path: path.to_owned(),
+                        nr_found: found.nr_entries(),
+                        nr_counted: found.start.index,
+                    });
                 }
                 Some(Tail::Keep) => log.take_tail(found)?,
                 Some(Tail::Drop) => {}
@@ -64,7 +61,7 @@ impl OpenEnd {
     }
 
     /// Checks that what the log has stays on a disk of `len_bytes`.
-    pub(crate) fn check_fits(&self, len_bytes: u64, disk: &Path) -> Result<(), Failure> {
+    pub(crate) fn check_fits(&self, len_bytes: u64, disk: &Path) -> Result<(), FitError> {
         self.log.check_fits(self.index().nr_entries(), len_bytes, disk)
     }
 
@@ -79,8 +76,8 @@ impl OpenEnd {
     }
 
     /// The log, to append to. Anything after its end is lost then.
-    pub(crate) fn open(self) -> anyhow::Result<LogFile> {
+    pub(crate) fn open(self) -> Result<LogFile, DiskError> {
         let end_bytes = self.point().position.offset_bytes;
-        Ok(LogFile::resume(self.disk, end_bytes)?)
+        LogFile::resume(self.disk, end_bytes)
     }
 }

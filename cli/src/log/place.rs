@@ -4,14 +4,13 @@ use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
+use super::error::PlaceError;
 use super::open_end::{OpenEnd, Tail};
 use crate::device::{Access, Disk, DiskError, LogFile, SameFile};
-use crate::error::Failure;
 
 /// How a log is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -69,13 +68,13 @@ pub(crate) enum LogPlace {
 
 impl LogPlace {
     /// Looks at the existing contents, and refuses to overwrite anything of value, above all the disk itself.
-    pub(crate) fn find(path: &Path, options: &LogOptions, target: Option<&Disk>) -> anyhow::Result<Self> {
+    pub(crate) fn find(path: &Path, options: &LogOptions, target: Option<&Disk>) -> Result<Self, PlaceError> {
         if !path.exists() && !matches!(options.existing, Existing::Append { .. }) {
             return Ok(Self::New { there: None });
         }
         let disk = Disk::open_locked(path)?;
         if let Some(target) = target
-            && target.is_same(&disk)?
+            && target.is_same(&disk).map_err(|error| DiskError::new("compare", path, error))?
         {
             return Err(SameFile::new(target.path(), path).into());
         }
@@ -86,9 +85,7 @@ impl LogPlace {
         let got = disk.read_up_to(0, &mut start).map_err(|error| DiskError::new("read", path, error))?;
         let is_blank = if disk.is_block_device() { start.iter().all(|byte| *byte == 0) } else { got == 0 };
         if !is_blank && options.existing != Existing::Overwrite {
-            let message =
-                format!("{} is not empty; --force overwrites it, --append continues it", path.display());
-            return Err(Failure::Usage(message).into());
+            return Err(PlaceError::NotEmpty { path: path.to_owned() });
         }
         Ok(Self::New { there: Some(disk) })
     }
@@ -109,7 +106,7 @@ impl LogPlace {
     }
 
     /// How the log is to be written.
-    pub(crate) fn config(&self, options: &LogOptions) -> anyhow::Result<Config> {
+    pub(crate) fn config(&self, options: &LogOptions) -> Result<Config, DiskError> {
         Ok(Config {
             sector_size: self.sector_size(options),
             ordering: options.ordering,
@@ -120,25 +117,33 @@ impl LogPlace {
     }
 
     /// A logger that begins the log, or continues it.
-    pub(crate) fn logger<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Logger<N>> {
+    pub(crate) fn logger<const N: usize>(
+        &self,
+        config: Config,
+        path: &Path,
+    ) -> Result<Logger<N>, PlaceError> {
         let logger = match self {
             Self::Old(end) => Logger::resume(config, end.point()),
             Self::New { .. } => Logger::new(config),
         };
-        logger.with_context(|| path.display().to_string())
+        logger.map_err(|source| PlaceError::Config { path: path.to_owned(), source })
     }
 
     /// The same for a disk that is the log.
-    pub(crate) fn overlay<const N: usize>(&self, config: Config, path: &Path) -> anyhow::Result<Overlay<N>> {
+    pub(crate) fn overlay<const N: usize>(
+        &self,
+        config: Config,
+        path: &Path,
+    ) -> Result<Overlay<N>, PlaceError> {
         let overlay = match self {
             Self::Old(end) => Overlay::resume(config, end.point(), end.map()),
             Self::New { .. } => Overlay::new(config),
         };
-        overlay.with_context(|| path.display().to_string())
+        overlay.map_err(|source| PlaceError::Config { path: path.to_owned(), source })
     }
 
     /// How large the log may become.
-    fn capacity_bytes(&self, options: &LogOptions) -> anyhow::Result<u64> {
+    fn capacity_bytes(&self, options: &LogOptions) -> Result<u64, DiskError> {
         let asked = options.max_bytes.unwrap_or(MAX_OFFSET_BYTES);
         match self.disk() {
             Some(disk) if disk.is_block_device() => Ok(asked.min(disk.size_bytes()?)),
@@ -146,19 +151,18 @@ impl LogPlace {
         }
     }
 
-    pub(crate) fn open(self, path: &Path, target: Option<&Disk>) -> anyhow::Result<LogFile> {
+    pub(crate) fn open(self, path: &Path, target: Option<&Disk>) -> Result<LogFile, PlaceError> {
         let disk = match self {
-            Self::Old(end) => return end.open(),
+            Self::Old(end) => return Ok(end.open()?),
             Self::New { there: Some(disk) } => disk,
             Self::New { there: None } => {
                 let disk = Disk::open(&behind_links(path)?, Access::CreateNew).map_err(|error| {
-                    match error.kind() {
+                    match target {
                         // It did not exist a moment ago, before the disk was created.
-                        io::ErrorKind::AlreadyExists => match target {
-                            Some(target) => anyhow::Error::new(SameFile::new(target.path(), path)),
-                            None => error.into(),
-                        },
-                        _ => error.into(),
+                        Some(target) if error.kind() == io::ErrorKind::AlreadyExists => {
+                            PlaceError::SameFile(SameFile::new(target.path(), path))
+                        }
+                        _ => PlaceError::Disk(error),
                     }
                 })?;
                 disk.lock()?;
@@ -167,20 +171,6 @@ impl LogPlace {
         };
         Ok(LogFile::new(disk)?)
     }
-}
-
-/// A disk that is written has whole sectors of its log.
-///
-/// # Errors
-/// If it has not.
-pub(crate) fn check_alignment(len_bytes: u64, path: &Path, sector_size: SectorSize) -> Result<(), Failure> {
-    if sector_size.is_aligned(len_bytes) {
-        return Ok(());
-    }
-    Err(Failure::Malformed(format!(
-        "{} has {len_bytes} bytes, which is not a multiple of the sector size {sector_size}; --sector-size sets a different one",
-        path.display(),
-    )))
 }
 
 /// Where a file that does not exist is to be made: where a symbolic link that leads to nothing points, or at the path

@@ -92,7 +92,8 @@ fn bad_logs_are_named_and_take_no_time() {
             ["info", "info --json", "ls", "ls --json", "marks", "marks --json", "verify", "verify --json"]
         {
             let ran = folder.run(&format!("{command} {log}")).code(2).says(&["error: ", message]);
-            assert!(ran.stderr.lines().count() == 1, "{ran:#?}");
+            let nr_errors = ran.stderr.lines().filter(|line| !line.starts_with("hint: ")).count();
+            assert_eq!(nr_errors, 1, "{ran:#?}");
         }
         folder.run(&format!("replay {log} --size 1M --output out")).refuses(&[message]);
         assert!(!folder.has("out"));
@@ -474,5 +475,5 @@ fn zeros_over_other_entries_are_named() {
         Builder::new(512).write(0, &[1; 4096]).write(1, &[0; 512]).raw([0; 4], b"").flush().done(),
     );
     let ran = folder.run("verify log").code(2);
-    assert!(!ran.stderr.contains("hint"), "{ran:?}");
+    assert!(!ran.stderr.contains("inside its payload"), "{ran:?}");
 }

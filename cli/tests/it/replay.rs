@@ -352,7 +352,7 @@ fn a_log_that_goes_wrong_can_be_used_up_to_there() {
         (good.raw([0, 0, 8, 3], b"abcd").claiming(4), "its mark does not end where the header says"),
     ] {
         folder.write("log", &bad);
-        let broken = ["3 of ", "name a point up to 3", "entry 3 at byte 2560 of the log", reason];
+        let broken = ["3 of ", "entry 3 at byte 2560 of the log", reason, "hint: name a point up to 3"];
         for args in ["", "--at end", "--at flush:-1", "--at 4", "--at mark:other"] {
             folder.run(&format!("replay log --base base --output out {args}")).refuses(&broken);
             assert!(!folder.has("out"), "{args}");

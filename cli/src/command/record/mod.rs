@@ -169,7 +169,7 @@ impl<'a> Target<'a> {
             Ok(log) => Ok((disk, log)),
             Err(error) => {
                 disk.remove();
-                Err(error)
+                Err(error.into())
             }
         }
     }
