@@ -13,6 +13,11 @@ use crate::interrupt::Interrupted;
 use crate::log::{FitError, LogError, PlaceError};
 use crate::point::{PointError, ResolveError};
 use crate::script::ScriptError;
+#[cfg(unix)]
+use crate::serve::control::AskError;
+#[cfg(target_os = "linux")]
+use crate::serve::fuse::{Hidden, MountpointError};
+use crate::serve::listen::ListenError;
 
 /// How a command ends because of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,13 +125,20 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         Some(error)
     }
     let kinds = [
+        #[cfg(unix)]
+        of::<AskError>,
         of::<ConfigError>,
         of::<Failure>,
         of::<FitError>,
+        #[cfg(target_os = "linux")]
+        of::<Hidden>,
         of::<ImageError>,
         of::<Interrupted>,
+        of::<ListenError>,
         of::<LogError>,
         of::<Malformed>,
+        #[cfg(target_os = "linux")]
+        of::<MountpointError>,
         of::<PlaceError>,
         of::<PointError>,
         of::<ResolveError>,

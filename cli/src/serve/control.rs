@@ -4,20 +4,19 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use logwrites_core::Op;
-use logwrites_core::format::MarkText;
+use logwrites_core::format::{MarkText, MarkTextError};
 use logwrites_core::num::widen;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{LiveDisk, Payload};
+use super::engine::{CallError, LiveDisk, Payload};
 use super::exports::Front;
 use super::listen::is_socket;
-use crate::error::Failure;
+use crate::error::{End, Explain};
 
 /// What is asked of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +212,7 @@ impl Control {
             Ask::Status {} => Answer::Status(self.status()),
             Ask::Mark { name, flush } => match self.mark(name, *flush) {
                 Ok(()) => Answer::Done {},
-                Err(error) => Answer::Error { message: format!("{error:#}") },
+                Err(error) => Answer::Error { message: error.to_string() },
             },
         }
     }
@@ -221,9 +220,11 @@ impl Control {
     /// Adds a mark to the log, after a flush if so wanted.
     ///
     /// # Errors
-    /// An empty name; [`CallError`](super::engine::CallError) of the disk.
-    pub fn mark(&self, name: &str, is_flushed: bool) -> anyhow::Result<()> {
-        anyhow::ensure!(!name.is_empty(), "a mark needs a name");
+    /// [`MarkError`].
+    pub fn mark(&self, name: &str, is_flushed: bool) -> Result<(), MarkError> {
+        if name.is_empty() {
+            return Err(MarkError::Unnamed);
+        }
         let text = MarkText::new(name.as_bytes(), self.disk.sector_size())?;
         if is_flushed {
             self.disk.call(Op::Flush, Payload::NONE)?;
@@ -243,50 +244,136 @@ pub fn is_control(path: &Path) -> bool {
 /// Asks the server whose control socket or file this is.
 ///
 /// # Errors
-/// If there is no answer, or the answer is an error.
-pub fn ask(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
+/// [`AskError`].
+pub fn ask(path: &Path, ask: &Ask) -> Result<Answer, AskError> {
     if is_control_file(path) { ask_file(path, ask) } else { ask_socket(path, ask) }
 }
 
-fn ask_socket(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
-    let name = || path.display().to_string();
-    let stream = UnixStream::connect(path).with_context(|| {
-        if is_socket(path) {
-            format!("cannot reach the server at {}", name())
+fn ask_socket(path: &Path, ask: &Ask) -> Result<Answer, AskError> {
+    let failed = |source| AskError::Io { path: path.to_owned(), source };
+    let stream = UnixStream::connect(path).map_err(|source| {
+        let path = path.to_owned();
+        if is_socket(&path) {
+            AskError::Unreachable { path, source }
         } else {
-            format!("{} is not a control socket", name())
+            AskError::NotASocket { path, source }
         }
     })?;
-    (&stream).write_all(&line_of(ask)?).with_context(name)?;
+    let line = line_of(ask).map_err(failed)?;
+    (&stream).write_all(&line).map_err(failed)?;
     let mut line = String::new();
-    BufReader::new(&stream).take(MAX_LINE_BYTES).read_line(&mut line).with_context(name)?;
+    BufReader::new(&stream).take(MAX_LINE_BYTES).read_line(&mut line).map_err(failed)?;
     if line.is_empty() {
-        return Err(Failure::Check(format!("{}: the server has ended", name())).into());
+        return Err(AskError::Ended { path: path.to_owned() });
     }
-    match serde_json::from_str(&line).with_context(name)? {
-        Answer::Error { message } => Err(Failure::Check(format!("{}: {message}", name())).into()),
+    match serde_json::from_str(&line).map_err(|error| failed(error.into()))? {
+        Answer::Error { message } => Err(AskError::Refused { path: path.to_owned(), message }),
         answer => Ok(answer),
     }
 }
 
-fn ask_file(path: &Path, ask: &Ask) -> anyhow::Result<Answer> {
-    let name = || path.display().to_string();
+fn ask_file(path: &Path, ask: &Ask) -> Result<Answer, AskError> {
+    let failed = |source| AskError::Io { path: path.to_owned(), source };
     match ask {
-        Ask::Status {} => Ok(Answer::Status(read_status(path).with_context(name)?)),
+        Ask::Status {} => Ok(Answer::Status(read_status(path).map_err(failed)?)),
         Ask::Mark { .. } => {
-            let mut file = OpenOptions::new().write(true).open(path).with_context(name)?;
+            let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
             // One write, since that is one question.
-            let line = line_of(ask)?;
-            let written = file.write(&line).map_err(|error| {
-                Failure::Check(format!("{}: the server cannot add this mark to the log: {error}", name()))
-            })?;
-            anyhow::ensure!(written == line.len(), "{}: the server did not accept all of it", name());
+            let line = line_of(ask).map_err(failed)?;
+            let written = file.write(&line);
+            let written = written.map_err(|source| AskError::NotAdded { path: path.to_owned(), source })?;
+            if written < line.len() {
+                return Err(AskError::NotAllTaken { path: path.to_owned() });
+            }
             Ok(Answer::Done {})
         }
     }
 }
 
-fn line_of(ask: &Ask) -> serde_json::Result<Vec<u8>> {
+/// Why a server gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No server takes connections there.
+    #[error("cannot reach the server at {}", path.display())]
+    Unreachable {
+        /// The control socket.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is no control socket.
+    #[error("{} is not a control socket", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The socket or the file cannot be read or written, or says what no server says.
+    #[error("{}", path.display())]
+    Io {
+        /// The control socket or file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The server ended before it answered.
+    #[error("{}: the server has ended", path.display())]
+    Ended {
+        /// The control socket.
+        path: PathBuf,
+    },
+    /// The server answered that it could not be done.
+    #[error("{}: {message}", path.display())]
+    Refused {
+        /// The control socket.
+        path: PathBuf,
+        /// Why not.
+        message: String,
+    },
+    /// The control file did not take a mark.
+    #[error("{}: the server cannot add this mark to the log", path.display())]
+    NotAdded {
+        /// The control file.
+        path: PathBuf,
+        /// What the error number means.
+        source: io::Error,
+    },
+    /// The control file took only a part of a line.
+    #[error("{}: the server did not accept all of it", path.display())]
+    NotAllTaken {
+        /// The control file.
+        path: PathBuf,
+    },
+}
+
+impl Explain for AskError {
+    fn end(&self) -> Option<End> {
+        match self {
+            Self::Ended { .. } | Self::Refused { .. } | Self::NotAdded { .. } => Some(End::CheckFailed),
+            Self::Unreachable { .. }
+            | Self::NotASocket { .. }
+            | Self::Io { .. }
+            | Self::NotAllTaken { .. } => None,
+        }
+    }
+}
+
+/// Why a mark was not added to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MarkError {
+    /// Its name is empty.
+    #[error("a mark needs a name")]
+    Unnamed,
+    /// Its name cannot be the text of a mark.
+    #[error(transparent)]
+    Text(#[from] MarkTextError),
+    /// The disk did not do it.
+    #[error(transparent)]
+    Disk(#[from] CallError),
+}
+
+fn line_of(ask: &Ask) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     Ok(line)

@@ -11,9 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use crate::error::Failure;
+use crate::error::{End, Explain};
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -70,14 +68,13 @@ impl Address {
 ///
 /// # Errors
 /// If it is not an address, or the port is in use.
-pub fn tcp(address: &str) -> anyhow::Result<Listener> {
-    let addresses = address.to_socket_addrs().map_err(|error| {
-        Failure::Usage(format!("'{address}' is not an ADDR:PORT such as 127.0.0.1:10809: {error}"))
-    })?;
+pub fn tcp(address: &str) -> Result<Listener, ListenError> {
+    let addresses = address
+        .to_socket_addrs()
+        .map_err(|source| ListenError::Address { address: address.to_owned(), source })?;
     let addresses: Vec<_> = addresses.collect();
-    let listener =
-        TcpListener::bind(&addresses[..]).with_context(|| format!("cannot listen on {address}"))?;
-    Ok(Listener::Tcp(listener))
+    let bound = TcpListener::bind(&addresses[..]);
+    bound.map(Listener::Tcp).map_err(|source| ListenError::Bind { address: address.to_owned(), source })
 }
 
 /// A unix socket's name, which goes with this.
@@ -93,16 +90,17 @@ impl SocketPath {
     ///
     /// # Errors
     /// If a server is listening there, or the path is not a socket.
-    pub fn bind(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
+    pub fn bind(path: &Path) -> Result<(Self, UnixListener), ListenError> {
         clear(path)?;
         // No other user can connect even before the mode is set: other threads create no files now.
         let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
         let bound = UnixListener::bind(path);
         rustix::process::umask(old);
-        let listener = bound.with_context(|| format!("cannot listen on {}", path.display()))?;
+        let listener =
+            bound.map_err(|source| ListenError::Bind { address: path.display().to_string(), source })?;
         let this = Self { path: path.to_owned() };
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-            .with_context(|| format!("cannot set the mode of {}", path.display()))?;
+            .map_err(|source| ListenError::Mode { path: path.to_owned(), source })?;
         Ok((this, listener))
     }
 }
@@ -117,18 +115,18 @@ impl Drop for SocketPath {
 
 /// Removes a socket that a server left.
 #[cfg(unix)]
-fn clear(path: &Path) -> anyhow::Result<()> {
+fn clear(path: &Path) -> Result<(), ListenError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        return Err(Failure::Usage(format!("{} exists and is not a socket", path.display())).into());
+        return Err(ListenError::NotASocket { path: path.to_owned() });
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
+            fs::remove_file(path).map_err(|source| ListenError::Remove { path: path.to_owned(), source })
         }
-        _ => Err(Failure::Usage(format!("another server is listening on {}", path.display())).into()),
+        _ => Err(ListenError::InUse { path: path.to_owned() }),
     }
 }
 
@@ -144,17 +142,93 @@ pub fn is_socket(path: &Path) -> bool {
 /// # Errors
 /// If there are several, or it is of no kind that is known.
 #[cfg(unix)]
-pub fn from_systemd() -> anyhow::Result<Option<Listener>> {
+pub fn from_systemd() -> Result<Option<Listener>, ListenError> {
     let mut sockets = listenfd::ListenFd::from_env();
     if sockets.len() > 1 {
-        return Err(Failure::Usage(format!("systemd passed {} sockets instead of one", sockets.len())).into());
+        return Err(ListenError::Several { nr_sockets: sockets.len() });
     }
     if let Ok(listener) = sockets.take_unix_listener(0) {
         return Ok(listener.map(Listener::Unix));
     }
-    let listener =
-        sockets.take_tcp_listener(0).context("the socket that systemd passed is not a Unix or TCP socket")?;
+    let listener = sockets.take_tcp_listener(0).map_err(ListenError::UnknownSocket)?;
     Ok(listener.map(Listener::Tcp))
+}
+
+/// Why a server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// It is not the address of a port.
+    #[error("'{address}' is not an ADDR:PORT such as 127.0.0.1:10809")]
+    Address {
+        /// The address, as given.
+        address: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The system does not let it.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address of a port, or the path of a socket.
+        address: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A socket cannot be made its owner's alone.
+    #[cfg(unix)]
+    #[error("cannot set the mode of {}", path.display())]
+    Mode {
+        /// The socket.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// What is there is not a socket.
+    #[cfg(unix)]
+    #[error("{} exists and is not a socket", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A server is listening there.
+    #[cfg(unix)]
+    #[error("another server is listening on {}", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A socket that a server left cannot be removed.
+    #[cfg(unix)]
+    #[error("cannot remove the old socket {}", path.display())]
+    Remove {
+        /// The socket.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// systemd has opened more than one socket.
+    #[cfg(unix)]
+    #[error("systemd passed {nr_sockets} sockets instead of one")]
+    Several {
+        /// How many.
+        nr_sockets: usize,
+    },
+    /// systemd has opened a socket of another kind.
+    #[cfg(unix)]
+    #[error("the socket that systemd passed is not a Unix or TCP socket")]
+    UnknownSocket(#[source] io::Error),
+}
+
+impl Explain for ListenError {
+    fn end(&self) -> Option<End> {
+        match self {
+            Self::Address { .. } => Some(End::Malformed),
+            Self::Bind { .. } => None,
+            #[cfg(unix)]
+            Self::NotASocket { .. } | Self::InUse { .. } | Self::Several { .. } => Some(End::Malformed),
+            #[cfg(unix)]
+            Self::Mode { .. } | Self::Remove { .. } | Self::UnknownSocket(_) => None,
+        }
+    }
 }
 
 /// Lets the process have as many files open as the system allows: each connection is one.

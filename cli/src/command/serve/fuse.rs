@@ -8,12 +8,11 @@ use std::time::Duration;
 use super::report::{describe, finish};
 use super::watch;
 use crate::args::DiskArgs;
-use crate::error::Failure;
 use crate::output::printable::Printable;
 use crate::output::stdout;
 use crate::serve::control::Control;
 use crate::serve::exports::Front as _;
-use crate::serve::fuse::{FileSystem, Folder, Mountpoint};
+use crate::serve::fuse::{FileSystem, Folder, Hidden, Mountpoint};
 
 /// `logwrites serve fuse`
 #[derive(Debug, clap::Args)]
@@ -51,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Refuses files that the mount would hide.
-fn check_files(mountpoint: &Mountpoint, args: &DiskArgs) -> Result<(), Failure> {
+fn check_files(mountpoint: &Mountpoint, args: &DiskArgs) -> Result<(), Hidden> {
     let files = [
         ("--log", Some(&args.log)),
         ("--data", args.data.as_ref()),

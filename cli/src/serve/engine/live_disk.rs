@@ -41,8 +41,8 @@ pub trait LiveDisk: Send + Sync {
     /// Ends the log in good order. Operations that come later are refused.
     ///
     /// # Errors
-    /// What has gone wrong, now or before.
-    fn finish(&self) -> anyhow::Result<Position>;
+    /// [`FinishError`], which may have happened earlier.
+    fn finish(&self) -> Result<Position, FinishError>;
 
     /// Submits an operation and waits until it is done.
     ///
@@ -142,6 +142,20 @@ pub enum CallError {
     /// It failed.
     #[error(transparent)]
     Failed(#[from] OpError),
+}
+
+/// Why a disk did not end in good order.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    /// The log is not whole.
+    #[error("the log device failed")]
+    Log(#[source] io::Error),
+    /// The disk is not what the log says.
+    #[error("the data device failed")]
+    Data(#[source] io::Error),
+    /// An operation has failed without an error of a device.
+    #[error(transparent)]
+    Operation(OpError),
 }
 
 /// What a live disk has done so far.

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 pub use self::devices::{Base, Data, Log};
 use self::live_disk::Work;
-pub use self::live_disk::{Batch, CallError, Counters, LiveDisk, Refusal, Waiter};
+pub use self::live_disk::{Batch, CallError, Counters, FinishError, LiveDisk, Refusal, Waiter};
 pub use self::machine::{Machine, SLOTS};
 pub use self::payload::{Buffer, Payload, Pool};
 use self::shared::{Role, Shared};
@@ -120,7 +120,7 @@ where
         self.shared.counters()
     }
 
-    fn finish(&self) -> anyhow::Result<Position> {
+    fn finish(&self) -> Result<Position, FinishError> {
         let result = self.shared.finish();
         for syncer in self.syncers.lock().drain(..) {
             // It ends by itself; if it has panicked that was told.

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::devices::{Data, Log};
 use super::jobs::{self, Job};
-use super::live_disk::{Counters, Refusal, Waiter};
+use super::live_disk::{Counters, FinishError, Refusal, Waiter};
 use super::machine::{Machine, SLOTS};
 use super::payload::Payload;
 use super::state::{InFlight, News, State};
@@ -320,7 +320,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         }
     }
 
-    pub(super) fn finish(&self) -> anyhow::Result<Position> {
+    pub(super) fn finish(&self) -> Result<Position, FinishError> {
         if !self.is_closing.swap(true, Atomic::Relaxed) {
             self.close();
         }
@@ -339,9 +339,9 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
             tracing::warn!("the log had no room for {nr_refused} requests, which were refused");
         }
         match (log_error, data_error, failure) {
-            (Some(error), _, _) => Err(anyhow::Error::new(error).context("the log device failed")),
-            (None, Some(error), _) => Err(anyhow::Error::new(error).context("the data device failed")),
-            (None, None, Some(failure)) => Err(anyhow::Error::msg(failure.to_string())),
+            (Some(error), _, _) => Err(FinishError::Log(error)),
+            (None, Some(error), _) => Err(FinishError::Data(error)),
+            (None, None, Some(failure)) => Err(FinishError::Operation(failure)),
             (None, None, None) => Ok(logged),
         }
     }

@@ -19,7 +19,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 
 use super::disk_file::{DiskFile, Sought, Zeroing, errno_of};
 use super::folder::Folder;
-use crate::serve::control::{Ask, Control, FILE_NAME, MAX_LINE_BYTES};
+use crate::serve::control::{Ask, Control, FILE_NAME, MAX_LINE_BYTES, MarkError};
 use crate::serve::engine::{CallError, SLOTS};
 
 /// A folder with disks, and with a file for marks and questions where there is a log to put marks into.
@@ -136,8 +136,8 @@ impl FileSystem {
             })?;
             if let Ask::Mark { name, flush } = asked {
                 control.mark(&name, flush).map_err(|error| {
-                    tracing::warn!(error = format!("{error:#}"), "a mark was refused");
-                    errno_of_mark(&error)
+                    tracing::warn!(%error, "a mark was refused");
+                    errno_of_mark(error)
                 })?;
             }
         }
@@ -485,12 +485,11 @@ impl Node {
     }
 }
 
-fn errno_of_mark(error: &anyhow::Error) -> Errno {
-    match error.downcast_ref() {
-        Some(CallError::Refused(refusal)) => errno_of(*refusal),
-        Some(CallError::Failed(_)) => Errno::EIO,
-        // It cannot be a mark.
-        None => Errno::EINVAL,
+fn errno_of_mark(error: MarkError) -> Errno {
+    match error {
+        MarkError::Disk(CallError::Refused(refusal)) => errno_of(refusal),
+        MarkError::Disk(CallError::Failed(_)) => Errno::EIO,
+        MarkError::Unnamed | MarkError::Text(_) => Errno::EINVAL,
     }
 }
 

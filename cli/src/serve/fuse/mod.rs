@@ -9,11 +9,13 @@
 //! | [`Mountpoint`], [`Mounted`] | where it is mounted, from the first check to the unmounting |
 
 mod disk_file;
+mod error;
 mod file_system;
 mod folder;
 mod gate;
 mod mount;
 
+pub use error::{Hidden, MountError, MountpointError, UnmountError};
 pub use file_system::FileSystem;
 pub use folder::Folder;
 pub use mount::{Mounted, Mountpoint, detach};

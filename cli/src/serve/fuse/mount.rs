@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use fuser::{MountOption, Session};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
+use super::error::{HELPER, Hidden, MountError, MountpointError, UnmountError};
 use super::file_system::FileSystem;
-use crate::error::Failure;
+use crate::error::in_one_line;
 use crate::host::program;
 use crate::serve::exports::Front as _;
 
@@ -29,29 +29,27 @@ impl Mountpoint {
     /// that is wanted, and that the system has what it takes.
     ///
     /// # Errors
-    /// What is missing, and how to get it.
-    pub fn check(path: &Path, may_hide: bool) -> anyhow::Result<Self> {
-        let name = path.display();
+    /// [`MountpointError`].
+    pub fn check(path: &Path, may_hide: bool) -> Result<Self, MountpointError> {
+        let unreadable = |source| MountpointError::Unreadable { path: path.to_owned(), source };
         let metadata = fs::metadata(path).map_err(|error| {
+            let path = path.to_owned();
             if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) {
-                anyhow::anyhow!("{name} was left by a server that was killed; free it with: {}", free(path))
+                MountpointError::Left { path, command: freeing_command() }
             } else if error.kind() == io::ErrorKind::NotFound {
-                Failure::Usage(format!("there is no folder {name}; make it with: mkdir {name}")).into()
+                MountpointError::Missing { path }
             } else {
-                anyhow::Error::new(error).context(format!("cannot look at {name}"))
+                MountpointError::Unreadable { path, source: error }
             }
         })?;
         if !metadata.is_dir() {
-            return Err(Failure::Usage(format!("{name} is not a folder")).into());
+            return Err(MountpointError::NotAFolder { path: path.to_owned() });
         }
-        let mut entries = fs::read_dir(path).with_context(|| format!("cannot look into {name}"))?;
+        let mut entries = fs::read_dir(path).map_err(unreadable)?;
         if !may_hide && entries.next().is_some() {
-            return Err(Failure::Usage(format!(
-                "{name} is not empty; --nonempty mounts over it, and hides its files"
-            ))
-            .into());
+            return Err(MountpointError::NotEmpty { path: path.to_owned() });
         }
-        let path = path.canonicalize().with_context(|| name.to_string())?;
+        let path = path.canonicalize().map_err(unreadable)?;
         check_system(Path::new(DEVICE), is_root() || find_helper().is_some())?;
         Ok(Self { path })
     }
@@ -59,13 +57,11 @@ impl Mountpoint {
     /// Checks that the mount would not hide a file, which may still have to be made. `option` is what names it.
     ///
     /// # Errors
-    /// [`Failure::Usage`] if the file is inside the folder.
-    pub fn check_outside(&self, option: &str, path: &Path) -> Result<(), Failure> {
+    /// [`Hidden`] if the file is inside the folder.
+    pub fn check_outside(&self, option: &'static str, path: &Path) -> Result<(), Hidden> {
         // What cannot be resolved cannot be opened either, which is told then.
         if resolve(path).is_ok_and(|path| path.starts_with(&self.path)) {
-            let (path, folder) = (path.display(), self.path.display());
-            let message = format!("{option} {path} is inside the mountpoint {folder}, which would hide it");
-            return Err(Failure::Usage(message));
+            return Err(Hidden { option, path: path.to_owned(), folder: self.path.clone() });
         }
         Ok(())
     }
@@ -79,8 +75,8 @@ impl Mountpoint {
     /// Mounts it, and serves it from now on with so many threads, or as many as pay.
     ///
     /// # Errors
-    /// The system's.
-    pub fn mount(self, file_system: FileSystem, nr_threads: Option<u8>) -> anyhow::Result<Mounted> {
+    /// [`MountError`].
+    pub fn mount(self, file_system: FileSystem, nr_threads: Option<u8>) -> Result<Mounted, MountError> {
         let mut config = fuser::Config::default();
         config.mount_options = vec![
             MountOption::FSName(NAME.to_owned()),
@@ -91,17 +87,17 @@ impl Mountpoint {
         ];
         config.n_threads = Some(nr_threads.map_or_else(threads_that_pay, usize::from));
         config.clone_fd = true;
-        let name = self.path.display().to_string();
         let folder = Arc::clone(file_system.folder());
         let session = Session::new(file_system, &self.path, &config)
-            .with_context(|| format!("cannot mount on {name}"))?;
+            .map_err(|source| MountError::Mount { path: self.path.clone(), source })?;
         let (sender, ended) = mpsc::sync_channel(1);
-        std::thread::Builder::new().name("fuse".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("fuse".to_owned()).spawn(move || {
             let result = session.run();
             // The receiver may be gone; the end is told in another way then.
             let _ = sender.send(result);
             folder.clients().end();
-        })?;
+        });
+        thread.map_err(MountError::Thread)?;
         Ok(Mounted { path: self.path, ended: Some(ended) })
     }
 }
@@ -124,30 +120,30 @@ impl Mounted {
     /// Unmounts it. A file that is still open can be used for this long; writes to it then fail.
     ///
     /// # Errors
-    /// The system's.
-    pub fn end(mut self, patience: Duration) -> anyhow::Result<()> {
+    /// [`UnmountError`].
+    pub fn end(mut self, patience: Duration) -> Result<(), UnmountError> {
         self.unmount(patience)
     }
 
-    fn unmount(&mut self, patience: Duration) -> anyhow::Result<()> {
+    fn unmount(&mut self, patience: Duration) -> Result<(), UnmountError> {
         let Some(ended) = self.ended.take() else { return Ok(()) };
-        let name = self.path.display();
+        let path = || self.path.clone();
         let result = match ended.try_recv() {
             // It is unmounted already, and something else may be there by now.
             Ok(result) => Ok(result),
             Err(_) => {
-                detach(&self.path).with_context(|| format!("cannot unmount {name}"))?;
+                detach(&self.path).map_err(|source| UnmountError::Detach { path: path(), source })?;
                 ended.recv_timeout(patience)
             }
         };
         match result {
-            Ok(result) => result.with_context(|| format!("serving {name}")),
+            Ok(result) => result.map_err(|source| UnmountError::Served { path: path(), source }),
             Err(RecvTimeoutError::Timeout) => {
                 // The serving ends with the process.
-                tracing::warn!("{name} is still in use; writes to it fail from now on");
+                tracing::warn!("{} is still in use; writes to it fail from now on", self.path.display());
                 Ok(())
             }
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("a thread that served {name} panicked"),
+            Err(RecvTimeoutError::Disconnected) => Err(UnmountError::Panicked { path: path() }),
         }
     }
 }
@@ -155,7 +151,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Err(error) = self.unmount(LAST_WORDS) {
-            tracing::warn!(error = format!("{error:#}"), "a folder was left mounted");
+            tracing::warn!(error = in_one_line(&error), "a folder was left mounted");
         }
     }
 }
@@ -197,33 +193,22 @@ fn run_helper(options: &[&str], path: &Path) -> io::Result<()> {
     Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
-fn check_system(device: &Path, can_mount: bool) -> anyhow::Result<()> {
-    let name = device.display();
-    match fs::OpenOptions::new().read(true).write(true).open(device) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => anyhow::bail!(
-            "there is no {name}, which is needed to serve files: load the module with `modprobe fuse`, or give the \
-             container the device, as with `docker run --device /dev/fuse --cap-add SYS_ADMIN`"
-        ),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            anyhow::bail!(
-                "you may not open {name}: run `chmod 666 {name}` as root, which is the default of most systems"
-            )
-        }
-        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot open {name}"))),
+fn check_system(device: &Path, can_mount: bool) -> Result<(), MountpointError> {
+    let opened = fs::OpenOptions::new().read(true).write(true).open(device);
+    if let Err(error) = opened {
+        let device = device.to_owned();
+        return Err(match error.kind() {
+            io::ErrorKind::NotFound => MountpointError::NoDevice { device },
+            io::ErrorKind::PermissionDenied => MountpointError::DeviceRefused { device },
+            _ => MountpointError::Device { device, source: error },
+        });
     }
-    anyhow::ensure!(
-        can_mount,
-        "without root, mounting takes {HELPER}, which is missing: sudo apt-get install fuse3, or what the system \
-         calls that package"
-    );
-    Ok(())
+    if can_mount { Ok(()) } else { Err(MountpointError::NoHelper) }
 }
 
-/// The words that free a folder whose server is gone.
-fn free(path: &Path) -> String {
-    let command = if is_root() { "umount" } else { "fusermount3 -u" };
-    format!("{command} {}", path.display())
+/// The command that frees a folder whose server is gone.
+fn freeing_command() -> &'static str {
+    if is_root() { "umount" } else { "fusermount3 -u" }
 }
 
 fn is_root() -> bool {
@@ -242,7 +227,6 @@ fn threads_that_pay() -> usize {
 
 const NAME: &str = "logwrites";
 const DEVICE: &str = "/dev/fuse";
-const HELPER: &str = "fusermount3";
 
 /// How long the threads may take to see that it is unmounted, after an error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -254,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_no_empty_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| format!("{:#}", Mountpoint::check(path, false).unwrap_err());
+        let refused = |path: &Path| Mountpoint::check(path, false).unwrap_err().to_string();
         assert!(refused(&dir.path().join("none")).contains("mkdir"));
         let file = dir.path().join("file");
         fs::write(&file, "a person's").unwrap();
@@ -289,9 +273,8 @@ mod tests {
 
     #[test]
     fn what_the_system_lacks_is_said_with_how_to_get_it() {
-        let refused = |device: &str, can_mount| {
-            format!("{:#}", check_system(Path::new(device), can_mount).unwrap_err())
-        };
+        let refused =
+            |device: &str, can_mount| check_system(Path::new(device), can_mount).unwrap_err().to_string();
         assert!(refused("/dev/no-such-device", true).contains("modprobe fuse"));
         assert!(refused("/dev/null", false).contains("apt-get install fuse3"));
         check_system(Path::new("/dev/null"), true).unwrap();
