@@ -9,6 +9,7 @@ use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::Malformed;
 
 use crate::device::{ImageError, SameFile};
+use crate::disk::OpenError;
 use crate::interrupt::Interrupted;
 use crate::log::{FitError, LogError, PlaceError};
 use crate::point::{PointError, ResolveError};
@@ -139,6 +140,7 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         of::<Malformed>,
         #[cfg(target_os = "linux")]
         of::<MountpointError>,
+        of::<OpenError>,
         of::<PlaceError>,
         of::<PointError>,
         of::<ResolveError>,

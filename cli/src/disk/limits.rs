@@ -2,14 +2,13 @@
 
 use logwrites_core::SectorSize;
 
-use crate::error::Failure;
+use super::error::OpenError;
 use crate::serve::nbd::MAX_SECTOR_BYTES;
 
 /// Checks that servers have a unit of so many bytes.
-pub(super) fn check_sector_size(sector_size: SectorSize) -> Result<(), Failure> {
+pub(super) fn check_sector_size(sector_size: SectorSize) -> Result<(), OpenError> {
     if sector_size.bytes_u32() <= MAX_SECTOR_BYTES {
         return Ok(());
     }
-    let message = format!("a server has sectors of at most {MAX_SECTOR_BYTES} bytes, not {sector_size}");
-    Err(Failure::Usage(message))
+    Err(OpenError::SectorSize { sector_size })
 }

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use logwrites_core::{Config, Ordering};
 
+use super::error::OpenError;
 use super::limits::check_sector_size;
-use crate::device::{Access, Disk, DiskError, ImageFormat, LiveLog, Origin, OriginOptions};
-use crate::error::Failure;
+use crate::device::{Access, Disk, DiskError, ImageError, ImageFormat, LiveLog, Origin, OriginOptions};
 use crate::log::{LogOptions, LogPlace, check_alignment};
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::ExportTable;
@@ -33,7 +32,7 @@ pub enum Under {
     Origin(OriginOptions),
 }
 
-pub(super) fn open(options: &LiveOptions, name: &str) -> anyhow::Result<ExportTable> {
+pub(super) fn open(options: &LiveOptions, name: &str) -> Result<ExportTable, OpenError> {
     let target = Target::open(&options.under)?;
     let place = LogPlace::find(&options.log, &options.logging, target.disk())?;
     target.lock()?;
@@ -45,8 +44,7 @@ pub(super) fn open(options: &LiveOptions, name: &str) -> anyhow::Result<ExportTa
     }
     let config = place.config(&options.logging)?;
     if config.ordering == Ordering::Durability && !matches!(target, Target::Data { .. }) {
-        let message = "--base and --size need --ordering completion: the log is the disk, so entries cannot be held back";
-        return Err(Failure::Usage(message.to_owned()).into());
+        return Err(OpenError::Ordering);
     }
     let len_bytes = target.len_bytes();
     let has_fast_zero = target.has_fast_zero();
@@ -59,13 +57,13 @@ fn start(
     place: LogPlace,
     config: Config,
     options: &LiveOptions,
-) -> anyhow::Result<Arc<dyn LiveDisk>> {
-    let begun = || format!("cannot begin {}", options.log.display());
+) -> Result<Arc<dyn LiveDisk>, OpenError> {
+    let not_begun = |source| OpenError::Begin { log: options.log.clone(), source };
     let base = match target {
         Target::Data { disk: data, .. } => {
             let logger = place.logger::<SLOTS>(config, &options.log)?;
             let log = LiveLog::new(place.open(&options.log, Some(&data))?);
-            return Ok(Arc::new(Engine::start(logger, data, log).with_context(begun)?));
+            return Ok(Arc::new(Engine::start(logger, data, log).map_err(not_begun)?));
         }
         Target::Origin(Origin::Image { disk, .. }) => Base::Image(disk),
         Target::Origin(Origin::Zeros { .. }) => Base::Zeros,
@@ -73,7 +71,7 @@ fn start(
     let overlay = place.overlay::<SLOTS>(config, &options.log)?;
     let under = if let Base::Image(disk) = &base { Some(disk) } else { None };
     let log = LiveLog::new(place.open(&options.log, under)?);
-    Ok(Arc::new(Engine::start(overlay, base, log).with_context(begun)?))
+    Ok(Arc::new(Engine::start(overlay, base, log).map_err(not_begun)?))
 }
 
 /// What is under the log, opened.
@@ -83,7 +81,7 @@ enum Target {
 }
 
 impl Target {
-    fn open(under: &Under) -> anyhow::Result<Self> {
+    fn open(under: &Under) -> Result<Self, ImageError> {
         match under {
             Under::Data(path, format) => {
                 let disk = format.open(path, Access::Write)?;

@@ -1,9 +1,11 @@
 //! A disk to be served: a live one, or a disk as of some points of its log.
 
+mod error;
 mod limits;
 mod live;
 mod past;
 
+pub use self::error::OpenError;
 pub use self::live::{LiveOptions, Under};
 pub use self::past::PastOptions;
 use crate::serve::exports::ExportTable;
@@ -21,8 +23,8 @@ impl DiskOptions {
     /// Opens the disk as exports of this name.
     ///
     /// # Errors
-    /// Why it cannot be opened.
-    pub fn open(&self, name: &str) -> anyhow::Result<ExportTable> {
+    /// [`OpenError`].
+    pub fn open(&self, name: &str) -> Result<ExportTable, OpenError> {
         match self {
             Self::Live(options) => live::open(options, name),
             Self::Past(options) => past::open(options, name),

@@ -2,22 +2,23 @@
 //! says which, and under a log that is thrown away.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use logwrites_core::Config;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 use logwrites_core::overlay::Overlay;
 use parking_lot::Mutex;
 
+use super::error::OpenError;
 use super::limits::check_sector_size;
-use crate::device::{Access, Disk, LiveLog, LogFile, OriginOptions, ScratchLog};
-use crate::error::{Failure, in_one_line};
-use crate::log::{Edge, FitError, Log, TooShort};
-use crate::point::Point;
+use crate::device::{Access, Disk, DiskError, LiveLog, LogFile, OriginOptions, ScratchLog};
+use crate::error::in_one_line;
+use crate::log::{Edge, FitError, Log, LogError, TooShort};
+use crate::point::{Point, PointError};
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
-use crate::serve::exports::ExportTable;
+use crate::serve::exports::{ExportTable, NoExport};
 use crate::serve::points::Past;
 
 /// A disk as of some points of its log.
@@ -33,12 +34,12 @@ pub struct PastOptions {
     pub keep: Option<PathBuf>,
 }
 
-pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTable> {
+pub(super) fn open(options: &PastOptions, name: &str) -> Result<ExportTable, OpenError> {
     if options.keep.is_some() && options.points.len() > 1 {
-        return Err(Failure::Usage("--keep goes with one --at: its log has one disk".to_owned()).into());
+        return Err(OpenError::SeveralToKeep);
     }
     if let Some(keep) = options.keep.as_ref().filter(|keep| keep.exists()) {
-        return Err(Failure::Usage(format!("{} exists; --keep makes a new log", keep.display())).into());
+        return Err(OpenError::KeepExists { path: keep.clone() });
     }
     let mut log = Log::open(&options.log)?;
     let sector_size = log.index().sector_size();
@@ -60,7 +61,7 @@ pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTa
     let named = options.points.iter().map(ToString::to_string).collect();
     let past = LogPast {
         beyond,
-        broken: log.check_whole().err().map(|error| in_one_line(&error)),
+        broken: log.check_whole().err().map(no_export),
         checkpoints: Mutex::new(Checkpoints::new(Discards::Zero)),
         base: origin.into_disk().map(Arc::new),
         keep: options.keep.clone(),
@@ -71,7 +72,7 @@ pub(super) fn open(options: &PastOptions, name: &str) -> anyhow::Result<ExportTa
     let table = ExportTable::past(name.to_owned(), len_bytes, sector_size, named, is_kept, Box::new(past));
     if is_kept {
         // It is to be there even if no client comes, and to fail now if it cannot be made.
-        table.open_default().map_err(|error| anyhow::anyhow!("{}", error.0))?;
+        table.open_default()?;
     }
     Ok(table)
 }
@@ -81,7 +82,7 @@ struct LogPast {
     path: PathBuf,
     parts: (Index, Arc<Disk>),
     /// Why the log could not be read to its end.
-    broken: Option<String>,
+    broken: Option<NoExport>,
     /// If the disk is too short for the whole log.
     beyond: Option<TooShort>,
     /// Made by earlier openings of points.
@@ -91,8 +92,8 @@ struct LogPast {
 }
 
 impl LogPast {
-    fn resolve(&self, point: &str) -> anyhow::Result<u64> {
-        let point: Point = point.parse()?;
+    fn resolve(&self, point: &str) -> Result<u64, NoExport> {
+        let point: Point = point.parse().map_err(no_export::<PointError>)?;
         let (index, _) = &self.parts;
         if point.anchor.counts_from_end() {
             self.check_whole()?;
@@ -100,16 +101,16 @@ impl LogPast {
         let resolved = point.resolve(index).or_else(|error| {
             // The part that cannot be read may have it.
             self.check_whole()?;
-            Err(error).with_context(|| self.path.display().to_string())
+            Err(no_export(LogError::NoPoint { path: self.path.clone(), source: error }))
         })?;
         match &self.beyond {
-            Some(beyond) if beyond.concerns(resolved) => Err(FitError::from(beyond.clone()).into()),
+            Some(beyond) if beyond.concerns(resolved) => Err(no_export(beyond.clone())),
             _ => Ok(resolved),
         }
     }
 
-    fn check_whole(&self) -> anyhow::Result<()> {
-        self.broken.as_ref().map_or(Ok(()), |broken| Err(anyhow::Error::msg(broken.clone())))
+    fn check_whole(&self) -> Result<(), NoExport> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// Where the bytes of the disk were at a point.
@@ -123,21 +124,31 @@ impl LogPast {
 }
 
 impl Past for LogPast {
-    fn check(&self, point: &str) -> anyhow::Result<()> {
+    fn check(&self, point: &str) -> Result<(), NoExport> {
         self.resolve(point).map(|_| ())
     }
 
-    fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
+    fn open(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport> {
         let map = self.map_at(self.resolve(point)?);
         let (index, log) = &self.parts;
         let base = Base::Past { base: self.base.as_ref().map(Arc::clone), log: Arc::clone(log), map };
-        let overlay = Overlay::<SLOTS>::new(Config::new(index.sector_size()))?;
+        let overlay = Overlay::<SLOTS>::new(Config::new(index.sector_size())).map_err(no_export)?;
         let Some(path) = &self.keep else {
             let changes = ScratchLog::new(index.sector_size());
-            return Ok(Arc::new(Engine::start(overlay, base, changes)?));
+            return Ok(Arc::new(Engine::start(overlay, base, changes).map_err(no_export)?));
         };
-        let disk = Disk::open(path, Access::CreateNew)?;
-        disk.lock()?;
-        Ok(Arc::new(Engine::start(overlay, base, LiveLog::new(LogFile::new(disk)?))?))
+        let log = new_log(path).map_err(no_export)?;
+        Ok(Arc::new(Engine::start(overlay, base, LiveLog::new(log)).map_err(no_export)?))
     }
+}
+
+/// Makes the log of changes that are kept.
+fn new_log(path: &Path) -> Result<LogFile, DiskError> {
+    let disk = Disk::open(path, Access::CreateNew)?;
+    disk.lock()?;
+    LogFile::new(disk)
+}
+
+fn no_export<E: Error + 'static>(error: E) -> NoExport {
+    NoExport(in_one_line(&error))
 }

@@ -40,7 +40,8 @@ pub trait Exports {
 }
 
 /// Why there is no such export, in words for the client's user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct NoExport(pub String);
 
 /// What a client is told of an export.
@@ -196,7 +197,7 @@ impl Exports for ExportTable {
     fn describe(&self, name: &str) -> Result<ExportInfo, NoExport> {
         let found = self.find(name)?;
         if let Found::Past(points, point) = &found {
-            points.check(point).map_err(no_export)?;
+            points.check(point)?;
         }
         Ok(self.info(&found))
     }
@@ -205,7 +206,7 @@ impl Exports for ExportTable {
         let found = self.find(name)?;
         let lease = match &found {
             Found::Live(disk) => Lease::of(Arc::clone(disk)),
-            Found::Past(points, point) => points.lease(point).map_err(no_export)?,
+            Found::Past(points, point) => points.lease(point)?,
         };
         Ok((lease, self.info(&found)))
     }
@@ -215,9 +216,4 @@ impl fmt::Debug for ExportTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExportTable").field("names", &self.names()).finish_non_exhaustive()
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-fn no_export(error: anyhow::Error) -> NoExport {
-    NoExport(format!("{error:#}"))
 }

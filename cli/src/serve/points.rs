@@ -8,20 +8,21 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::engine::LiveDisk;
+use super::exports::NoExport;
 
 /// A log, of which points can be opened.
 pub trait Past: Send + Sync {
     /// Whether the log has such a point, by its words.
     ///
     /// # Errors
-    /// Why it has not.
-    fn check(&self, point: &str) -> anyhow::Result<()>;
+    /// Why it has not, in words for the client's user.
+    fn check(&self, point: &str) -> Result<(), NoExport>;
 
     /// Makes the disk as of a point. Several may be made at once.
     ///
     /// # Errors
-    /// Why that cannot be.
-    fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>>;
+    /// Why that cannot be, in words for the client's user.
+    fn open(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport>;
 }
 
 /// The points that are in use, and those that were changed lately.
@@ -52,12 +53,12 @@ impl Points {
         Arc::new(Self { past, is_kept, table: Mutex::default() })
     }
 
-    pub(super) fn check(&self, point: &str) -> anyhow::Result<()> {
+    pub(super) fn check(&self, point: &str) -> Result<(), NoExport> {
         self.past.check(point)
     }
 
     /// The disk at a point, for as long as the lease lives.
-    pub(super) fn lease(self: &Arc<Self>, point: &str) -> anyhow::Result<Lease> {
+    pub(super) fn lease(self: &Arc<Self>, point: &str) -> Result<Lease, NoExport> {
         let slot = self.table.lock().enter(point);
         let user = User { points: Arc::clone(self), point: point.to_owned() };
         let mut slot = slot.lock();
@@ -172,18 +173,22 @@ mod tests {
     }
 
     impl Past for Zeros {
-        fn check(&self, _point: &str) -> anyhow::Result<()> {
+        fn check(&self, _point: &str) -> Result<(), NoExport> {
             Ok(())
         }
 
-        fn open(&self, point: &str) -> anyhow::Result<Arc<dyn LiveDisk>> {
+        fn open(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport> {
             if point == "slow" {
                 drop(self.gate.lock());
             }
-            anyhow::ensure!(point != "none", "there is no such point");
+            if point == "none" {
+                return Err(NoExport("there is no such point".to_owned()));
+            }
             self.nr_opened.fetch_add(1, Ordering::Relaxed);
-            let overlay = Overlay::<SLOTS>::new(Config::new(SectorSize::B512))?;
-            Ok(Arc::new(Engine::start(overlay, Base::Zeros, ScratchLog::new(SectorSize::B512))?))
+            let overlay =
+                Overlay::<SLOTS>::new(Config::new(SectorSize::B512)).expect("a usual configuration");
+            let engine = Engine::start(overlay, Base::Zeros, ScratchLog::new(SectorSize::B512));
+            Ok(Arc::new(engine.expect("no threads are needed")))
         }
     }
 
