@@ -10,6 +10,8 @@ use logwrites_core::reader::Malformed;
 
 use crate::device::{ImageError, SameFile};
 use crate::disk::OpenError;
+#[cfg(target_os = "linux")]
+use crate::host::error::MountingError;
 use crate::interrupt::Interrupted;
 use crate::log::{FitError, LogError, PlaceError};
 use crate::point::{PointError, ResolveError};
@@ -138,6 +140,8 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         of::<ListenError>,
         of::<LogError>,
         of::<Malformed>,
+        #[cfg(target_os = "linux")]
+        of::<MountingError>,
         #[cfg(target_os = "linux")]
         of::<MountpointError>,
         of::<OpenError>,

@@ -6,11 +6,10 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
-use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::error::CommandError;
 use super::program;
-use crate::error::Failure;
 
 /// A command that is there.
 pub(crate) struct Program<'a> {
@@ -23,26 +22,26 @@ pub(crate) struct Program<'a> {
 
 impl<'a> Program<'a> {
     /// Looks for it.
-    pub(crate) fn find(words: &'a [OsString]) -> anyhow::Result<Self> {
-        let (name, args) = words.split_first().context("there is a command")?;
-        let here = std::env::current_dir().context("cannot tell where this runs")?;
+    pub(crate) fn find(words: &'a [OsString]) -> Result<Self, CommandError> {
+        let (name, args) = words.split_first().ok_or(CommandError::Missing)?;
+        let here = std::env::current_dir().map_err(CommandError::Here)?;
         let path = if Path::new(name).components().count() > 1 {
             here.join(name)
         } else {
             let found = name.to_str().and_then(program::find);
-            found.ok_or_else(|| not_started(&io::ErrorKind::NotFound.into(), name))?
+            found.ok_or_else(|| CommandError::NotFound { name: name.clone() })?
         };
         Ok(Self { path, name, args, here })
     }
 
     /// Runs it in a folder to its end, and gives its exit code; 128 + N if signal N has ended it.
-    pub(crate) fn run(&self, folder: &Path, control: &Path) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, folder: &Path, control: &Path) -> Result<u8, CommandError> {
         let mut signals = Signals::catch()?;
         let mut command = Command::new(&self.path);
         command.arg0(self.name).args(self.args).current_dir(folder);
         command.env(CONTROL, control).env("PWD", folder).env("OLDPWD", &self.here);
-        let mut child = command.spawn().map_err(|error| not_started(&error, self.name))?;
-        let status = wait(&mut child, &mut signals).context("cannot wait for the command")?;
+        let mut child = command.spawn().map_err(|error| CommandError::not_started(self.name, error))?;
+        let status = wait(&mut child, &mut signals).map_err(CommandError::Wait)?;
         Ok(code_of(status))
     }
 }
@@ -70,11 +69,11 @@ struct Signals {
 }
 
 impl Signals {
-    fn catch() -> anyhow::Result<Self> {
+    fn catch() -> Result<Self, CommandError> {
         // The last one says that a child has ended.
         let signals = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP, Signal::CHILD];
         let caught = signal_hook::iterator::Signals::new(signals.map(Signal::as_raw));
-        Ok(Self { caught: caught.context("cannot catch signals")? })
+        Ok(Self { caught: caught.map_err(CommandError::Signals)? })
     }
 
     /// Waits for signals, and gives those that the command has not been sent by the terminal as well: none if a child has
@@ -91,15 +90,6 @@ fn is_from_terminal(signal: Signal) -> bool {
     is_key
         && rustix::termios::tcgetpgrp(io::stdin())
             .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
-}
-
-fn not_started(error: &io::Error, name: &OsStr) -> Failure {
-    // As shells and env have it.
-    let (code, why) = match error.kind() {
-        io::ErrorKind::NotFound => (127, "command not found".to_owned()),
-        _ => (126, error.to_string()),
-    };
-    Failure::Peer { code, words: format!("logwrites run: cannot start {}: {why}", name.display()) }
 }
 
 fn code_of(status: ExitStatus) -> u8 {

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod command;
+#[cfg(target_os = "linux")]
+pub(crate) mod error;
 pub mod mkfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod mount;

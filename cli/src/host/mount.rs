@@ -7,18 +7,17 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use indicatif::BinaryBytes;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
+use super::error::{MakeError, MissingProgram, MountError, MountingError, ProgramError};
 use super::mkfs::FileSystemType;
 use super::process::{Process, wait_for_one};
 use super::program;
-use crate::error::Failure;
+use crate::error::in_one_line;
 use crate::serve::clients::Clients;
 use crate::serve::fuse::detach;
 
@@ -33,7 +32,10 @@ pub(crate) enum Mounting {
 
 impl Mounting {
     /// Chooses, and looks for all the programs that will be needed.
-    pub(crate) fn choose(made: Option<&FileSystemType>, has_options: bool) -> anyhow::Result<Self> {
+    pub(crate) fn choose(
+        made: Option<&'static FileSystemType>,
+        has_options: bool,
+    ) -> Result<Self, MountingError> {
         if let Some(kind) = made {
             need(kind.program, kind.package)?;
         }
@@ -41,19 +43,15 @@ impl Mounting {
             let mounting =
                 Self::Kernel { losetup: need("losetup", "util-linux")?, mount: need("mount", "mount")? };
             if let Some(kind) = made.filter(|kind| !kind.is_in_kernel()) {
-                return Err(Failure::Usage(format!("this kernel does not have {}", kind.name)).into());
+                return Err(MountingError::NotInKernel { kind });
             }
             return Ok(mounting);
         }
         if let Some(kind) = made.filter(|kind| !kind.has_fuse2fs) {
-            let message = format!("only root can mount {}; without root use --mkfs ext4", kind.name);
-            return Err(Failure::Usage(message).into());
+            return Err(MountingError::NeedsRoot { kind });
         }
         if has_options {
-            return Err(Failure::Usage(
-                "--mount-options needs root: without root, fuse2fs mounts the file system".to_owned(),
-            )
-            .into());
+            return Err(MountingError::OptionsNeedRoot);
         }
         Ok(Self::Fuse2fs { fuse2fs: need("fuse2fs", "fuse2fs")? })
     }
@@ -63,7 +61,7 @@ impl Mounting {
     }
 
     /// What the file system is made on and mounted from.
-    pub(crate) fn device(&self, disk: PathBuf) -> anyhow::Result<Device<'_>> {
+    pub(crate) fn device(&self, disk: PathBuf) -> Result<Device<'_>, ProgramError> {
         let looped = match self {
             Self::Kernel { losetup, .. } => Some(LoopDevice::of(&disk, losetup)?),
             Self::Fuse2fs { .. } => None,
@@ -74,11 +72,11 @@ impl Mounting {
 
 /// Makes a file system on a disk of `len_bytes`.
 pub(crate) fn make(
-    kind: &FileSystemType,
+    kind: &'static FileSystemType,
     mounting: &Mounting,
     device: &Path,
     len_bytes: u64,
-) -> anyhow::Result<()> {
+) -> Result<(), MakeError> {
     let mut command = Command::new(need(kind.program, kind.package)?);
     command.args(kind.options);
     if !mounting.is_root() {
@@ -86,16 +84,12 @@ pub(crate) fn make(
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         command.args(["-E", &format!("root_owner={uid}:{gid}")]);
     }
-    run(command.arg(device)).map(drop).map_err(|error| {
-        if len_bytes >= kind.least_bytes {
-            return error;
+    run(command.arg(device)).map(drop).map_err(|source| {
+        if len_bytes < kind.least_bytes {
+            MakeError::TooSmall { len_bytes, kind, source }
+        } else {
+            MakeError::Program(source)
         }
-        let least = BinaryBytes(kind.least_bytes);
-        error.context(format!(
-            "a disk of {} is too small: {} takes at least {least}",
-            BinaryBytes(len_bytes),
-            kind.name
-        ))
     })
 }
 
@@ -112,7 +106,7 @@ impl Device<'_> {
         self.looped.as_ref().map_or(&self.disk, |device| &device.path)
     }
 
-    pub(crate) fn mount(self, path: &Path, options: Option<&str>) -> anyhow::Result<Mount> {
+    pub(crate) fn mount(self, path: &Path, options: Option<&str>) -> Result<Mount, MountError> {
         let server = match self.mounting {
             Mounting::Kernel { mount, .. } => {
                 let mut command = Command::new(mount);
@@ -147,21 +141,22 @@ impl Mount {
     }
 
     /// Unmounts it, and waits until all its data is written to the disk, which has no other users.
-    pub(crate) fn end(mut self, disk: &Clients) -> anyhow::Result<()> {
+    pub(crate) fn end(mut self, disk: &Clients) -> Result<(), MountError> {
         let Some(path) = self.path.take() else { return Ok(()) };
-        let name = path.display();
-        detach(&path).with_context(|| format!("cannot unmount {name}"))?;
+        if let Err(source) = detach(&path) {
+            return Err(MountError::Detach { path, source });
+        }
         let deadline = Instant::now() + PATIENCE;
         let Some(server) = &mut self.server else {
             // The kernel lets go of the disk when it has written all of it.
-            anyhow::ensure!(disk.wait_until_gone(Some(deadline)), "{name} is still in use");
-            return Ok(());
+            let is_gone = disk.wait_until_gone(Some(deadline));
+            return if is_gone { Ok(()) } else { Err(MountError::InUse { path }) };
         };
-        let ended = wait_for_one(&mut [process_of(server)?.end()], deadline)?;
-        anyhow::ensure!(ended, "{name} is still in use");
-        let status = server.wait().context("cannot wait for fuse2fs")?;
-        anyhow::ensure!(status.success(), "fuse2fs ended with {status}: {}", words_of(server));
-        Ok(())
+        match end_of(server, deadline).map_err(MountError::Wait)? {
+            None => Err(MountError::InUse { path }),
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(MountError::Ended { status, said: words_of(server) }),
+        }
     }
 }
 
@@ -188,7 +183,7 @@ struct LoopDevice<'a> {
 }
 
 impl<'a> LoopDevice<'a> {
-    fn of(disk: &Path, losetup: &'a Path) -> anyhow::Result<Self> {
+    fn of(disk: &Path, losetup: &'a Path) -> Result<Self, ProgramError> {
         let mut command = Command::new(losetup);
         let name = run(command.args(["--find", "--show", "--direct-io=on"]).arg(disk))?;
         Ok(Self { path: PathBuf::from(name.trim()), losetup })
@@ -198,39 +193,57 @@ impl<'a> LoopDevice<'a> {
 impl Drop for LoopDevice<'_> {
     fn drop(&mut self) {
         if let Err(error) = run(Command::new(self.losetup).arg("--detach").arg(&self.path)) {
-            tracing::warn!(error = format!("{error:#}"), "a loop device was left");
+            tracing::warn!(error = in_one_line(&error), "a loop device was left");
         }
     }
 }
 
-fn start_fuse2fs(fuse2fs: &Path, disk: &Path, path: &Path) -> anyhow::Result<Child> {
+fn start_fuse2fs(fuse2fs: &Path, disk: &Path, path: &Path) -> Result<Child, MountError> {
     let mut command = Command::new(fuse2fs);
     // In a group of its own, so that a Ctrl-C does not end it before the command in it.
     command.arg("-f").arg(disk).arg(path).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut server = command.spawn().with_context(|| format!("cannot start {}", fuse2fs.display()))?;
+    let spawned = command.spawn();
+    let mut server =
+        spawned.map_err(|source| ProgramError::Start { name: fuse2fs.display().to_string(), source })?;
+    match wait_until_mounted(&mut server, path).map_err(MountError::Wait)? {
+        Start::Mounted => Ok(server),
+        Start::Ended(status) => Err(MountError::Ended { status, said: words_of(&mut server) }),
+        Start::TimedOut => Err(MountError::NotMounted { said: words_of(&mut server) }),
+    }
+}
+
+/// How starting fuse2fs went.
+enum Start {
+    Mounted,
+    Ended(ExitStatus),
+    TimedOut,
+}
+
+fn wait_until_mounted(server: &mut Child, path: &Path) -> io::Result<Start> {
     let deadline = Instant::now() + PATIENCE;
-    let process = process_of(&server)?;
+    let process = Process::open(Pid::from_child(server))?;
     loop {
         // Before the look, so that nothing is missed.
         let mounts = Mounts::open()?;
         if is_mounted(path)? {
-            return Ok(server);
+            return Ok(Start::Mounted);
         }
         if let Some(status) = server.try_wait()? {
-            anyhow::bail!("fuse2fs ended with {status}: {}", words_of(&mut server));
+            return Ok(Start::Ended(status));
         }
         if !wait_for_one(&mut [mounts.change(), process.end()], deadline)? {
             server.kill()?;
             server.wait()?;
-            anyhow::bail!("fuse2fs did not mount the file system: {}", words_of(&mut server));
+            return Ok(Start::TimedOut);
         }
     }
 }
 
-fn process_of(child: &Child) -> anyhow::Result<Process> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process has a number")?;
-    Process::open(pid).context("cannot wait for a process")
+/// How a process ends; `None` if it has not by then.
+fn end_of(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    let process = Process::open(Pid::from_child(child))?;
+    if wait_for_one(&mut [process.end()], deadline)? { child.wait().map(Some) } else { Ok(None) }
 }
 
 /// Whether the folder is the root of a file system of its own.
@@ -246,9 +259,8 @@ struct Mounts {
 }
 
 impl Mounts {
-    fn open() -> anyhow::Result<Self> {
-        let path = "/proc/self/mountinfo";
-        Ok(Self { file: File::open(path).with_context(|| format!("cannot open {path}"))? })
+    fn open() -> io::Result<Self> {
+        Ok(Self { file: File::open("/proc/self/mountinfo")? })
     }
 
     /// What is waited for: a change since it was opened.
@@ -268,9 +280,12 @@ fn words_of(child: &mut Child) -> String {
 }
 
 /// Runs a program of the system's to its end, and gives what it printed.
-fn run(command: &mut Command) -> anyhow::Result<String> {
+fn run(command: &mut Command) -> Result<String, ProgramError> {
     let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?")).display().to_string();
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {name}"))?;
+    let output = match command.stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        Err(source) => return Err(ProgramError::Start { name, source }),
+    };
     let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
         return Ok(words(&output.stdout));
@@ -280,7 +295,7 @@ fn run(command: &mut Command) -> anyhow::Result<String> {
         said if said.is_empty() => output.status.to_string(),
         said => said,
     };
-    Err(io::Error::other(said)).with_context(|| format!("{name} failed"))
+    Err(ProgramError::Failed { name, said })
 }
 
 /// What a program said before it began to explain its options, in one line.
@@ -291,10 +306,9 @@ fn said_in_short(said: &str) -> String {
     lines.join("; ")
 }
 
-fn need(name: &str, package: &str) -> anyhow::Result<PathBuf> {
-    program::find(name).with_context(|| {
-        format!("{name} is needed but not installed: sudo apt-get install {package}, or the package of your system that has it")
-    })
+fn need(name: &str, package: &str) -> Result<PathBuf, MissingProgram> {
+    let missing = || MissingProgram { name: name.to_owned(), package: package.to_owned() };
+    program::find(name).ok_or_else(missing)
 }
 
 /// How long mounting and unmounting may take.

@@ -4,43 +4,43 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
 
+use super::error::StrayError;
 use super::process::{Process, wait_for_one};
 
 /// From now on, orphaned descendants become children of this process.
-pub(crate) fn adopt() -> anyhow::Result<()> {
-    set_child_subreaper(Some(getpid())).context("cannot adopt processes")
+pub(crate) fn adopt() -> Result<(), StrayError> {
+    set_child_subreaper(Some(getpid())).map_err(|error| StrayError::Adopt(error.into()))
 }
 
-/// Ends all that descend from the process `root` but one, mildly at first. What lost its parent descends from this process
-/// only, once it has been [adopted](adopt).
-pub(crate) fn end(root: u32, spared: Option<u32>) -> anyhow::Result<()> {
-    let root = i32::try_from(root)?;
+/// Ends all that descend from this process but one, mildly at first; what lost its parent does so only once it has been
+/// [adopted](adopt).
+pub(crate) fn end(spared: Option<u32>) -> Result<(), StrayError> {
+    let root = getpid().as_raw_nonzero().get();
     let spared = spared.and_then(|pid| i32::try_from(pid).ok());
     for (signal, patience) in [(Signal::TERM, MILD), (Signal::KILL, HARD)] {
         let deadline = Instant::now() + patience;
         let mut is_told = false;
         loop {
-            let left = descendants(root, spared)?;
+            let left = descendants(root, spared).map_err(StrayError::Wait)?;
             if left.is_empty() {
                 return Ok(());
             }
             if !is_told || signal == Signal::KILL {
                 for process in &left {
-                    process.signal(signal).context("cannot end what the command has started")?;
+                    process.signal(signal).map_err(StrayError::Signal)?;
                 }
                 is_told = true;
             }
             let mut ends: Vec<_> = left.iter().map(Process::end).collect();
-            if !wait_for_one(&mut ends, deadline)? {
+            if !wait_for_one(&mut ends, deadline).map_err(StrayError::Wait)? {
                 break;
             }
         }
     }
-    anyhow::bail!("processes that the command has started cannot be ended")
+    Err(StrayError::Left)
 }
 
 /// All that descend from the process `root` and have not ended, save one and what descends from it.

@@ -18,8 +18,9 @@ use super::serve::{DISK_NAME, log_to_stderr};
 use crate::args::ImageArgs;
 use crate::device::{Access, Disk, DiskError, OriginOptions};
 use crate::disk::{DiskOptions, LiveOptions, Under};
-use crate::error::Failure;
+use crate::error::{Failure, in_one_line};
 use crate::host::command::Program;
+use crate::host::error::CommandError;
 use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
 use crate::host::mount::{Mount, Mounting, make};
 use crate::host::strays;
@@ -75,7 +76,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     strays::adopt()?;
     // Before anything is made.
     check(args)?;
-    let program = Program::find(&args.command)?;
+    let program = Program::find(&args.command).map_err(as_shells_do)?;
     let mounting = Mounting::choose(args.mkfs, args.mount_options.is_some())?;
     if mounting.is_root() {
         keep_mounts_to_ourselves()?;
@@ -144,16 +145,16 @@ impl Stage {
             self.control.mark("mkfs", true)?;
         }
         interrupt::check("; nothing was run")?;
-        device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())
+        Ok(device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())?)
     }
 
     /// Runs the command in the file system, and unmounts it; gives the command's exit code.
     fn play(&self, program: &Program<'_>, mount: Mount) -> anyhow::Result<u8> {
         let code = program.run(mount.path(), &self.mounted.path().join(FILE_NAME));
         // Those who are left in it would keep it from being unmounted.
-        let ended = strays::end(std::process::id(), mount.server());
+        let ended = strays::end(mount.server());
         let unmounted = mount.end(self.folder.clients());
-        let code = code?;
+        let code = code.map_err(as_shells_do)?;
         ended?;
         unmounted?;
         Ok(code)
@@ -167,6 +168,14 @@ impl Stage {
         let logged = disk.finish().with_context(|| args.log.display().to_string())?;
         ended?;
         Ok(logged)
+    }
+}
+
+/// A command that was not started ends this one as it would end a shell or `env`.
+fn as_shells_do(error: CommandError) -> anyhow::Error {
+    match error.exit_code() {
+        Some(code) => Failure::Peer { code, words: format!("logwrites run: {}", in_one_line(&error)) }.into(),
+        None => error.into(),
     }
 }
 
