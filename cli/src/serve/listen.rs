@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{End, Explain};
 
@@ -231,6 +232,13 @@ impl Explain for ListenError {
     }
 }
 
+/// Waits a little after a connection could not be accepted, mostly for want of a descriptor, memory or a thread. The
+/// connection is still in the listener's queue, so that the next attempt comes at once and fails again as long as there
+/// is none; and no event tells when there is one, since another process may have to free it.
+pub fn pause_after_failure() {
+    std::thread::sleep(ACCEPT_PAUSE);
+}
+
 /// Lets the process have as many files open as the system allows: each connection is one.
 #[cfg(unix)]
 pub fn raise_file_limit() {
@@ -242,6 +250,9 @@ pub fn raise_file_limit() {
         tracing::debug!(%error, "the limit of open files could not be raised");
     }
 }
+
+/// Short beside the patience of a client, long beside a failed attempt.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(all(test, unix))]
 mod tests {

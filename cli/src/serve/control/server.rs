@@ -14,6 +14,7 @@ use logwrites_core::num::widen;
 use super::{Answer, Ask, MAX_LINE_BYTES, StatusJson};
 use crate::serve::engine::{CallError, LiveDisk, Payload};
 use crate::serve::exports::Front;
+use crate::serve::listen;
 
 /// What a control socket answers from.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ impl Control {
                 });
                 if let Err(error) = spawned {
                     tracing::warn!(%error, "a control connection could not be accepted");
-                    std::thread::sleep(PAUSE);
+                    listen::pause_after_failure();
                 }
             }
         })?;
@@ -167,5 +168,3 @@ const MAX_CLIENTS: usize = 64;
 
 /// How long a client may take for its question.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const PAUSE: Duration = Duration::from_millis(50);

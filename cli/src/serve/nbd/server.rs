@@ -13,7 +13,7 @@ use super::connection::{self, End, Pools, STACK_BYTES};
 use super::stream::Stream;
 use crate::serve::clients::Clients;
 use crate::serve::exports::{ExportTable, Front};
-use crate::serve::listen::Listener;
+use crate::serve::listen::{self, Listener};
 
 /// A server of NBD exports.
 #[derive(Debug)]
@@ -75,9 +75,8 @@ impl Server {
         while !self.is_stopping.load(Ordering::Relaxed) {
             let taken = Stream::accept(listener).and_then(|stream| self.take(stream));
             if let Err(error) = taken {
-                // Too many files or threads, mostly: that passes.
                 tracing::warn!(%error, "a connection could not be accepted");
-                std::thread::sleep(ACCEPT_PAUSE);
+                listen::pause_after_failure();
             }
         }
     }
@@ -137,6 +136,3 @@ impl Drop for Leaving {
 
 /// How long clients have for their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(5);
-
-/// How long to wait after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
