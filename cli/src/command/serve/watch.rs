@@ -52,7 +52,7 @@ impl Watched {
         if self.is_shown { self.show_until_the_end() } else { self.front.clients().wait_for_end() }
     }
 
-    /// Says how it goes, from time to time while something happens.
+    /// Says how it goes, whenever that has changed.
     fn show_until_the_end(&self) {
         let clients = self.front.clients();
         let line = ProgressBar::new_spinner();
@@ -63,7 +63,11 @@ impl Watched {
         let mut nr_changes = 0;
         while !clients.wait_for_end_within(REFRESH) {
             let now = (self.counters(), Instant::now());
-            line.set_message(words(&last.0, &now.0, now.1 - last.1, clients.number()));
+            let message = words(&last.0, &now.0, now.1 - last.1, clients.number());
+            // To set it draws it again.
+            if message != line.message() {
+                line.set_message(message);
+            }
             if clients.number() == 0 && now.0 == last.0 {
                 let Some(seen) = clients.wait_for_change(nr_changes) else { break };
                 nr_changes = seen;
@@ -123,5 +127,5 @@ pub(super) fn report(out: &mut impl Write, log: &Path, logged: Position) -> io::
     writeln!(out, "{log} holds {entries} in {}", BinaryBytes(logged.offset_bytes))
 }
 
-/// How often the line changes, while there are clients.
+/// How often the line may change, while there are clients.
 const REFRESH: Duration = Duration::from_millis(500);
