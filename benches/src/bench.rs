@@ -87,8 +87,12 @@ impl Bench {
 
     /// `, in memory` if the folder is, for the rows in which the disk would decide.
     pub(crate) fn place(&self) -> anyhow::Result<&'static str> {
-        let kind = statfs(self.folder.path())?.f_type;
-        Ok(if kind == TMPFS_MAGIC { ", in memory" } else { "" })
+        Ok(if self.is_in_memory()? { ", in memory" } else { "" })
+    }
+
+    /// Whether the folder is in memory.
+    pub(crate) fn is_in_memory(&self) -> anyhow::Result<bool> {
+        Ok(statfs(self.folder.path())?.f_type == TMPFS_MAGIC)
     }
 
     /// Makes a log, `log`, of so many random writes to a disk of 1 GiB that was zeros, `base`.

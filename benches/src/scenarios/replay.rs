@@ -1,4 +1,4 @@
-//! A log of 1 GiB to a new image: beside a copy of the log, and beside the least that can be done for it.
+//! A log of 1 GiB to a new image: beside a copy of the log, and, in memory, beside the least that can be done for it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -23,16 +23,14 @@ pub(super) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
         let what = format!("replay, {}{}", heat.name(), bench.place()?);
         compare(table, NR_ROUNDS, &what, "dd of the log, synced", &mut Replay { bench, heat, copies: None })?;
     }
+    if !bench.is_in_memory()? {
+        // On a disk it would matter most when what was written is synced, which a plain loop does at its end.
+        return Ok(());
+    }
     let heat = Heat::Warm;
     let what = format!("replay, {}{}", heat.name(), bench.place()?);
     let copies = Some(copies_of(&bench.path("log"))?);
-    compare(
-        table,
-        NR_ROUNDS,
-        &what,
-        "its reads and writes alone, synced",
-        &mut Replay { bench, heat, copies },
-    )
+    compare(table, NR_ROUNDS, &what, "its reads and writes alone", &mut Replay { bench, heat, copies })
 }
 
 /// Bytes of the log that a replay brings to the image.
@@ -81,7 +79,7 @@ fn copy(log: &Path, image: &Path, copies: &[Copy]) -> anyhow::Result<()> {
         len += copy.len;
     }
     image.write_all_at(&room[..len], start_bytes)?;
-    Ok(image.sync_data()?)
+    Ok(())
 }
 
 struct Replay<'a> {
