@@ -5,10 +5,11 @@
 //! makes the log right.
 
 use logwrites_core::format::{END_MARK, Flags, INDETERMINATE_MARK};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::reader::{Entry, LogSlice};
 use logwrites_core::{Extent, Op, SectorSize};
 
-use crate::content::{Stamp, mark_text, narrow, widen};
+use crate::content::{Stamp, mark_text};
 use crate::model::{Model, OpId, Record};
 use crate::rule::{Rule, Violation, ensure};
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use logwrites_core::SectorSize;
+use logwrites_core::num::{narrow, widen};
 
 use crate::model::OpId;
 
@@ -88,18 +89,6 @@ pub fn is_zero(bytes: &[u8]) -> bool {
 }
 
 static ZEROS: [u8; 4096] = [0; 4096];
-
-/// A length in the width of offsets.
-#[must_use]
-pub fn widen(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
-}
-
-/// An offset or a length in the width of memory.
-#[must_use]
-pub fn narrow(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,11 @@
 //! Neither decides anything: their driver says what completes, when and how. What a failure or a crash
 //! leaves is chosen from everything that real devices may leave.
 
+use logwrites_core::num::narrow;
 use logwrites_core::{Extent, LogId, Op, Outcome, SectorSize};
 
 use crate::choices::{Choices, Seeded};
-use crate::content::{Stamp, narrow};
+use crate::content::Stamp;
 use crate::model::OpId;
 use crate::rule::{Violation, ensure};
 
@@ -316,7 +317,7 @@ mod tests {
         let mut rig = Rig::<4>::new(Config::new(SectorSize::B512)).unwrap();
         rig.hold_log(true);
         for index in 0..4 {
-            let extent = Extent::new(crate::content::widen(index), 1).unwrap();
+            let extent = Extent::new(logwrites_core::num::widen(index), 1).unwrap();
             rig.write(index, extent, WriteFlags::empty()).unwrap();
             rig.complete(index, Outcome::Ok).unwrap();
         }

@@ -4,6 +4,7 @@
 use logwrites_core::drive::{Driver, Event};
 use logwrites_core::history::ExtentMap;
 use logwrites_core::logger::SubmitError;
+use logwrites_core::num::narrow;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::LogSlice;
 use logwrites_core::{
@@ -12,7 +13,7 @@ use logwrites_core::{
 
 use crate::checker::{Evidence, check};
 use crate::choices::{Choices, Seeded};
-use crate::content::{Stamp, mark_text, narrow, payload};
+use crate::content::{Stamp, mark_text, payload};
 use crate::faulty::{Fault, Faulty, Rates};
 use crate::model::{Model, OpId};
 use crate::power::{Disk, read_through};

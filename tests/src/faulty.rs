@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use logwrites_core::device::{DataDevice, LogDevice, Piece};
+use logwrites_core::num::narrow;
 use logwrites_core::{Outcome, WriteFlags};
 
 use crate::choices::{Choices, Seeded};
-use crate::content::narrow;
 
 /// How often a device fails: once in so many calls, never if 0.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,11 +6,12 @@
 use core::mem;
 
 use logwrites_core::format::{END_MARK, EntryHeader, Flags, Superblock};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::{Config, Extent, Op, OpError, Outcome, SectorSize, WriteFlags};
 
 use crate::checker::{self, Evidence};
 use crate::choices::Bytes;
-use crate::content::{Stamp, mark_text, narrow, payload, widen};
+use crate::content::{Stamp, mark_text, payload};
 use crate::fault_device::DataDevice;
 use crate::model::{Model, OpId};
 use crate::rig::Rig;

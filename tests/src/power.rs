@@ -11,6 +11,7 @@ mod record;
 use logwrites_core::config::ConfigError;
 use logwrites_core::format::Superblock;
 use logwrites_core::history::{Discards, Index};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::{Entry, Reader, ResumePoint};
 use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
@@ -21,7 +22,7 @@ pub(crate) use self::record::Disk;
 pub use self::record::Event;
 use self::record::record;
 use crate::choices::{Choices, Seeded};
-use crate::content::{Stamp, narrow, widen};
+use crate::content::Stamp;
 use crate::memory::Memory;
 use crate::rule::{Rule, Violation};
 

@@ -5,6 +5,7 @@ use core::error::Error;
 use logwrites_core::config::ConfigError;
 use logwrites_core::format::{Flags, Superblock};
 use logwrites_core::logger::{NotInFlight, SubmitError};
+use logwrites_core::num::narrow;
 use logwrites_core::reader::{LogSlice, Position, ResumePoint};
 use logwrites_core::{
     Command, Config, Extent, LogId, LogWrite, Logger, Op, OpError, Outcome, Tag, WriteFlags,
@@ -12,7 +13,7 @@ use logwrites_core::{
 use logwrites_core::{SectorSize, Segment};
 
 use crate::choices::Seeded;
-use crate::content::{Stamp, mark_text, narrow, payload};
+use crate::content::{Stamp, mark_text, payload};
 use crate::fault_device::LogDevice;
 use crate::model::OpId;
 

@@ -10,11 +10,11 @@ mod setup;
 use core::fmt;
 
 use logwrites_core::config::ConfigError;
+use logwrites_core::num::narrow;
 use logwrites_core::{Logger, Ordering};
 
 pub use self::setup::{Faults, Setup, Weights};
 use crate::choices::Choices;
-use crate::content::narrow;
 use crate::fault_device::{DataDevice, FaultDevice, LogDevice};
 use crate::rig::resume_point;
 use crate::rule::Violation;

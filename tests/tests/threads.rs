@@ -6,13 +6,14 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::{
     Command, Config, Extent, LogId, Logger, Op, Ordering, Outcome, SectorSize, SuperblockPolicy,
 };
 use logwrites_core::{Tag, WriteFlags};
 use logwrites_tests::checker::{Evidence, check_all};
 use logwrites_tests::choices::{Choices, Seeded};
-use logwrites_tests::content::{Stamp, mark_text, narrow, payload, widen};
+use logwrites_tests::content::{Stamp, mark_text, payload};
 use logwrites_tests::model::{Model, OpId};
 use logwrites_tests::rig::bytes_of;
 

@@ -18,19 +18,6 @@ pub(crate) fn to_f64(number: u64) -> f64 {
     number
 }
 
-/// A length in memory, or an index there, which JavaScript or a reader has bounded by 2^32.
-///
-/// # Panics
-/// If it is not one.
-pub(crate) fn narrow(number: u64) -> usize {
-    usize::try_from(number).expect("what is in memory has its length there")
-}
-
-/// A length in memory.
-pub(crate) fn widen(len: usize) -> u64 {
-    u64::try_from(len).expect("no memory is larger")
-}
-
 /// A `number` that is neither a count nor an offset.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("{number} is not a whole number from 0 to 2^53 - 1")]

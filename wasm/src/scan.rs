@@ -6,12 +6,13 @@ use std::rc::Rc;
 use js_sys::Uint8Array;
 use logwrites_core::format::{HEADER_LEN, Superblock, SuperblockError};
 use logwrites_core::history::Index;
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::reader::{Entry, Walk};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
 use crate::history::History;
-use crate::number::{narrow, to_f64, to_u64, widen};
+use crate::number::{to_f64, to_u64};
 use crate::past::Past;
 
 /// Reads the headers of a log out of windows of it. JavaScript reads the windows, from where [`next`](Self::next) says.

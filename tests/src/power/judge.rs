@@ -2,13 +2,14 @@
 
 use logwrites_core::format::HEADER_LEN;
 use logwrites_core::history::{ExtentMap, Source};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::reader::{Entry, LogSlice, Reader};
 use logwrites_core::{Config, Op, Ordering, Outcome, SuperblockPolicy};
 
 use super::{Counts, Event, Shape, Start, replay};
 use crate::checker::{Evidence, Logged, What, check, decode};
 use crate::choices::Choices;
-use crate::content::{Stamp, narrow, widen};
+use crate::content::Stamp;
 use crate::memory::Memory;
 use crate::model::{Model, OpId};
 use crate::rule::{Rule, Violation, ensure};

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use logwrites_core::device::{DataDevice, LogDevice, Piece};
 use logwrites_core::drive::{self, Driver, Recorder};
 use logwrites_core::history::ExtentMap;
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::overlay::Overlay;
 use logwrites_core::{Config, Extent, Logger, Op, OpError, Ordering, Outcome, SectorSize, Tag, WriteFlags};
 
 use super::NR_SECTORS;
 use crate::choices::Choices;
-use crate::content::{mark_text, narrow, payload, widen};
+use crate::content::{mark_text, payload};
 use crate::model::OpId;
 
 /// What happens between a client, a driver and its devices.

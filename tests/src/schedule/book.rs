@@ -1,12 +1,13 @@
 //! What was told to the log device, and what must follow from it.
 
 use logwrites_core::format::{END_MARK, EntryHeader, Flags, Superblock};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::reader::{LogSlice, Reader};
 use logwrites_core::{Config, Extent, LogId, LogWrite, Op, Ordering, SuperblockPolicy, Tag};
 
 use crate::checker::{What, wants_indeterminate};
 use crate::choices::Choices;
-use crate::content::{mark_text, narrow, payload, widen};
+use crate::content::{mark_text, payload};
 use crate::fault_device::LogDevice;
 use crate::memory::Memory;
 use crate::model::{Model, OpId};

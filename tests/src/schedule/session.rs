@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::logger::{Logged, NotInFlight, SubmitError};
+use logwrites_core::num::widen;
 use logwrites_core::{
     Command, Extent, LogId, Logger, Op, OpError, Ordering, Outcome, SuperblockPolicy, Tag, WriteFlags,
 };
@@ -13,7 +14,7 @@ use super::book::Book;
 use super::setup::Setup;
 use crate::checker::{self, Evidence, What, wants_indeterminate};
 use crate::choices::Choices;
-use crate::content::{Stamp, widen};
+use crate::content::Stamp;
 use crate::fault_device::FaultDevice;
 use crate::model::{Model, OpId, Record};
 use crate::rule::{Rule, Violation, ensure};
