@@ -15,6 +15,7 @@ mod reserved_log;
 mod same_file;
 mod scratch;
 mod source;
+mod storage;
 mod view;
 
 #[cfg(target_os = "linux")]
@@ -31,8 +32,9 @@ pub use image::{Container, ImageError, ImageFormat};
 pub use live_log::LiveLog;
 pub use log::LogFile;
 pub use origin::{Origin, OriginOptions};
-pub use reserved_log::{ReservedLog, is_full};
+pub use reserved_log::ReservedLog;
 pub use same_file::SameFile;
 pub use scratch::ScratchLog;
 pub use source::LogSource;
+pub use storage::{Full, Storage, is_full, stretch_bytes};
 pub use view::View;

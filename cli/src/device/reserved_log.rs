@@ -7,20 +7,20 @@ use logwrites_core::device::{LogDevice, Piece};
 
 use super::disk::Disk;
 use super::log::LogFile;
+use super::storage::{Full, Storage, is_full, stretch_bytes};
 
 /// A [`LogFile`] with the storage for what comes next.
 #[derive(Debug)]
 pub struct ReservedLog {
     file: LogFile,
-    /// Up to where storage was taken; everywhere, where it cannot be taken ahead.
-    to_bytes: u64,
+    storage: Storage,
 }
 
 impl ReservedLog {
     /// A log for which nothing has been taken yet.
     #[must_use]
     pub const fn new(file: LogFile) -> Self {
-        Self { file, to_bytes: 0 }
+        Self { file, storage: Storage::NONE }
     }
 
     /// The disk, to read from.
@@ -36,12 +36,11 @@ impl ReservedLog {
     /// [`io::ErrorKind::StorageFull`] or [`io::ErrorKind::QuotaExceeded`] if there is not as much; what was taken before
     /// stays.
     pub fn reserve(&mut self, logged_bytes: u64, reach_bytes: u64) -> io::Result<()> {
-        let from_bytes = self.to_bytes.max(logged_bytes);
+        let from_bytes = self.storage.end_bytes(logged_bytes);
         if reach_bytes <= from_bytes {
             return Ok(());
         }
-        let stretch_bytes = reach_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
-        let most_bytes = reach_bytes.saturating_add(stretch_bytes);
+        let most_bytes = reach_bytes.saturating_add(stretch_bytes(reach_bytes));
         self.take(from_bytes..most_bytes).or_else(|_| self.take(from_bytes..reach_bytes))
     }
 
@@ -56,7 +55,7 @@ impl ReservedLog {
         hole_bytes: u64,
         reach_bytes: u64,
     ) -> io::Result<()> {
-        let from_bytes = self.to_bytes.max(logged_bytes);
+        let from_bytes = self.storage.end_bytes(logged_bytes);
         if reach_bytes <= from_bytes {
             return Ok(());
         }
@@ -71,7 +70,7 @@ impl ReservedLog {
     /// # Errors
     /// The system's.
     pub fn release(&mut self) -> io::Result<()> {
-        self.to_bytes = 0;
+        self.storage = Storage::NONE;
         self.file.trim()
     }
 
@@ -80,13 +79,11 @@ impl ReservedLog {
         if self.disk().is_block_device() {
             return Ok(());
         }
-        match self.disk().allocate(range.start, range.end.saturating_sub(range.start)) {
-            Ok(true) => self.to_bytes = self.to_bytes.max(range.end),
-            Err(error) if is_full(&error) => return Err(error),
-            // It cannot be taken ahead here.
-            Ok(false) | Err(_) => self.to_bytes = u64::MAX,
+        let result = self.disk().allocate(range.start, range.end.saturating_sub(range.start));
+        match self.storage.note(range.end, &result) {
+            Ok(()) => Ok(()),
+            Err(Full) => result.map(|_| ()),
         }
-        Ok(())
     }
 }
 
@@ -96,7 +93,7 @@ impl LogDevice for ReservedLog {
     fn write(&mut self, offset_bytes: u64, pieces: &[Piece<'_>]) -> io::Result<()> {
         match self.file.write(offset_bytes, pieces) {
             // There is as much as was taken, but elsewhere: where a hole was to be, something else has come.
-            Err(error) if is_full(&error) && self.to_bytes > 0 => {
+            Err(error) if is_full(&error) && self.storage.is_taken() => {
                 self.release()?;
                 self.file.write(offset_bytes, pieces)
             }
@@ -108,16 +105,6 @@ impl LogDevice for ReservedLog {
         self.file.flush()
     }
 }
-
-/// Whether there is no storage left.
-#[must_use]
-pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// The least and the most that is taken beyond what is needed, in bytes: a short log stays short.
-const MIN_AHEAD_BYTES: u64 = 128 << 10;
-const MAX_AHEAD_BYTES: u64 = 4 << 20;
 
 /// What is taken before a hole beyond its header, in bytes: file systems take storage in blocks.
 const MARGIN_BYTES: u64 = 8 << 10;

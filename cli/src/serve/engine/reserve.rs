@@ -2,13 +2,12 @@
 
 use std::io;
 
-use crate::device::is_full;
+use crate::device::Storage;
 
 /// How the storage of the log is taken ahead.
 #[derive(Debug, Default)]
 pub(super) struct Reserve {
-    /// Up to where there is some; everywhere, where it cannot be taken ahead.
-    pub(super) to_bytes: u64,
+    pub(super) storage: Storage,
     /// What is to be taken next, as soon as the log is not being written.
     wanted: Option<(u64, u64)>,
     /// Whether something is wanted, or being taken.
@@ -33,20 +32,14 @@ impl Reserve {
 
     /// Notes how taking storage up to there went.
     pub(super) fn note(&mut self, to_bytes: u64, result: &io::Result<bool>) {
-        self.is_short = result.as_ref().is_err_and(is_full);
-        match result {
-            Ok(true) => self.to_bytes = self.to_bytes.max(to_bytes),
-            // Who needs it will try for less, and be refused.
-            Err(_) if self.is_short => {}
-            // It cannot be taken ahead here.
-            Ok(false) | Err(_) => self.to_bytes = u64::MAX,
-        }
+        // An operation that needs it will try for less, and be refused.
+        self.is_short = self.storage.note(to_bytes, result).is_err();
     }
 
-    /// Notes that all was given back. What is in flight has its room, but no longer in one place: whoever comes next
-    /// takes storage for that as well.
+    /// Notes that all was given back. What is in flight has its room, but no longer in one place: the next
+    /// operation takes storage for that as well.
     pub(super) fn note_given_back(&mut self) {
-        self.to_bytes = 0;
+        self.storage = Storage::NONE;
         if self.wanted.take().is_some() {
             self.is_busy = false;
         }

@@ -17,7 +17,7 @@ use super::live_disk::{Counters, FinishError, Refusal, Waiter};
 use super::machine::{Machine, SLOTS};
 use super::payload::Payload;
 use super::state::{InFlight, News, State};
-use crate::device::is_full;
+use crate::device::{is_full, stretch_bytes};
 
 /// What the threads of an engine share.
 pub(super) struct Shared<M, D, L> {
@@ -123,7 +123,7 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         }
         self.count(op);
         state.nr_flushes += u64::from(matches!(op, Op::Flush));
-        state.reserve.to_bytes = state.reserve.to_bytes.max(storage_bytes);
+        state.reserve.storage.extend(storage_bytes);
         state.add(tag, InFlight { waiter, cookie, payload, log_bytes });
         Ok(())
     }
@@ -161,14 +161,13 @@ impl<M: Machine, D: Data, L: Log> Shared<M, D, L> {
         let from_bytes = state.storage_bytes();
         // What came before a flush has taken room for it.
         let is_never_refused = matches!(op, Op::Flush);
-        if is_never_refused || state.reserve.to_bytes == u64::MAX || needed_bytes > capacity_bytes {
+        if is_never_refused || state.reserve.storage.is_everywhere() || needed_bytes > capacity_bytes {
             return Ok(Some(from_bytes));
         }
         if matches!(op, Op::WriteZeroes { .. }) && log_bytes > LARGE_ZEROES_BYTES {
             return self.reserve_around_hole(state, end_bytes, needed_bytes).map(Some);
         }
-        // What a short log is used for will only be seen, and most logs stay short.
-        let stretch_bytes = end_bytes.clamp(MIN_AHEAD_BYTES, MAX_AHEAD_BYTES);
+        let stretch_bytes = stretch_bytes(end_bytes);
         if needed_bytes + stretch_bytes / 2 > from_bytes {
             state.reserve.want(from_bytes, needed_bytes.saturating_add(stretch_bytes).min(capacity_bytes));
         }
@@ -377,12 +376,6 @@ fn refused_if_full(reserved: &io::Result<bool>) -> Result<(), Refusal> {
 
 /// What an operation may take beside its payload: its entry, a flush after it, and the closing entry.
 const ENTRY_SECTORS: u64 = 3;
-
-/// How much storage is taken ahead of the log at least, in bytes.
-const MIN_AHEAD_BYTES: u64 = 128 << 10;
-
-/// How much is taken at most. The log cannot be written meanwhile, so it is little.
-const MAX_AHEAD_BYTES: u64 = 4 << 20;
 
 /// Zeros that are longer become a hole of the log.
 const LARGE_ZEROES_BYTES: u64 = 64 << 10;

@@ -119,7 +119,7 @@ impl<M: Machine> State<M> {
 
     /// Up to where the log has storage: what was taken, or else what is written.
     pub(super) fn storage_bytes(&self) -> u64 {
-        self.reserve.to_bytes.max(self.machine.logged().offset_bytes)
+        self.reserve.storage.end_bytes(self.machine.logged().offset_bytes)
     }
 
     pub(super) fn add(&mut self, tag: Tag, op: InFlight) {
