@@ -8,6 +8,7 @@ mod behind;
 mod disk;
 mod draft;
 mod image;
+pub mod links;
 mod live_log;
 mod log;
 mod origin;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use logwrites_core::geometry::MAX_OFFSET_BYTES;
 use logwrites_core::overlay::Overlay;
@@ -10,7 +10,7 @@ use logwrites_core::{Config, Logger, Ordering, SectorSize, SuperblockPolicy};
 
 use super::error::PlaceError;
 use super::open_end::{OpenEnd, Tail};
-use crate::device::{Access, Disk, DiskError, LogFile, SameFile};
+use crate::device::{Access, Disk, DiskError, LogFile, SameFile, links};
 
 /// How a log is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +156,9 @@ impl LogPlace {
             Self::Old(end) => return Ok(end.open()?),
             Self::New { there: Some(disk) } => disk,
             Self::New { there: None } => {
-                let disk = Disk::open(&behind_links(path)?, Access::CreateNew).map_err(|error| {
+                let place =
+                    links::end_of_links(path).map_err(|error| DiskError::new("create", path, error))?;
+                let disk = Disk::open(&place, Access::CreateNew).map_err(|error| {
                     match target {
                         // It did not exist a moment ago, before the disk was created.
                         Some(target) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -172,19 +174,3 @@ impl LogPlace {
         Ok(LogFile::new(disk)?)
     }
 }
-
-/// Where a file that does not exist is to be made: where a symbolic link that leads to nothing points, or at the path
-/// itself.
-fn behind_links(path: &Path) -> Result<PathBuf, DiskError> {
-    let mut place = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        let Ok(target) = place.read_link() else { return Ok(place) };
-        // A relative one is meant from where the link is.
-        place = place.parent().unwrap_or(Path::new("")).join(target);
-    }
-    let error = io::Error::other("too many symbolic links follow one another");
-    Err(DiskError::new("create", path, error))
-}
-
-/// How many links in a row are followed, as by Linux (`path_resolution(7)`).
-const MAX_LINKS: u32 = 40;

@@ -14,6 +14,7 @@ use rustix::mount::UnmountFlags;
 
 use super::error::{HELPER, Hidden, MountError, MountpointError, UnmountError};
 use super::file_system::FileSystem;
+use crate::device::links;
 use crate::error::in_one_line;
 use crate::host::program;
 use crate::serve::exports::Front as _;
@@ -60,7 +61,7 @@ impl Mountpoint {
     /// [`Hidden`] if the file is inside the folder.
     pub fn check_outside(&self, option: &'static str, path: &Path) -> Result<(), Hidden> {
         // What cannot be resolved cannot be opened either, which is told then.
-        if resolve(path).is_ok_and(|path| path.starts_with(&self.path)) {
+        if links::resolve(path).is_ok_and(|path| path.starts_with(&self.path)) {
             return Err(Hidden { option, path: path.to_owned(), folder: self.path.clone() });
         }
         Ok(())
@@ -165,20 +166,6 @@ pub fn detach(path: &Path) -> io::Result<()> {
         return Ok(rustix::mount::unmount(path, UnmountFlags::DETACH)?);
     }
     run_helper(&["-u", "-z"], path)
-}
-
-/// Where a file is, or would be made, by its absolute path without symbolic links.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        resolved => return resolved,
-    }
-    let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(target) = fs::read_link(path) {
-        return resolve(&folder.join(target));
-    }
-    Ok(folder.canonicalize()?.join(name))
 }
 
 /// What may unmount without root.
