@@ -12,7 +12,7 @@ use logwrites_core::num::narrow;
 
 use super::compare::compare;
 use crate::args::{ImageArgs, VerifyDiscardArg};
-use crate::device::{Access, ImageFormat, View};
+use crate::device::{Origin, OriginOptions, View};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::log::{Edge, Log};
@@ -53,11 +53,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
     let a = log.resolve(Some(&args.a), Edge::Start)?;
     let b = log.resolve(Some(&args.b), Edge::End)?;
-    let format = ImageFormat::from(args.images);
-    let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
-    if let Some(base) = &base {
-        log.check_fits(a.max(b), base.size_bytes()?, base.path())?;
+    let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), None);
+    let origin = origin.map(|origin| origin.open()).transpose()?;
+    if let Some(origin) = &origin {
+        log.check_fits(a.max(b), origin.len_bytes(), origin.name())?;
     }
+    let base = origin.as_ref().and_then(Origin::disk);
     let (log_disk, index) = (log.disk(), log.index());
     let discards = args.discard.into();
     let (mut checkpoints, none) = (Checkpoints::new(discards), BTreeSet::new());
@@ -66,8 +67,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         index,
         path: &args.log,
         has_base: base.is_some(),
-        a: View { base: base.as_ref(), log: log_disk, map: &maps.0 },
-        b: View { base: base.as_ref(), log: log_disk, map: &maps.1 },
+        a: View { base, log: log_disk, map: &maps.0 },
+        b: View { base, log: log_disk, map: &maps.1 },
     };
     let mut out = stdout();
     let mut nr_sectors = 0;

@@ -219,7 +219,7 @@ fn arguments_are_checked() {
             ],
         ),
         ("--onto short", vec!["the log reaches beyond short"]),
-        ("--size 16k --output out", vec!["the log reaches beyond out, which has 16384 bytes"]),
+        ("--size 16k --output out", vec!["the log reaches beyond --size, which has 16384 bytes"]),
     ] {
         folder.run(&format!("replay log {args}")).refuses(&texts);
         assert!(!folder.has("out"), "{args}");

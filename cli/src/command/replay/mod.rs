@@ -18,7 +18,7 @@ pub(super) use self::job::Replayed;
 use self::job::{Job, Zeros};
 use super::new_file::NewFile;
 use crate::args::{DiscardArg, ImageArgs};
-use crate::device::{Access, Disk, DiskError, ImageFormat, SameFile};
+use crate::device::{Access, Disk, DiskError, ImageFormat, Origin, OriginOptions, SameFile};
 use crate::error::Failure;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
@@ -68,11 +68,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Edge::Start)?;
     let at = log.resolve(args.at.as_ref(), Edge::End)?;
-    let format = ImageFormat::from(args.images);
-    let base = args.base.as_deref().map(|path| format.open(path, Access::Read)).transpose()?;
+    let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes));
+    let origin = origin.map(|origin| origin.open()).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
-        (Some(output), _) => (make_output(args, &log, base.as_ref(), output, at)?, output),
-        (None, Some(onto)) => (change(args, &log, base.as_ref(), onto, (from, at))?, onto),
+        (Some(output), _) => (make_output(args, &log, origin.as_ref(), output, at)?, output),
+        (None, Some(onto)) => {
+            let base = origin.as_ref().and_then(Origin::disk);
+            (change(args, &log, base, onto, (from, at))?, onto)
+        }
         (None, None) => return Err(Failure::Usage("either --output or --onto is needed".to_owned()).into()),
     };
     let mut out = stdout();
@@ -88,7 +91,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn make_output(
     args: &Args,
     log: &Log,
-    base: Option<&Disk>,
+    origin: Option<&Origin>,
     output: &Path,
     at: u64,
 ) -> anyhow::Result<Replayed> {
@@ -96,36 +99,31 @@ fn make_output(
         let message = "--discard pass needs --onto DEVICE: there is nothing to discard in a new image";
         return Err(Failure::Usage(message.to_owned()).into());
     }
-    let len_bytes = match (base, args.size) {
-        (Some(base), _) => base.size_bytes()?,
-        (None, Some(size)) => size.bytes(),
-        (None, None) => {
-            let message = "--base BASE or --size SIZE is needed: the image of the disk before the first entry, or its size if it was all zeros";
-            return Err(Failure::Usage(message.to_owned()).into());
-        }
+    let Some(origin) = origin else {
+        let message = "--base BASE or --size SIZE is needed: the image of the disk before the first entry, or its size if it was all zeros";
+        return Err(Failure::Usage(message.to_owned()).into());
     };
-    log.check_fits(at, len_bytes, base.map_or(output, Disk::path))?;
+    log.check_fits(at, origin.len_bytes(), origin.name())?;
     let new = if args.force {
-        let others: Vec<&Disk> = base.into_iter().chain([log.disk()]).collect();
+        let others: Vec<&Disk> = origin.disk().into_iter().chain([log.disk()]).collect();
         NewFile::replace(output, &others)?
     } else {
         NewFile::create(output, "; --force overwrites it, --onto changes it in place")?
     };
-    let done = make(log, base, len_bytes, args.discard.leaves(), &new, at)?;
+    let done = make(log, origin, args.discard.leaves(), &new, at)?;
     new.keep()?;
     Ok(done)
 }
 
-/// Makes the disk at a point in a new file. The entries up to there must stay on a disk of `len_bytes`.
+/// Makes the disk at a point in a new file. The entries up to there must stay on the disk that was before them.
 pub(super) fn make(
     log: &Log,
-    base: Option<&Disk>,
-    len_bytes: u64,
+    origin: &Origin,
     discards: Discards,
     new: &NewFile,
     at: u64,
 ) -> anyhow::Result<Replayed> {
-    let index = log.index();
+    let (index, base, len_bytes) = (log.index(), origin.disk(), origin.len_bytes());
     let target = new.disk();
     target.set_len(len_bytes).map_err(|error| DiskError::new("give a size to", target.path(), error))?;
     let is_shared = base.is_some_and(|base| target.share_all_of(base));
