@@ -15,6 +15,7 @@ mod engine;
 mod english;
 mod file_systems;
 mod find;
+mod full;
 mod fuzz_bodies;
 mod golden;
 mod hostile;
