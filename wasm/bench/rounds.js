@@ -1,4 +1,4 @@
-/** Rounds of what is measured and what stands beside it, in turns, and the table of them. Runs in Node and in a browser. */
+/** Rounds of what is measured and what is measured beside it, in turns, and the table of them. Runs in Node and in a browser. */
 
 /**
  * @typedef {object} Row

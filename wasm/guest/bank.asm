@@ -1,8 +1,8 @@
 ; A bank on a disk, to learn what flushes are for.
 ;
-; Eight accounts with 1000 each stand in sectors far apart. A transfer changes two of them, and no disk writes two
+; Eight accounts with 1000 each are in sectors far apart. A transfer changes two of them, and no disk writes two
 ; sectors as one: a crash between the two writes would make money vanish. So the bank keeps a journal. It writes down what it
-; is about to do, does it, and crosses it out; at boot it does again whatever stands in the journal. Then it counts:
+; is about to do, does it, and crosses it out; at boot it does again whatever is in the journal. Then it counts:
 ;
 ;       balance 8000 of 8000: adds up
 ;
@@ -20,7 +20,7 @@ bits 16
 cpu 386
 org 0x7c00
 
-; Where things stand on the disk, in sectors of 512 bytes.
+; Where things are on the disk, in sectors of 512 bytes.
 PROGRAM_SECTORS  equ 4          ; from sector 0 on
 JOURNAL          equ 64
 ACCOUNTS         equ 128        ; account A is sector ACCOUNTS * (A + 1)
@@ -30,7 +30,7 @@ NR_ACCOUNTS      equ 8
 FIRST_BALANCE    equ 1000
 TOTAL            equ NR_ACCOUNTS * FIRST_BALANCE
 
-; An account's sector: text for whoever looks at the disk, then its balance.
+; An account's sector: text for people who look at the disk, then its balance.
 ACCOUNT_BALANCE  equ 16
 
 ; The journal's sector: all zeros, or a record with the balances that both accounts will have. It has balances, not an
@@ -43,7 +43,7 @@ struc record
     .payee:         resd 1
     .payer_balance: resd 1
     .payee_balance: resd 1
-    .checksum:      resd 1      ; of all in front of it
+    .checksum:      resd 1      ; of all before it
 endstruc
 
 ; Memory.
@@ -56,7 +56,7 @@ ATA_DRIVE        equ 0x1f6
 ATA_COMMAND      equ 0x1f7
 FLUSH_CACHE      equ 0xe7
 
-; Prints a text that stands in the program behind the call.
+; Prints a text that is in the program after the call.
 %macro say 1+
     call print
     db %1, 0
@@ -128,7 +128,7 @@ halt:
     hlt
     jmp halt
 
-; Prints the text behind the call, and goes on behind that.
+; Prints the text after the call, and continues after the text.
 print:
     pop si
     push eax
@@ -189,8 +189,8 @@ is_mark: db 0
 ; What may be set in the image, at fixed places of its first sector.
 times 500 - ($ - $$) db 0
 flushes:      db FLUSHES        ; 500: whether it flushes, 1 or 0
-nr_transfers: db 0              ; 501: how many transfers it makes; 0: it goes on until it is stopped
-ticks:        db 3              ; 502: how long it waits in front of each, in 18ths of a second
+nr_transfers: db 0              ; 501: how many transfers it makes; 0: it continues until it is stopped
+ticks:        db 3              ; 502: how long it waits before each, in 18ths of a second
 times 510 - ($ - $$) db 0
     dw 0xaa55
 
@@ -246,7 +246,7 @@ transfer:
     ; 3. Cross it out.
     call clear_journal
     ; No flush is needed here. If this write is lost, the next boot does the transfer again, which changes nothing; and
-    ; before an account changes again, the next record stands in the same sector, and is flushed.
+    ; before an account changes again, the next record is in the same sector, and is flushed.
 
     call begin_mark
     say "transfer "
@@ -254,7 +254,7 @@ transfer:
     call print_number
     jmp end_mark
 
-; At boot: does again what stands in the journal. It was promised.
+; At boot: does again what is in the journal. It was promised.
 recover:
     mov ebx, JOURNAL
     mov di, buffer

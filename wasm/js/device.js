@@ -49,9 +49,9 @@ export class Device {
   /** An error that could not be told at once. @type {unknown} */
   #trouble = null;
   #hasFailed = false;
-  /** Those who wait for a tag. @type {({ resolve: () => void, reject: (failure: number) => void } | undefined)[]} */
+  /** The promises that wait for a tag. @type {({ resolve: () => void, reject: (failure: number) => void } | undefined)[]} */
   #waiters = [];
-  /** How a tag ended that nobody waits for yet: one more than its failure. @type {number[]} */
+  /** How a tag ended that nothing waits for yet: one more than its failure. @type {number[]} */
   #ended = [];
   /** @type {(() => void)[]} */
   #idle = [];
@@ -133,7 +133,7 @@ export class Device {
   // What the writer calls.
 
   /**
-   * Says that nobody waits for a tag, whether it has ended or will.
+   * Says that nothing waits for a tag, whether it has ended or will.
    *
    * @param {number} tag
    */
@@ -261,7 +261,7 @@ export class Device {
     const join = (/** @type {Uint8Array} */ stored) => {
       const bytes = new Uint8Array(length);
       bytes.set(stored.subarray(0, written));
-      for (const { at, bytes: behind } of waiting) bytes.set(behind, at - offset);
+      for (const { at, bytes: part } of waiting) bytes.set(part, at - offset);
       return this.#withSuperblock(offset, bytes);
     };
     return isPromise(stored) ? stored.then(join) : join(stored);
@@ -335,7 +335,7 @@ export class Device {
   }
 
   /**
-   * Adds bytes, or so many zeros, at the end of the log.
+   * Adds bytes, or N zeros, at the end of the log.
    *
    * @param {number} offset
    * @param {Uint8Array | null} bytes
@@ -427,7 +427,7 @@ export class Device {
   }
 
   /**
-   * After a failure: writes the superblock that counts what is there, if the sink still takes it.
+   * After a failure: writes the superblock that counts what is in the log, if the sink still takes it.
    *
    * @param {Uint8Array} head
    * @param {number} sectorBytes
@@ -441,7 +441,7 @@ export class Device {
       if (isPromise(written)) await written;
       await this.#sink.flush();
     } catch {
-      // Then the superblock before it counts, and nothing behind that was durable.
+      // Then the superblock before it counts, and nothing after it was durable.
     }
   }
 }
@@ -455,9 +455,9 @@ export function isPromise(value) {
 }
 
 /**
- * Copies what `bytes`, which stand at `at`, have of the range from `offset` to `end`.
+ * Copies what `bytes`, which begin at `at`, have of the range from `offset` to `end`.
  *
- * @param {Uint8Array} into what stands at `offset`
+ * @param {Uint8Array} into the range, which begins at `offset`
  * @param {number} offset
  * @param {Uint8Array} bytes
  * @param {number} at
@@ -469,11 +469,11 @@ function copyOverlap(into, offset, bytes, at, end) {
   if (from < to) into.set(bytes.subarray(from - at, to - at), from - offset);
 }
 
-/** What a waiter is told when the log was cut before its operation. */
+/** How a wait ends when the log was cut before its operation. */
 export const CUT = -1;
 
 const NOBODY = { resolve() {}, reject() {} };
 const EMPTY = new Uint8Array(0);
 const BATCH_BYTES = 1 << 20;
-/** So many batches may wait for a slow sink before whoever writes should wait, too. */
+/** So many batches may wait for a slow sink before a caller that writes should wait, too. */
 const BATCHES_WAITING = 4;

@@ -53,7 +53,7 @@ export class Disk {
 
   /**
    * Gives its memory back, up to 50 bytes for each run of what was written, at once: otherwise that comes when it is
-   * collected, which may be too late for whoever makes many of them. It cannot be read any more.
+   * collected, which may be too late for a program that makes many of them. It cannot be read any more.
    */
   free() {
     this.#map?.free();

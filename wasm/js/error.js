@@ -21,14 +21,14 @@ export class LogError extends Error {
     this.name = "LogError";
     /** What went wrong, for programs. */
     this.code = code;
-    /** The number of the entry that is none, with `MALFORMED`. */
+    /** The number of the malformed entry, with `MALFORMED`. */
     this.entry = options.entry;
-    /** Where in the log that entry stands, in bytes, with `MALFORMED`. */
+    /** Where in the log that entry is, in bytes, with `MALFORMED`. */
     this.offset = options.offset;
   }
 
   /**
-   * The error for an entry that is none.
+   * The error for a malformed entry.
    *
    * @param {string} message
    * @param {number} entry

@@ -16,10 +16,10 @@ import { toSource } from "./source.js";
  * @property {number} index its number, from 0
  * @property {number} point where it is in: `index + 1`
  * @property {Kind} kind
- * @property {number} offset where its header stands in the log, in bytes
+ * @property {number} offset where its header is in the log, in bytes
  * @property {bigint} sector where it belongs on the disk, in sectors of the log
  * @property {bigint} nrSectors how long it is, in sectors of the log
- * @property {bigint} flags as they stand in the log: `LogReader.FLAGS`, and what has no name
+ * @property {bigint} flags as they are in the log: `LogReader.FLAGS`, and what has no name
  * @property {number} payloadLength how much payload it has, in bytes
  */
 
@@ -30,7 +30,7 @@ import { toSource } from "./source.js";
  * @property {number} entry the number of its entry
  * @property {number} point where it is in: `entry + 1`
  * @property {string} name
- * @property {Uint8Array} bytes the name as it stands in the log, which is UTF-8 by custom only
+ * @property {Uint8Array} bytes the name as it is in the log, which is UTF-8 by custom only
  */
 
 /**
@@ -250,7 +250,7 @@ export class History {
   }
 
   /**
-   * The disk at a point: the base with so many entries applied.
+   * The disk at a point: the base with the first `point` entries applied.
    *
    * @param {number} point
    * @param {SourceLike | null} [base] zeros, if there is none

@@ -22,7 +22,7 @@ export async function init(wasm) {
   isReady = true;
 }
 
-/** Throws if nobody has awaited `init()`. */
+/** Throws if `init()` was not awaited. */
 export function assertReady() {
   if (!isReady) throw new LogError("NOT_INITIALISED", "logwrites is not loaded yet: await init() first");
 }

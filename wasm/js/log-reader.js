@@ -33,7 +33,7 @@ export class LogReader extends History {
     return reader;
   }
 
-  /** What is wrong behind the last entry, if anything. */
+  /** What is wrong after the last entry, if anything. */
   get damage() {
     return this.#damage;
   }

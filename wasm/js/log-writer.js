@@ -21,9 +21,9 @@ import { Source, toSource } from "./source.js";
  * @property {number} [sectorSize] in bytes, a power of two from 32 to 8 MiB: 512, if not said
  * @property {number} [capacity] how long the log may become, in bytes
  * @property {string} [id] by which saved states know the log again: random, if not said
- * @property {"with-flush" | "barrier"} [superblockPolicy] when a superblock counts an entry: with the flush behind it, or only
+ * @property {"with-flush" | "barrier"} [superblockPolicy] when a superblock counts an entry: with the flush after it, or only
  *   when the entry is durable, at the cost of a flush of the sink more
- * @property {number} [superblockInterval] a superblock is also written every so many entries: 4096, if not said
+ * @property {number} [superblockInterval] a superblock is also written every N entries: 4096 by default
  * @property {(error: LogError) => void} [onfailure] called once when the sink fails
  */
 
@@ -74,7 +74,7 @@ export class LogWriter extends History {
   }
 
   /**
-   * Goes on with the log that a sink holds, behind what its superblock counts.
+   * Continues the log that a sink holds, after the entries that its superblock counts.
    *
    * @param {LogWriterOptions & { sink: Sink }} options the sector size is the log's
    * @returns {Promise<LogWriter>}
@@ -152,7 +152,7 @@ export class LogWriter extends History {
   /**
    * Logs a flush, if anything was logged since the last one.
    *
-   * @returns {Promise<void>} resolves when everything in front of it is durable
+   * @returns {Promise<void>} resolves when everything before it is durable
    */
   flush() {
     try {
@@ -163,7 +163,7 @@ export class LogWriter extends History {
     }
   }
 
-  /** The same for somebody who does not wait, which costs less. @internal */
+  /** The same for a caller that does not wait, which costs less. @internal */
   _flushAndForget() {
     this.#assertOpen();
     this.#end(this.#recorder.flush(), false);
@@ -195,7 +195,7 @@ export class LogWriter extends History {
   }
 
   /**
-   * A promise while so much waits for a slow sink that whoever writes should wait.
+   * A promise while so much waits for a slow sink that a caller that writes should wait.
    *
    * @returns {Promise<void> | undefined}
    */
@@ -203,7 +203,7 @@ export class LogWriter extends History {
     return this.#device.room();
   }
 
-  /** The log so far, a readable one. It goes on. @returns {Promise<Blob>} */
+  /** The log so far, a readable one. Logging continues. @returns {Promise<Blob>} */
   async blob() {
     if (!this.#isClosed && !this.#failure) this.#recorder.count();
     this.#device.push();
@@ -226,7 +226,7 @@ export class LogWriter extends History {
   }
 
   /**
-   * Cuts the log behind the entries in front of `point`, and goes on from there.
+   * Cuts the log after the entries before `point`, and continues from there.
    *
    * @param {number} point
    * @returns {Promise<void>}
@@ -258,7 +258,7 @@ export class LogWriter extends History {
   }
 
   /**
-   * A writer whose log begins with the entries in front of `point`. This one stays as it is.
+   * A writer whose log begins with the entries before `point`. This one remains unchanged.
    *
    * @param {number} point
    * @param {LogWriterOptions} [options] of the new one; the sector size is this one's
@@ -409,7 +409,7 @@ function randomId() {
 }
 
 /**
- * How the constructor is told of a log to go on with.
+ * How the constructor gets a log to continue.
  *
  * @typedef {{ [RESUME]?: { history: RawHistory, device?: Device } }} Resume
  */

@@ -1,4 +1,4 @@
-/** A disk whose writes live in the log: for v86, and for whatever else reads and writes a disk. */
+/** A disk whose writes live in the log: for v86, and for anything else that reads and writes a disk. */
 
 import { Disk, imageOf } from "./disk.js";
 import { isPromise } from "./device.js";
@@ -14,10 +14,10 @@ import { toSource } from "./source.js";
  * What a disk is made of.
  *
  * @typedef {object} LoggedDiskOptions
- * @property {LogWriter} log where the writes go; a new one, or one that goes on with the log of this base
+ * @property {LogWriter} log where the writes go; a new one, or one that continues the log of this base
  * @property {SourceLike | null} [base] what the disk was before; never written; zeros, if there is none
- * @property {number} [byteLength] the size of the disk, if it is not that of the base; zeros fill what is behind that
- * @property {"fork" | "rewind"} [restore] what restoring a saved state does to the log: go on in a new one that begins as
+ * @property {number} [byteLength] the size of the disk, if it is not that of the base; zeros fill what is after its end
+ * @property {"fork" | "rewind"} [restore] what restoring a saved state does to the log: continue in a new one that begins as
  *   this one did, which is the default, or cut it
  * @property {() => Sink} [forkSink] where such a new log goes: into memory, if not said
  * @property {(error: LogError) => void} [onfailure] called once, when a write cannot be logged; none is acknowledged any more
@@ -130,14 +130,14 @@ export class LoggedDisk {
     this.#change(offset, length, () => this.#log.discard(offset, length));
   }
 
-  /** Logs a flush. @returns {Promise<void>} resolves when everything in front of it is durable */
+  /** Logs a flush. @returns {Promise<void>} resolves when everything before it is durable */
   flush() {
     const done = this.#log.flush();
     done.catch((error) => this.#failIfBusy(error));
     return done;
   }
 
-  /** The same for a guest that is told at once, and never of a failure: that is told by `onfailure`. @internal */
+  /** The same for a guest that gets its answer at once, and never a failure: `onfailure` reports that. @internal */
   _flushAndForget() {
     try {
       this.#log._flushAndForget();
@@ -157,7 +157,7 @@ export class LoggedDisk {
   }
 
   /**
-   * The disk as it was at a point of its log.
+   * The disk as of a point of its log.
    *
    * @param {number} point
    * @param {{ without?: Iterable<number> }} [options] the numbers of entries to leave out, as if the disk had lost them
@@ -337,7 +337,7 @@ export class LoggedDisk {
     try {
       return log();
     } catch (error) {
-      // A log that is full stays so: what comes behind would be missing from the disk.
+      // A log that is full stays full: what comes after would be missing from the disk.
       if (error instanceof LogError && error.code === "NO_SPACE") this.#fail(error);
       throw error;
     }
@@ -354,7 +354,7 @@ export class LoggedDisk {
   }
 
   /**
-   * Does what v86 asks for. An error must not reach it, since it would die of it: it is told by `onfailure`.
+   * Does what v86 asks for. An error must not reach it, since it would die of it: `onfailure` reports it.
    *
    * @template T
    * @param {() => T} act
@@ -370,7 +370,7 @@ export class LoggedDisk {
   }
 
   /**
-   * A flush that is not in the log, since too many wait: what comes behind would claim less than the guest was told.
+   * A flush that is not in the log, since too many wait: what comes after would claim less than the guest was told.
    *
    * @param {unknown} error
    */

@@ -10,7 +10,7 @@ import { isPromise } from "./device.js";
  *
  * @param {Float64Array} pieces three numbers each: length, place, offset there
  * @param {number} length of all of them
- * @param {Readable | null} base zeros where there is none, and behind its end
+ * @param {Readable | null} base zeros where there is none, and after its end
  * @param {Readable} log
  * @param {boolean} [isUrgent] whether it should be at once, where that is possible
  * @returns {Uint8Array | Promise<Uint8Array>} at once where base and log are

@@ -51,12 +51,12 @@ export async function scan(source, { onprogress, signal }) {
 
 /** Bytes of the log, from `offset` on. @typedef {{ offset: number, bytes: Uint8Array }} Window */
 
-/** The windows behind the one that is walked over, which are read meanwhile: one that waits in a browser for another process. */
+/** The windows after the one that is walked over, which are read meanwhile: one that waits in a browser for another process. */
 class ReadAhead {
   #source;
   /** In their order. @type {Promise<Window>[]} */
   #windows = [];
-  /** The first byte behind them. */
+  /** The first byte after them. */
   #end = 0;
 
   /** @param {Source} source */
@@ -124,6 +124,6 @@ const FIRST_WINDOW_BYTES = 256 << 10;
 const MIN_WINDOW_BYTES = 4 << 10;
 const MAX_WINDOW_BYTES = 16 << 20;
 const WINDOWS_AHEAD = 2;
-/** A request costs as much as so many bytes more in another one. */
+/** A request costs as much as this many more bytes in another one. */
 const REQUEST_BYTES = 64 << 10;
 const NOTHING = new Uint8Array(0);

@@ -5,7 +5,7 @@ import { LogError } from "./error.js";
 /** @typedef {import("./logged-disk.js").LoggedDisk} LoggedDisk */
 
 /**
- * A disk as Infinite Mac's workers have it, and whoever else reads and writes at once.
+ * A disk as Infinite Mac's workers have it, and any other caller that reads and writes synchronously.
  *
  * @typedef {object} SyncDisk
  * @property {number} size in bytes

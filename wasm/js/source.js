@@ -68,7 +68,7 @@ export function toSource(value) {
 }
 
 /**
- * Bytes behind a URL, read in ranges.
+ * Bytes at a URL, read in ranges.
  *
  * @param {string | URL} url
  * @param {RequestInit} [options] for each request

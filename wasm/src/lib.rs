@@ -1,6 +1,6 @@
 //! Write logs in a browser, or wherever else JavaScript runs: exports over [`logwrites_core`].
 //!
-//! These are the raw exports. `wasm/js` makes the package of them, and `wasm/README.md` describes that; nobody else is
+//! These are the raw exports. `wasm/js` makes the package of them, and `wasm/README.md` describes that; nothing else is
 //! meant to call them.
 //!
 //! | type | job |

@@ -159,7 +159,7 @@ impl Recorder {
         self.submit_as(tag, op)
     }
 
-    /// Records a superblock that counts what is there.
+    /// Records a superblock that counts the entries so far.
     pub fn count(&mut self) {
         let superblock =
             Superblock { nr_entries: self.overlay.logged().index, sector_size: self.sector_size() };

@@ -106,7 +106,7 @@ impl Scan {
 }
 
 impl Scan {
-    /// Asks for a window of so many bytes, and the byte after a header, which is looked at too.
+    /// Asks for a window of `len_bytes`, and the byte after a header, which is looked at too.
     fn need(&mut self, len_bytes: u64) {
         let rest = self.byte_length.saturating_sub(self.walk.position().offset_bytes);
         self.needs = (len_bytes + 1).min(rest);
@@ -168,7 +168,7 @@ impl<'a> Window<'a> {
         self.block.get(from..from.checked_add(len)?)
     }
 
-    /// Fetches so many bytes of the window, or as many as there are, which the caller has made sure is enough.
+    /// Fetches `len_bytes` of the window, or as many as there are, which the caller has made sure is enough.
     fn fetch(&mut self, offset_bytes: u64, len_bytes: u64) {
         let from = offset_bytes - self.start;
         let to = from.saturating_add(len_bytes).min(self.len);

@@ -3,7 +3,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 
 /**
- * Writes a log of `nrEntries` writes of one sector of 512 bytes to places all over a disk of 1 GiB, a flush behind every
+ * Writes a log of `nrEntries` writes of one sector of 512 bytes to places all over a disk of 1 GiB, a flush after every
  * thousandth, byte by byte as docs/format.md has it: the writer of the package would be what takes the time.
  *
  * @param {string} path

@@ -38,7 +38,7 @@ test("a log is dropped, and its base later", async (t) => {
   await page.waitForFunction(() => document.querySelector("#hexdump .codes").textContent.startsWith("05 05 05"));
 });
 
-test("what is no log is said to be none, and what is damaged is shown as far as it goes", async (t) => {
+test("what is not a log is said not to be one, and what is damaged is shown as far as it goes", async (t) => {
   const path = folder(t);
   const { log } = demoLog(path);
   const page = await openPage(t);
@@ -81,7 +81,7 @@ test("the list is filtered by kind, mark and sector", async (t) => {
   assert.equal(await page.getAttribute("#filter-sectors", "aria-invalid"), "true");
 });
 
-test("the page loads in under a second, and asks nobody else for anything", async (t) => {
+test("the page loads in under a second, and asks no other server for anything", async (t) => {
   const page = await openPage(t, { expected: /violates the (following|document's) Content Security Policy/ }); // it fails on a request elsewhere
   const { ms, foreign } = await page.evaluate(() => ({
     ms: performance.getEntriesByType("navigation")[0].loadEventEnd,

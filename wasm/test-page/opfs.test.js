@@ -41,7 +41,7 @@ const ACTS = `
       return log.nrEntries;
     },
 
-    /** The handle is lost in the middle: closed by somebody else. */
+    /** The handle is lost in the middle: closed by another script. */
     async lose({ LogReader, LogWriter, opfsSink }) {
       const file = await (await navigator.storage.getDirectory()).getFileHandle(FILE, { create: true });
       const handle = await file.createSyncAccessHandle();
@@ -123,7 +123,7 @@ async function openWithWorker(t) {
   return page;
 }
 
-test("a log in the page's own file system is one that the tool verifies, and goes on in another run", async (t) => {
+test("a log in the page's own file system is one that the tool verifies, and continues in another run", async (t) => {
   const page = await openWithWorker(t);
   const told = await inWorker(page, "fill", { nrWrites: 100 });
   assert.deepEqual([told.failures, told.refused, told.nrWrites, told.payload], [[], "", 100, 99]);

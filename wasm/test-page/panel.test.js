@@ -7,7 +7,7 @@ import { button, running, screen, startBank, untilTransfer, waitFor } from "./gu
 import { openPage } from "./support.js";
 import { listed, settle } from "./viewer.js";
 
-test("it starts again, stops, and goes on from a pause", async (t) => {
+test("it starts again, stops, and continues after a pause", async (t) => {
   const page = await openPage(t);
   await startBank(page, { flushes: true });
   await untilTransfer(page, 1);

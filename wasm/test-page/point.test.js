@@ -102,7 +102,7 @@ test("the timeline is dragged aside", async (t) => {
   await page.mouse.move(x + width * 0.5, y + height / 2, { steps: 8 });
   await page.mouse.up();
   await settle(page);
-  assert.equal(Number(await page.inputValue("#point")), right, "that is no click");
+  assert.equal(Number(await page.inputValue("#point")), right, "that is not a click");
   assert.ok(Math.abs((await pointAt(0.1)) - left - shown / 4) <= 2, "by a quarter of what is in sight");
 });
 

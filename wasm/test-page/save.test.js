@@ -34,7 +34,7 @@ test("a saved crash lacks what was lost", async (t) => {
   await settle(page);
   const saved = await download(page, "#save-image");
   assert.equal(saved.name, "demo-at-12-crashed.img");
-  // Without 9 and 11, only 10 is left of what came behind point 9.
+  // Without 9 and 11, only 10 is left of what came after point 9.
   logwrites("replay", log, "--base", base, "--output", path("then"), "--at", "9");
   const expected = readFileSync(path("then")).fill(0x66, 256 << 10, 260 << 10);
   assert.ok(saved.bytes.equals(expected));

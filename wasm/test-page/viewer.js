@@ -17,7 +17,7 @@ export async function goTo(page, point) {
   await settle(page);
 }
 
-/** Clicks the last entry in front of a point. */
+/** Clicks the last entry before a point. */
 export async function clickTimeline(page, point) {
   await page.click("#zoom-fit");
   await settle(page);

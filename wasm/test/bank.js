@@ -81,6 +81,6 @@ function checksum(words) {
 const FLUSHES = 500;
 const NR_TRANSFERS = 501;
 const TICKS = 502;
-/** Where the balance stands in an account's sector. */
+/** Where the balance is in an account's sector. */
 const BALANCE = 16;
 const MAGIC = 0x4c4e524a; // "JRNL"

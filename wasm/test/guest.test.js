@@ -25,7 +25,7 @@ async function run(flushes) {
 }
 
 /**
- * Crashes: everything in front of a point is on the disk, but for the entries `lost` that were in its cache.
+ * Crashes: everything before a point is on the disk, but for the entries `lost` that were in its cache.
  *
  * @param {(unflushed: number[]) => Iterable<number[]>} lostOf what may be lost
  * @param {(flush: number) => boolean} isFlush whether this entry, a flush, is to count as one

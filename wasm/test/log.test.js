@@ -161,7 +161,7 @@ test("windows of any size give the same entries", async () => {
   }
 });
 
-test("random bytes are no log, and no fault", async () => {
+test("random bytes are not a log, and cause no fault", async () => {
   const rng = random(SEED);
   const log = new LogWriter();
   for (let index = 0; index < 20; index += 1) log.write(index * 512, sector(index));

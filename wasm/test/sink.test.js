@@ -97,7 +97,7 @@ test("a sink that takes a part of a batch counts what is whole", async () => {
   for (let index = 0; index < 20; index += 1) log.write(index * 1024, KIB);
   await assert.rejects(log.flush(), { code: "SINK_FULL" });
   await log._salvaged;
-  assert.equal(log.nrEntries, 6, "each takes 1536 bytes, behind a superblock of 512");
+  assert.equal(log.nrEntries, 6, "each takes 1536 bytes, after a superblock of 512");
   const bytes = new Uint8Array(handle.getSize());
   handle.read(bytes, { at: 0 });
   assert.equal((await LogReader.open(bytes)).nrEntries, 6);
@@ -159,7 +159,7 @@ test("a full memory sink, and a log that is full by itself", async () => {
   assert.equal((await LogReader.open(await disk.log.blob())).damage, null);
 });
 
-test("a sink that gives promises holds whoever writes back", async () => {
+test("a sink that gives promises holds back a caller that writes", async () => {
   let release;
   const slow = { ...late(memorySink()), batchBytes: 4096 };
   const gate = new Promise((resolve) => (release = resolve));
@@ -177,7 +177,7 @@ test("a sink that gives promises holds whoever writes back", async () => {
   assert.equal(acknowledged, 100);
 });
 
-test("a flush that nobody waits for is not taken for what comes next", async () => {
+test("a flush that nothing waits for is not taken for what comes next", async () => {
   const memory = memorySink();
   const gates = [];
   const sink = { write: (offset, bytes) => memory.write(offset, bytes), flush: () => new Promise((resolve) => gates.push(resolve)) };
@@ -221,7 +221,7 @@ test("so many flushes wait for a sink, and one more is a failure that is told", 
   assert.deepEqual(ends.map(({ status }) => status === "fulfilled"), ends.map((_, index) => index < 500));
   await disk.log.close();
   const reader = await LogReader.open(memory.blob());
-  assert.equal(reader.nrEntries, 1001, "500 writes and flushes, and the write in front of the one that was refused");
+  assert.equal(reader.nrEntries, 1001, "500 writes and flushes, and the write before the one that was refused");
 });
 
 test("an access handle over its quota, which Chromium tells by a length that cannot be, is a full sink", async () => {
@@ -263,7 +263,7 @@ test("sinks that hold something are not written over", async (t) => {
   assert.deepEqual(kinds, ["write", "mark"]);
 });
 
-test("what is no sink, and places that have none", async () => {
+test("values that are not sinks, and places that have none", async () => {
   assert.throws(() => new LogWriter({ sink: {} }), { code: "BAD_ARGUMENT" });
   await assert.rejects(opfsSink("log"), { code: "UNSUPPORTED" });
   await assert.rejects(opfsSink({}), { code: "UNSUPPORTED" });

@@ -118,7 +118,7 @@ test("logs are forked and rewound over a slow sink", async () => {
   assert.throws(() => log.rewindNow(99), { code: "OUT_OF_RANGE" });
 });
 
-test("a log cut while flushes wait for a slow sink goes on", async () => {
+test("a log cut while flushes wait for a slow sink continues", async () => {
   const log = new LogWriter({ sink: { ...late(memorySink()), batchBytes: 600 } });
   const waiting = [];
   for (let index = 0; index < 9; index += 1) {

@@ -43,7 +43,7 @@ export function folder(t) {
   return (name) => join(path, name);
 }
 
-/** Runs the command line tool, and gives what it prints. `LOGWRITES` is where it stands. */
+/** Runs the command line tool, and gives what it prints. `LOGWRITES` is its path. */
 export function logwrites(...args) {
   assert.ok(existsSync(LOGWRITES), `${LOGWRITES} is missing: cargo build -p logwrites`);
   return execFileSync(LOGWRITES, args, { encoding: "utf8" });
@@ -98,7 +98,7 @@ function unbatched(sink) {
   return { write: sink.write, flush: sink.flush, read: sink.read, truncate: sink.truncate, close: sink.close };
 }
 
-/** A sink that takes its time, and whose memory nobody may change meanwhile. */
+/** A sink that takes its time, and whose memory must not be changed meanwhile. */
 export function late(sink) {
   const later = () => new Promise((resolve) => setImmediate(resolve));
   return {

@@ -1,3 +1,3 @@
-/** The package, from where it stands. In the site it stands in a folder beside this file: see build. */
+/** The package, from its place in the repository. In the site it is in a folder beside this file: see build. */
 
 export * from "../js/index.js";

@@ -54,7 +54,7 @@ export function listenForDrops(onfiles) {
 /**
  * @param {File} file
  * @param {{ onprogress: (progress: Progress) => void, signal: AbortSignal }} options
- * @returns {Promise<LogReader | null>} null if it is no log
+ * @returns {Promise<LogReader | null>} null if it is not a log
  */
 async function openLog(file, options) {
   try {

@@ -31,10 +31,10 @@ export async function bankImage(flushes) {
   return new Uint8Array(await bytes(`bank-${flushes ? "with" : "without"}-flushes.img`));
 }
 
-/** What the bank is made of, for whoever wants to know what it does. */
+/** What the bank is made of, for people who want to know what it does. */
 export const BANK_SOURCE = place("bank.asm.txt");
 
-/** What the licences are of, and where they stand. */
+/** What the licences are of, and where they are. */
 export const LICENCES = [
   { name: "v86", href: place("licences/v86.txt") },
   { name: "SeaBIOS", href: place("licences/seabios.txt") },

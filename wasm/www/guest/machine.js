@@ -121,7 +121,7 @@ function listenToSerial(emulator, onserial) {
 }
 
 /**
- * The size of a disk over this base: an image that does not end with a whole sector gets zeros behind it.
+ * The size of a disk over this base: an image that does not end with a whole sector gets zeros after it.
  *
  * @param {Start["base"]} base
  */

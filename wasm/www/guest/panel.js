@@ -219,7 +219,7 @@ function link(href, text) {
   return element("a", { href, target: "_blank", rel: "noopener" }, text);
 }
 
-/** The style stands beside this file, so that the page needs to know only this one. */
+/** The style is beside this file, so that the page needs to know only this one. */
 function addStyle() {
   const href = new URL("panel.css", import.meta.url).href;
   if (![...document.styleSheets].some((sheet) => sheet.href === href)) document.head.append(element("link", { rel: "stylesheet", href }));

@@ -55,7 +55,7 @@ export class Columns {
   }
 
   /**
-   * The number of the last entry in front of `point` that touches a sector, or -1.
+   * The number of the last entry before `point` that touches a sector, or -1.
    *
    * @param {number} wanted the sector
    * @param {number} point
@@ -71,7 +71,7 @@ export class Columns {
   }
 
   /**
-   * The number of the last entry in front of a point that changes the disk, or -1.
+   * The number of the last entry before a point that changes the disk, or -1.
    *
    * @param {number} point
    */

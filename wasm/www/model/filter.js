@@ -57,7 +57,7 @@ export class Filter {
   }
 
   /**
-   * The row of the last entry shown that is not behind `entry`, or -1.
+   * The row of the last entry shown that is not after `entry`, or -1.
    *
    * @param {number} entry
    */

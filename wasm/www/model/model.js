@@ -1,4 +1,4 @@
-/** What the page shows. Views subscribe, and are told once a frame what has changed. */
+/** What the page shows. Views subscribe, and learn once a frame what has changed. */
 
 import { Filter } from "./filter.js";
 
@@ -12,7 +12,7 @@ export class Model {
   /** Every log that was opened. @type {Session[]} */
   sessions = [];
   filter = new Filter();
-  /** Whether the sector shown is the one that was written last in front of the point. */
+  /** Whether the sector shown is the one that was written last before the point. */
   followsWrites = true;
 
   /** @type {Listener[]} */

@@ -16,7 +16,7 @@ import { Columns } from "./columns.js";
  * @property {number} [byteLength] of the disk, if it is known
  * @property {() => Promise<Blob>} blob the log as it is now
  * @property {boolean} [isLive] whether the log may grow
- * @property {string} [damage] what is wrong behind the last entry
+ * @property {string} [damage] what is wrong after the last entry
  */
 
 export class Session {

@@ -1,7 +1,7 @@
 /** Making elements. */
 
 /**
- * An element with attributes, and children behind it. A function is a listener of the event of that name.
+ * An element with attributes, and children after them. A function is a listener of the event of that name.
  *
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name

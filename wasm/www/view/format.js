@@ -40,7 +40,7 @@ export function extent(sector, nrSectors) {
 }
 
 /**
- * A number in hexadecimal, with so many digits.
+ * A number in hexadecimal, with `digits` digits.
  *
  * @param {number} value
  * @param {number} digits

@@ -66,7 +66,7 @@ function part(text, isChanged) {
 }
 
 /**
- * With a space in front of each byte but the row's first, and one more in the row's middle.
+ * With a space before each byte but the row's first, and one more in the row's middle.
  *
  * @param {Uint8Array} bytes
  * @param {number} from

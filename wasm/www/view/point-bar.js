@@ -10,7 +10,7 @@ export class PointBar {
   #model;
   #slider = /** @type {HTMLInputElement} */ (byId("slider"));
   #number = /** @type {HTMLInputElement} */ (byId("point"));
-  /** Whether somebody types a number, which must stay then, although the log may grow. */
+  /** Whether a person is typing a number, which must stay then, although the log may grow. */
   #isEdited = false;
 
   /** @param {Model} model */

@@ -1,4 +1,4 @@
-/** The entries in sight as pixels: how many of each kind each pixel stands for. One pass over a million takes some 10 ms. */
+/** The visible entries as pixels: how many of each kind each pixel represents. One pass over a million takes some 10 ms. */
 
 import { DISCARD, FLUSH_KIND, FUA, MARK, WRITE } from "../model/columns.js";
 
@@ -83,5 +83,5 @@ export class Raster {
   }
 }
 
-/** How opaque a pixel is that stands for so many entries. */
+/** How opaque a pixel is that represents N entries. */
 const ALPHAS = Uint8Array.from({ length: 64 }, (_, nr) => (nr === 0 ? 0 : Math.min(255, 190 + 12 * Math.log2(nr))));

@@ -1,7 +1,7 @@
-/** A long list of which only the rows in sight exist. */
+/** A long list of which only the visible rows exist. */
 
 /**
- * Places rows in a box that scrolls. Where the list is longer than an element may be high, the bar stands for more rows, and
+ * Places rows in a box that scrolls. Where the list is longer than an element may be high, the bar represents more rows, and
  * the wheel is made to move as many as elsewhere.
  */
 export class Rows {
@@ -51,12 +51,12 @@ export class Rows {
     this.redraw();
   }
 
-  /** How many whole rows are in sight. */
+  /** How many whole rows are visible. */
   get pageRows() {
     return Math.max(Math.floor(this.#boxPx / ROW_PX), 1);
   }
 
-  /** Draws the rows in sight, before the next frame. */
+  /** Draws the visible rows, before the next frame. */
   redraw() {
     if (this.#isDrawn) return;
     this.#isDrawn = true;

@@ -54,7 +54,7 @@ export class Scale {
   }
 
   /**
-   * Moves by so many widths and heights of what is shown.
+   * Moves by a multiple of the width and height of what is shown.
    *
    * @param {number} x
    * @param {number} y

@@ -46,7 +46,7 @@ export class SectorView {
   }
 
   /**
-   * Goes to the point behind the previous or the next entry that touches the sector.
+   * Goes to the point after the previous or the next entry that touches the sector.
    *
    * @param {-1 | 1} direction
    */
@@ -56,7 +56,7 @@ export class SectorView {
     const { sector, point } = session;
     const writer = direction < 0 ? lastWriter(session, sector, point - 1, NONE) : nextWriter(session, sector, point);
     if (writer < 0) return;
-    // The entry may have others in front of this one.
+    // The entry may have other sectors before this one.
     this.#follow.checked = this.#model.followsWrites = false;
     this.#model.goTo(writer + 1);
   }
