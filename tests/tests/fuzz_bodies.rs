@@ -17,7 +17,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_behind_a_superblock_are_parsed(
+    fn any_bytes_after_a_superblock_are_parsed(
         superblock in superblock(), bytes in vec(prop_oneof![3 => Just(0), 1 => any::<u8>()], 0..2048),
     ) {
         fuzz::parse(&[&superblock.emit()[..], &bytes].concat());

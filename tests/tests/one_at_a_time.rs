@@ -17,7 +17,7 @@ const NR_SEEDS: u64 = 200;
 type Expected = (u64, u64, u64, Vec<u8>, u8);
 
 #[test]
-fn what_is_called_stands_in_the_log_and_on_the_disk() {
+fn what_is_called_is_in_the_log_and_on_the_disk() {
     for seed in seeds(NR_SEEDS) {
         let mut random = Seeded::new(seed, u64::MAX);
         let mut driver: Driver<_, _, _> =

@@ -94,7 +94,7 @@ mod an_entry_appears {
     }
 
     #[test]
-    fn behind_each_flush_that_was_in_flight_when_it_completed() {
+    fn after_each_flush_that_was_in_flight_when_it_completed() {
         let mut rig = rig::<8>(Ordering::Completion);
         write(&mut rig, &[0, 1, 2]);
         ok(&mut rig, &[0]);
@@ -127,7 +127,7 @@ mod an_entry_appears {
     }
 
     #[test]
-    fn behind_what_it_overlaps_even_if_it_is_a_fua() {
+    fn after_what_it_overlaps_even_if_it_is_a_fua() {
         let mut rig = rig::<8>(Ordering::Completion);
         write(&mut rig, &[0, 1]);
         ok(&mut rig, &[1]);
@@ -157,7 +157,7 @@ mod an_entry_appears {
     }
 
     #[test]
-    fn behind_a_flush_in_flight_if_a_fua_overlaps_what_waits_for_it() {
+    fn after_a_flush_in_flight_if_a_fua_overlaps_what_waits_for_it() {
         let mut rig = rig::<8>(Ordering::Durability);
         write(&mut rig, &[0]);
         ok(&mut rig, &[0]);
@@ -177,7 +177,7 @@ mod a_mark {
     const MARK: Op = Op::Mark { len_bytes: 3 };
 
     #[test]
-    fn stands_behind_what_is_already_queued_in_completion_order() {
+    fn is_after_what_is_already_queued_in_completion_order() {
         let mut rig = rig::<8>(Ordering::Completion);
         write(&mut rig, &[0]);
         flush(&mut rig, 1);
@@ -563,7 +563,7 @@ fn write_zeroes_are_real_zeros() {
 }
 
 #[test]
-fn nothing_behind_a_failed_log_write_is_done() {
+fn nothing_after_a_failed_log_write_is_done() {
     for ordering in BOTH {
         let mut rig = rig::<8>(ordering);
         for tag in 0..4 {
@@ -586,7 +586,7 @@ fn nothing_behind_a_failed_log_write_is_done() {
 }
 
 #[test]
-fn a_log_goes_on_where_it_ended() {
+fn a_log_is_continued_where_it_ended() {
     for ordering in BOTH {
         let mut rig = rig::<8>(ordering);
         write(&mut rig, &[0, 1]);

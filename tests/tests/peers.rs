@@ -56,7 +56,7 @@ fn a_fua_of_linux_is_lost_in_a_replay() {
 
 /// Fault 2.
 #[test]
-fn two_flushes_of_linux_log_older_data_behind_newer() {
+fn two_flushes_of_linux_log_older_data_after_newer() {
     let script = [write(0, 1), ok(0), FLUSH, write(0, 1), ok(2), FLUSH, ok(3), ok(1), Event::Finish];
     shows(kernel(), Rule::Order, &script);
     shows(kernel(), Rule::Content, &script);
@@ -64,7 +64,7 @@ fn two_flushes_of_linux_log_older_data_behind_newer() {
 
 /// Fault 2, where nothing overlaps.
 #[test]
-fn two_flushes_of_linux_leave_what_the_second_covers_behind_it() {
+fn two_flushes_of_linux_leave_what_the_second_covers_after_it() {
     let script = [write(0, 1), ok(0), FLUSH, write(4, 1), ok(2), FLUSH, ok(3), ok(1), Event::Finish];
     shows(kernel(), Rule::UnderClaim, &script);
 }
@@ -119,7 +119,7 @@ fn a_failed_log_write_of_qemu_leaves_a_hole() {
 
 /// Linux stops logging and does not report it: what a client was told to be durable is in no log.
 #[test]
-fn a_failed_log_write_of_linux_is_told_to_nobody() {
+fn a_failed_log_write_of_linux_is_not_reported() {
     let script = [fua(0, 1), ok(0), Event::FailLog(true), write(1, 1), ok(1), FLUSH, ok(2), Event::Finish];
     shows(kernel(), Rule::UnderClaim, &script);
 }
@@ -137,7 +137,7 @@ fn overflow(first: Event) -> Vec<Event> {
 }
 
 #[test]
-fn a_full_log_of_linux_is_told_to_nobody() {
+fn a_full_log_of_linux_is_not_reported() {
     let script = overflow(fua(0, 1));
     let peer = play(&mut KernelRecorder::new(SIZE, SMALL), &script);
     assert!(peer.refused.is_empty() && peer.broken().contains(&Rule::LoggedOnce), "{:?}", peer.broken());
@@ -180,7 +180,7 @@ fn a_zero_length_write_of_qemu_is_an_entry_of_zeros() {
 }
 
 #[test]
-fn a_flush_of_linux_leaves_the_superblock_behind() {
+fn a_flush_of_linux_does_not_update_the_superblock() {
     shows(kernel(), Rule::Parse, &[write(0, 1), ok(0), FLUSH, ok(1)]);
     shows(kernel(), Rule::UnderClaim, &[fua(4, 1), ok(0), write(0, 1), ok(1), FLUSH, ok(2)]);
 }

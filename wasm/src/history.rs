@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_told_by_kind_flags_and_place() {
+    fn entries_are_described_by_kind_flags_and_place() {
         let history = history();
         let kinds = history.kinds(0.0, 99.0).unwrap();
         assert_eq!(kinds, [0, 0, 1, 18, 2, 3, 3, 4, 4, 8, 0, 0x81]);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_may_lose_is_told_from_the_end() {
+    fn what_a_crash_may_lose_is_counted_from_the_end() {
         let history = history();
         let volatile = |point, max| -> Vec<u64> {
             history.volatile(point, max).unwrap().into_iter().map(|entry| to_u64(entry).unwrap()).collect()

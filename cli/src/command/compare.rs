@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sector_that_differs_is_told_once() {
+    fn every_sector_that_differs_is_reported_once() {
         let sector_size = SectorSize::B512;
         let mut other = vec![7; 5 << 20];
         for sector in [3, 2047, 2048, 9999] {

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_is_there() {
+    fn what_is_read_ahead_is_what_the_disk_holds() {
         let (_dir, bytes, disk) = disk();
         for gap in [0, 1, 4096, 60_000] {
             let mut ahead = Ahead::new(Arc::clone(&disk));

@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_disk_is_refused() {
+    fn what_is_not_a_disk_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Disk::open(dir.path(), Access::Read).is_err());
         assert!(Disk::open(&dir.path().join("missing"), Access::Write).is_err());

@@ -109,7 +109,7 @@ mod tests {
     use embedded_io::{Read, Seek, SeekFrom};
 
     #[test]
-    fn a_source_reads_what_is_there_from_anywhere() {
+    fn a_source_reads_from_any_offset() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let bytes: Vec<u8> = (0..3_000_000u32).map(|i| i.to_string().len().try_into().unwrap_or(0)).collect();

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_point_is_shown() {
+    fn what_is_not_a_point_is_shown() {
         for (text, column, expected, found) in [
             ("", 1, ANCHOR, "nothing"),
             ("begin", 1, ANCHOR, "\"begin\""),

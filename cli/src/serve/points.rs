@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_opens_a_point_keeps_nobody_else_waiting() {
+    fn opening_a_point_makes_no_other_client_wait() {
         let zeros = Zeros::default();
         let gate = Arc::clone(&zeros.gate);
         let points = Points::new(Box::new(zeros), false);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_shared_and_let_go() {
+    fn a_point_is_shared_and_closed_after_its_last_user() {
         let zeros = Zeros::default();
         let nr_opened = Arc::clone(&zeros.nr_opened);
         let nr_opened = || nr_opened.load(Ordering::Relaxed);

@@ -12,7 +12,7 @@ use common::random::Random;
 use common::{Folder, Loop, Ran};
 
 #[test]
-fn our_logs_go_on_many_times() {
+fn our_logs_are_continued_many_times() {
     for ordering in ["completion", "durability"] {
         for policy in ["with-flush", "barrier"] {
             for sector_size in [64, 512, 4096, 65536] {
@@ -124,7 +124,7 @@ fn qemu_and_we_take_turns() {
 }
 
 #[test]
-fn the_logs_of_linux_go_on() {
+fn the_logs_of_linux_are_continued() {
     for (name, sector_size) in
         [("raw-4096", 4096), ("ext4-64m", 512), ("raw-512", 512), ("qemu-ext4-64m", 512)]
     {
@@ -228,7 +228,7 @@ fn a_tail_is_kept_or_dropped_only_if_asked() {
 }
 
 #[test]
-fn what_cannot_go_on_is_refused_and_stays_as_it_is() {
+fn what_cannot_be_continued_is_refused_and_unchanged() {
     let folder = Folder::new();
     folder.write("base", [0; 8192]);
     folder.write("disk", [0; 8192]);
@@ -324,7 +324,7 @@ fn a_full_log_refuses_and_still_verifies() {
 }
 
 #[test]
-fn a_used_device_shows_nothing_stale_behind_what_was_appended() {
+fn a_used_device_shows_nothing_stale_after_what_was_appended() {
     let folder = Folder::new();
     folder.write("base", vec![0; 1 << 20]);
     folder.write("disk", vec![0; 1 << 20]);

@@ -176,7 +176,7 @@ fn check_kept(folder: &Folder, log: &[u8], options: &str, is_kept: impl Fn(&Entr
 }
 
 #[test]
-fn a_whole_cut_is_a_copy_without_what_stands_behind() {
+fn a_whole_cut_is_a_copy_without_what_is_after_the_log() {
     for name in ["raw-4096", "ext4-64m"] {
         let folder = golden(name);
         let log = folder.read("log");
@@ -285,7 +285,7 @@ fn a_full_disk_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_squash_made_is_told() {
+fn what_squash_made_is_reported() {
     let folder = Folder::new();
     folder.write("base", vec![9; 8192]);
     let log =
@@ -313,7 +313,7 @@ fn what_squash_made_is_told() {
 }
 
 #[test]
-fn what_was_cut_goes_on() {
+fn a_cut_log_can_be_continued() {
     let folder = golden("raw-512");
     folder.run("squash log --base base --at 93 --output-base new --output rest").code(0);
     folder.run("replay rest --base new --output disk").code(0);

@@ -156,7 +156,7 @@ fn what_cannot_be_compared_is_refused() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_failure() {
+fn a_reader_that_has_enough_is_not_a_failure() {
     let folder = golden("ext4-64m");
     let tool = env!("CARGO_BIN_EXE_logwrites");
     for options in ["", "--json", "--hex --base base"] {

@@ -134,7 +134,7 @@ fn phrases_are_whole_words() {
 }
 
 #[test]
-fn literals_are_told_from_code() {
+fn literals_are_distinguished_from_code() {
     let source = "// \"no\"\nsay('\"', \"one \\\"1\\\"\");\n\"two \\\n  lines\" // \"no\"\n\"three\"";
     let expected = [(2, "one \"1\""), (3, "two   lines"), (5, "three")];
     assert_eq!(literals(source), expected.map(|(line, text)| (line, text.to_owned())));

@@ -76,7 +76,7 @@ fn every_mark_is_found_by_its_name() {
 }
 
 #[test]
-fn a_name_that_comes_up_again_is_found_behind_the_first() {
+fn a_repeated_name_is_found_after_the_first_mark() {
     let folder = Folder::new();
     let log = Builder::new(512).mark(b"a").write(0, &[1; 512]).mark(b"ab").mark(b"a").flush().mark(b"a");
     folder.write("log", log.done());
@@ -151,7 +151,7 @@ fn a_kind_and_an_extent_are_sought_together() {
 }
 
 #[test]
-fn what_stands_before_the_break_is_found() {
+fn what_is_before_the_break_is_found() {
     let folder = Folder::new();
     let log = Builder::new(512).write(0, &[1; 512]).mark(b"m").raw([0; 4], b"").flush().mark(b"n");
     folder.write("log", log.done());
@@ -203,7 +203,7 @@ fn something_must_be_sought() {
 }
 
 #[test]
-fn every_payload_of_a_real_log_is_printed_as_it_stands_there() {
+fn every_payload_of_a_real_log_is_printed_as_it_is_in_the_log() {
     for name in REAL_LOGS {
         let folder = golden(name);
         let log = folder.read("log");

@@ -98,7 +98,7 @@ fn what_is_valid_and_does_not_fit_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn what_is_no_file_is_no_log() {
+fn what_is_not_a_file_is_not_a_log() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("folder")).expect("a folder");
     for command in COMMANDS {

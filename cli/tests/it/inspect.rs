@@ -120,7 +120,7 @@ fn what_can_be_read_of_a_bad_log_is_shown() {
 }
 
 #[test]
-fn entries_behind_the_superblock_are_counted_but_not_believed() {
+fn entries_that_the_superblock_does_not_count_are_counted_but_not_believed() {
     let folder = Folder::new();
     let log = Builder::new(512).write(0, &[1; 512]).flush().mark(b"m").write(1, &[2; 512]);
     folder.write("log", log.claiming(2));
@@ -351,7 +351,7 @@ fn a_log_may_be_a_device() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_failure() {
+fn a_reader_that_has_enough_is_not_a_failure() {
     let folder = Folder::new();
     let log = (0..200_000u64).fold(Builder::new(512), |log, i| log.raw([i, 1, DISCARD, 0], b""));
     folder.write("log", log.done());

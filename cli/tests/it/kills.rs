@@ -145,7 +145,7 @@ fn a_killed_recovery_leaves_the_old_superblock_or_the_new() {
 }
 
 #[test]
-fn a_killed_mark_is_there_or_not() {
+fn a_killed_mark_is_in_the_log_or_not() {
     let folder = closed_log(60);
     let before = folder.read("log");
     let nr_entries = superblock(&before).1;

@@ -399,7 +399,7 @@ fn what_the_log_has_no_storage_for_does_not_reach_the_disk() {
 
 /// The target of a dangling link is created; the link stays.
 #[test]
-fn a_log_behind_a_link_is_made_where_the_link_leads() {
+fn a_log_is_made_where_its_link_leads() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("logs")).expect("a folder");
     for (name, target) in [("one", "two"), ("two", "logs/there"), ("round", "trip"), ("trip", "round")] {

@@ -87,7 +87,7 @@ fn a_killed_appending_is_recovered_too() {
 }
 
 #[test]
-fn what_was_found_is_told() {
+fn what_was_found_is_reported() {
     let folder = Folder::new();
     let log = Builder::new(512).write(0, &[1; 512]).flush().mark(b"m").write(1, &[2; 512]);
     folder.write("log", log.claiming(2));
@@ -168,7 +168,7 @@ fn a_full_log_needs_nothing() {
 }
 
 #[test]
-fn stale_entries_are_no_more_than_salvage() {
+fn stale_entries_are_only_salvage() {
     let folder = Folder::new();
     let old = (0..20).fold(Builder::new(512), |log, i| log.write(i, &[1; 512])).done();
     let new = Builder::new(512).write(0, &[9; 512]).flush().write(1, &[9; 512]).write(2, &[9; 512]);
@@ -230,7 +230,7 @@ fn a_lost_superblock_is_found_by_the_entries() {
 }
 
 #[test]
-fn a_superblock_of_another_kind_is_no_lost_one() {
+fn a_superblock_of_another_kind_is_not_a_lost_one() {
     let folder = Folder::new();
     let mut log = Builder::new(512).write(0, &[1; 512]).flush().done();
     log[8] = 2;
@@ -265,7 +265,7 @@ fn a_broken_entry_in_the_middle_ends_what_is_certain() {
 }
 
 #[test]
-fn what_is_no_log_stays_as_it_is() {
+fn what_is_not_a_log_is_left_unchanged() {
     let folder = Folder::new();
     folder.write("text", "write 0 512\n".repeat(1000));
     folder.write("zeros", vec![0; 1 << 20]);

@@ -75,7 +75,7 @@ fn every_point_can_be_named() {
 }
 
 #[test]
-fn what_is_no_point_is_refused() {
+fn what_is_not_a_point_is_refused() {
     let folder = example();
     for (text, message) in [
         (

@@ -193,7 +193,7 @@ fn the_end_finishes_what_has_arrived() {
 }
 
 #[test]
-fn nothing_wakes_while_nobody_wants_anything() {
+fn no_thread_wakes_while_there_is_no_request() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --base base --control control.sock");
     common::assert_idle(served.child(), |_| true);
@@ -206,7 +206,7 @@ fn nothing_wakes_while_nobody_wants_anything() {
 }
 
 #[test]
-fn a_full_log_is_told_before_the_disk_is_touched() {
+fn a_full_log_is_reported_before_the_disk_is_touched() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --data disk --log-size 64k --control control.sock");
     let mut client = connect(&folder);
@@ -235,7 +235,7 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
 }
 
 #[test]
-fn a_full_file_system_is_told_before_the_disk_is_touched() {
+fn a_full_file_system_is_reported_before_the_disk_is_touched() {
     let folder = images(4);
     let _small = SmallDisk::new(folder.path("small"), "1M");
     let served = Served::start(&folder, "--log small/log --data disk");
@@ -253,7 +253,7 @@ fn a_full_file_system_is_told_before_the_disk_is_touched() {
 }
 
 #[test]
-fn a_log_that_cannot_be_begun_is_told_before_anybody_comes() {
+fn a_log_that_cannot_be_begun_is_reported_before_a_client_connects() {
     let folder = images(4);
     let _small = SmallDisk::new(folder.path("small"), "64k");
     folder.write("small/full", vec![7; 64 << 10]);
@@ -264,7 +264,7 @@ fn a_log_that_cannot_be_begun_is_told_before_anybody_comes() {
 
 /// Long zeros are a hole of the log: what takes storage is their entry, and what comes after it.
 #[test]
-fn a_full_file_system_is_told_before_long_zeros_are_written() {
+fn a_full_file_system_is_reported_before_long_zeros_are_written() {
     let folder = images(4);
     let _small = SmallDisk::new(folder.path("small"), "1M");
     for nr_left in [0, 1, 3, 7, 9] {
@@ -367,7 +367,7 @@ fn one_log_has_one_server_and_so_has_one_socket() {
 }
 
 #[test]
-fn who_uses_a_disk_keeps_others_from_changing_it() {
+fn a_disk_in_use_cannot_be_changed_by_others() {
     let folder = images(4);
     let data = Served::start_at(&folder, "--socket data.sock --log data.log --data disk");
     let base = Served::start(&folder, "--log log --base base");
@@ -391,7 +391,7 @@ fn who_uses_a_disk_keeps_others_from_changing_it() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_had_leaves_nothing_behind() {
+fn a_socket_that_cannot_be_bound_leaves_nothing_behind() {
     let folder = images(4);
     folder.run("serve nbd --log log --size 1M --socket a --control a").refuses(&["need a socket each"]);
     let ran = folder.run("serve nbd --log log --size 1M --socket a --control none/b");
@@ -558,7 +558,7 @@ fn changes_of_the_past_are_kept_if_that_is_wanted() {
 }
 
 #[test]
-fn a_slow_reader_holds_up_nobody() {
+fn a_slow_reader_holds_up_no_other_client() {
     let folder = images(64);
     let served = Served::start(&folder, "--log log --base base");
     let mut slow = connect(&folder);
@@ -578,7 +578,7 @@ fn a_slow_reader_holds_up_nobody() {
 }
 
 #[test]
-fn what_happens_is_told_to_who_wants_to_know() {
+fn what_happens_is_logged_if_asked_for() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --base base -vv");
     let mut client = connect(&folder);
@@ -627,7 +627,7 @@ fn a_line_says_how_it_goes() {
 
 /// What waits for a flush in durability order keeps its payload, and who never flushes could wait for memory forever.
 #[test]
-fn long_writes_that_nobody_flushes_do_not_wait_for_each_other() {
+fn long_writes_without_a_flush_do_not_wait_for_each_other() {
     let folder = images(64);
     let served = Served::start(&folder, "--log log --data disk --ordering durability");
     let mut clients = [connect(&folder), connect(&folder)];
@@ -651,7 +651,7 @@ fn long_writes_that_nobody_flushes_do_not_wait_for_each_other() {
 
 /// A client that asks for far more than it takes is not asked for more: what waits for it is bounded.
 #[test]
-fn answers_that_nobody_takes_do_not_pile_up() {
+fn answers_that_are_not_read_do_not_pile_up() {
     let folder = images(4);
     let served = Served::start(&folder, "--log log --base base");
     let mut rude = connect(&folder);
@@ -690,7 +690,7 @@ fn more_points_than_can_be_open_are_opened_one_after_the_other() {
 
 /// A client has a socket and two threads; a point has neither, and a file as long as it is changed.
 #[test]
-fn a_point_has_no_thread_and_no_file_and_goes_when_nobody_uses_it() {
+fn a_point_has_no_thread_and_no_file_and_is_closed_after_its_last_user() {
     let folder = images(4);
     let script: Vec<String> = (1..=200).map(|number| format!("write -P {number} 0 512")).collect();
     folder.record("disk --log log", &script.join("\n"));

@@ -91,7 +91,7 @@ fn any_bytes_are_read_and_written_in_every_mode() {
 }
 
 #[test]
-fn a_point_goes_when_nobody_has_its_file_open() {
+fn a_point_is_closed_with_the_last_open_file() {
     let folder = images(4);
     let script: Vec<String> = (1..=100).map(|number| format!("write -P {number} 0 512")).collect();
     folder.record("disk --log log", &script.join("\n"));
@@ -117,7 +117,7 @@ fn a_point_goes_when_nobody_has_its_file_open() {
 }
 
 #[test]
-fn nothing_wakes_while_nobody_wants_anything() {
+fn no_thread_wakes_while_there_is_no_request() {
     let folder = images(1);
     let files = Files::start(&folder, "--log log --base base");
     common::assert_idle(files.served().child(), |_| true);
@@ -268,7 +268,7 @@ fn marks_and_requests_go_through_a_file() {
 }
 
 #[test]
-fn a_full_log_is_told_before_the_disk_is_touched() {
+fn a_full_log_is_reported_before_the_disk_is_touched() {
     let folder = images(4);
     let _small = SmallDisk::new(folder.path("small"), "1M");
     for (log, least) in [("log --log-size 64k", 13), ("small/log", 200)] {
@@ -294,7 +294,7 @@ fn a_full_log_is_told_before_the_disk_is_touched() {
 
 /// The image is sparse, and the file system below it has room for a part of it.
 #[test]
-fn a_failing_data_device_is_told_and_marked_and_the_rest_goes_on() {
+fn a_failing_data_device_is_reported_and_marked_and_the_rest_continues() {
     let folder = Folder::new();
     let _small = SmallDisk::new(folder.path("small"), "1M");
     File::create(folder.path("small/disk")).unwrap().set_len(4 * MIB).unwrap();

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_goes_on_when_there_is_room() {
+    fn a_waiting_thread_continues_when_there_is_room() {
         let pool = Pool::new(64 << 10);
         let one = pool.take(1);
         std::thread::scope(|scope| {

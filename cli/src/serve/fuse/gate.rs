@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_alone_meets_nobody() {
+    fn one_write_alone_waits_for_nothing() {
         let (gate, inside) = (Gate::default(), AtomicU64::new(0));
         // Those beside others count in ones, the one alone in thousands.
         std::thread::scope(|scope| {

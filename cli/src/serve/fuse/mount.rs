@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_empty_folder_is_refused() {
+    fn what_is_not_an_empty_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let refused = |path: &Path| Mountpoint::check(path, false).unwrap_err().to_string();
         assert!(refused(&dir.path().join("none")).contains("mkdir"));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_lacks_is_said_with_how_to_get_it() {
+    fn what_the_system_lacks_is_named_with_how_to_get_it() {
         let refused =
             |device: &str, can_mount| check_system(Path::new(device), can_mount).unwrap_err().to_string();
         assert!(refused("/dev/no-such-device", true).contains("modprobe fuse"));

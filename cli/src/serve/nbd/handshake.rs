@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_not_is_refused_and_the_talk_goes_on() {
+    fn what_does_not_exist_is_refused_and_the_negotiation_continues() {
         let unknown = [text("nothing"), vec![0, 0]].concat();
         let large = [text("large"), vec![0, 0]].concat();
         let contexts = [text("disk"), vec![0, 0, 0, 1], text("base:allocation")].concat();

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_is_told_as_the_protocol_asks() {
+    fn what_is_not_allowed_is_answered_as_the_protocol_asks() {
         use wire::command::*;
         let end = 1 << 20;
         for command in [READ, TRIM, CACHE, BLOCK_STATUS] {

@@ -144,7 +144,7 @@ fn an_engine_that_is_finished_has_logged_all() {
 }
 
 #[test]
-fn a_data_device_that_fails_is_told_and_marked() {
+fn a_failing_data_device_is_reported_and_marked() {
     let mut random = Random::new(1);
     let (data, log) = (Device::new(DISK, &mut random), Device::new(0, &mut random));
     let disk = start(Config::new(SectorSize::B512), false, &data, &log);
