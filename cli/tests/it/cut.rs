@@ -261,30 +261,6 @@ fn nothing_is_overwritten_and_nothing_half_made_is_left() {
 }
 
 #[test]
-fn a_full_disk_leaves_nothing_behind() {
-    let folder = Folder::new();
-    let _small = SmallDisk::new(folder.path("small"), "256k");
-    let payload: Vec<u8> = (0..=255).cycle().take(200 << 10).collect();
-    let log = Builder::new(512).write(0, &payload).flush().write(1000, &payload).flush();
-    folder.write("log", log.done());
-    folder.write("base", vec![1; 1 << 20]);
-    for args in [
-        "cut log --output small/new",
-        "squash log --base base --at 0 --output-base new --output small/new",
-        "squash log --base base --at 2 --output-base small/base --output new",
-        "squash log --base base --at 4 --output-base small/base --output small/new",
-    ] {
-        folder.run(args).code(3).says(&["No space left on device"]);
-        for name in ["new", "small/new", "small/base"] {
-            assert!(!folder.has(name), "{args}: {name}");
-        }
-    }
-    // With room for the rest, it works.
-    folder.run("squash log --base base --at 2 --output-base new --output small/new").code(0).no_stderr();
-    assert_eq!(superblock(&folder.read("small/new")), (512, 2));
-}
-
-#[test]
 fn what_squash_made_is_reported() {
     let folder = Folder::new();
     folder.write("base", vec![9; 8192]);
