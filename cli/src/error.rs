@@ -35,7 +35,7 @@ pub enum End {
     Interrupted,
 }
 
-/// An error that knows how a command ends with it. [`explained`] has the list of all of them.
+/// An error that knows how a command ends with it. Each must be in the list of `explained`, which finds it among causes.
 pub trait Explain: Error + 'static {
     /// How the command ends; `None` if the cause decides that.
     fn end(&self) -> Option<End>;
@@ -184,6 +184,7 @@ const IO: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use logwrites_core::reader::Malformation;
 
     #[test]
     fn the_code_is_found_below_any_context() {
@@ -194,5 +195,25 @@ mod tests {
         assert_eq!(code(io::Error::other("broken").into()), 3);
         assert_eq!(code(Interrupted::new("").into()), 130);
         assert_eq!(code(io::Error::from(io::ErrorKind::BrokenPipe).into()), 0);
+    }
+
+    #[test]
+    fn an_error_that_others_hand_on_says_what_it_says_alone() {
+        let broken = || {
+            let reason = Malformation::Truncated { nr_entries: 3 };
+            let source = Malformed { entry: 1, offset_bytes: 1024, reason };
+            LogError::Broken { path: "log".into(), nr_readable: 1, nr_counted: 3, source }
+        };
+        let alone = broken();
+        let handed_on = OpenError::from(PlaceError::from(broken()));
+        let errors: [&(dyn Error + 'static); 2] = [&alone, &handed_on];
+        for error in errors {
+            assert_eq!(exit_code(error), 2);
+            assert_eq!(
+                in_one_line(error),
+                "log: 1 of 3 entries can be read: entry 1 at byte 1024 of the log: the log ends here, though its \
+                 superblock counts 3 entries; name a point up to 1 to use those"
+            );
+        }
     }
 }
