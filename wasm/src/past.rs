@@ -1,8 +1,6 @@
 //! The entries of a log, and the disk at any point of them without starting from the first each time.
 
-use std::collections::BTreeSet;
-
-use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
+use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index};
 
 /// An index, and maps at a few points on the way.
 #[derive(Clone, Debug)]
@@ -31,8 +29,8 @@ impl Past {
         self.checkpoints.truncate(point);
     }
 
-    /// Where the bytes of the disk are at `point`, had the entries `without` been lost.
-    pub(crate) fn map_at(&mut self, point: u64, without: &BTreeSet<u64>) -> ExtentMap {
-        self.checkpoints.map_at(&self.index, point, without)
+    /// Where the bytes of the disk are at `point`, without what a crash there has lost.
+    pub(crate) fn map_at(&mut self, point: u64, lost: &EntrySet) -> ExtentMap {
+        self.checkpoints.map_at(&self.index, point, lost)
     }
 }

@@ -1,14 +1,13 @@
 //! A disk that lives in its log: core's overlay, with a log device that JavaScript implements.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use logwrites_core::config::SuperblockPolicy;
 use logwrites_core::drive::Recorder as _;
 use logwrites_core::format::{Flags, HEADER_LEN, MarkText, Superblock};
-use logwrites_core::history::Index;
+use logwrites_core::history::{EntrySet, Index};
 use logwrites_core::logger::SubmitError;
 use logwrites_core::overlay::Overlay;
 use logwrites_core::reader::Walk;
@@ -101,7 +100,7 @@ impl Recorder {
         let config = Config { sector_size, ..options.config()? };
         past.borrow_mut().truncate(to_u64(point)?);
         let resume_point = past.borrow().index().resume_point();
-        let map = past.borrow_mut().map_at(resume_point.position.index, &BTreeSet::new());
+        let map = past.borrow_mut().map_at(resume_point.position.index, &EntrySet::empty());
         let overlay = Box::new(Overlay::resume(config, resume_point, map)?);
         let superblock = Superblock { nr_entries: u64::MAX, sector_size };
         let walk = Walk::new(superblock, None).at(resume_point.position);

@@ -1,13 +1,12 @@
 //! `logwrites diff`: what differs between two points, and who wrote it.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
-use logwrites_core::history::{Checkpoints, Index, Source};
+use logwrites_core::history::{Checkpoints, EntrySet, Index, Source};
 use logwrites_core::num::narrow;
 
 use super::compare::compare;
@@ -61,7 +60,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let base = origin.as_ref().and_then(Origin::disk);
     let (log_disk, index) = (log.disk(), log.index());
     let discards = args.discard.into();
-    let (mut checkpoints, none) = (Checkpoints::new(discards), BTreeSet::new());
+    let (mut checkpoints, none) = (Checkpoints::new(discards), EntrySet::empty());
     let maps = (checkpoints.map_at(index, a, &none), checkpoints.map_at(index, b, &none));
     let comparison = Comparison {
         index,

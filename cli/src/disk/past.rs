@@ -1,13 +1,12 @@
 //! A disk as of points of its log: each point an overlay of its own, over the base, the log and the map that
 //! says which, and under a log that is thrown away.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logwrites_core::Config;
-use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
+use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index};
 use logwrites_core::overlay::Overlay;
 use parking_lot::Mutex;
 
@@ -117,7 +116,7 @@ impl LogPast {
     fn map_at(&self, point: u64) -> ExtentMap {
         // A copy shares everything with its original, so that no thread waits for another's work.
         let mut checkpoints = self.checkpoints.lock().clone();
-        let map = checkpoints.map_at(&self.parts.0, point, &BTreeSet::new());
+        let map = checkpoints.map_at(&self.parts.0, point, &EntrySet::empty());
         *self.checkpoints.lock() = checkpoints;
         map
     }

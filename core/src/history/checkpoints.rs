@@ -1,9 +1,8 @@
 //! Maps at some points of a log, to go to any other point from.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use crate::history::{Discards, ExtentMap, Index};
+use crate::history::{Discards, EntrySet, ExtentMap, Index};
 
 /// Maps of one log at some points, so that the map at any point, and what a crash there could leave, is not made from the
 /// first entry on each time.
@@ -31,16 +30,16 @@ impl Checkpoints {
         self.maps.retain(|(at, _)| *at <= point);
     }
 
-    /// Where the bytes of the disk are at `point`, or at the end of the log if that comes first, had the entries `without`
-    /// been lost. `index` must be that of the same log each time, which may have grown.
+    /// Where the bytes of the disk are at `point`, or at the end of the log if that comes first, without what a crash there
+    /// has `lost`. `index` must be that of the same log each time, which may have grown.
     ///
     /// O(log n) for each entry from the last map on that is of use; no more than an eighth of the log once the maps are
     /// there.
     #[must_use]
-    pub fn map_at(&mut self, index: &Index, point: u64, without: &BTreeSet<u64>) -> ExtentMap {
+    pub fn map_at(&mut self, index: &Index, point: u64, lost: &EntrySet) -> ExtentMap {
         let point = point.min(index.nr_entries());
         // Up to here nothing is lost.
-        let whole = without.first().map_or(point, |first| point.min(*first));
+        let whole = lost.first().map_or(point, |first| point.min(first));
         let (mut at, mut map) = self.last_before(whole).unwrap_or((0, ExtentMap::new(index.sector_size())));
         let stride = (index.nr_entries() / NR_USUAL).max(self.min_stride);
         while whole - at >= stride {
@@ -51,9 +50,7 @@ impl Checkpoints {
             self.keep(at, &map);
         }
         for entry in index.entries(at..point) {
-            if !without.contains(&entry.index) {
-                map.apply(&entry, self.discards);
-            }
+            map.apply_kept(&entry, lost, self.discards);
         }
         map
     }
@@ -97,7 +94,7 @@ mod tests {
     use crate::history::Source;
     use crate::reader::Walk;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     const SUPERBLOCK: Superblock = Superblock { nr_entries: u64::MAX, sector_size: SectorSize::B512 };
 
@@ -157,7 +154,8 @@ mod tests {
                         }
                     }
                     Step::MapAt(point, without) => {
-                        let map = checkpoints.map_at(&index, point, &without);
+                        let lost = without.iter().copied().collect();
+                        let map = checkpoints.map_at(&index, point, &lost);
                         let expected = writers(&index, point, &without, discards);
                         prop_assert_eq!(writers_in(&map, &index), expected);
                     }
@@ -180,7 +178,7 @@ mod tests {
         let mut checkpoints = Checkpoints { min_stride: 4, ..Checkpoints::new(Discards::Zero) };
         for nr_entries in 1..=800 {
             push(&mut index, &mut walk, (nr_entries % 7 + 1, 1, false));
-            let map = checkpoints.map_at(&index, u64::MAX, &BTreeSet::new());
+            let map = checkpoints.map_at(&index, u64::MAX, &EntrySet::empty());
             assert_eq!(map.get(nr_entries % 7 + 1), Some(Source::Log { offset_bytes: nr_entries * 1024 }));
         }
         assert!((8..=NR_MAX).contains(&checkpoints.maps.len()), "{}", checkpoints.maps.len());

@@ -113,7 +113,7 @@ impl Entry {
 
 /// Whether a crash may lose an entry until a flush: it changes the disk, and is not a FUA write. A discard is not durable
 /// by itself, whatever it says.
-const fn is_volatile(nr_sectors: u64, flags: Flags) -> bool {
+pub(crate) const fn is_volatile(nr_sectors: u64, flags: Flags) -> bool {
     let is_durable = flags.contains(Flags::FUA) && !flags.contains(Flags::DISCARD);
     nr_sectors > 0 && !is_durable
 }

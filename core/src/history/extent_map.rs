@@ -166,6 +166,18 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The source of what lies so many bytes further on in the extent.
+    pub(crate) const fn skip(self, skipped_bytes: u64) -> Self {
+        match self {
+            Self::Log { offset_bytes } => {
+                Self::Log { offset_bytes: offset_bytes.saturating_add(skipped_bytes) }
+            }
+            zeros @ Self::Zeros { .. } => zeros,
+        }
+    }
+}
+
 /// An extent whose bytes are not in the base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
@@ -459,7 +471,7 @@ impl StoredRun {
             return None;
         }
         let skipped_bytes = sector_size.bytes_of(extent.sector() - self.extent.sector());
-        Some(Self { extent, source: self.source.advance(skipped_bytes) })
+        Some(Self { extent, source: self.source.skip(skipped_bytes) })
     }
 }
 
@@ -477,14 +489,9 @@ impl PackedSource {
     /// The bit that no offset has.
     const ZEROS: u64 = MAX_OFFSET_BYTES + 1;
 
-    /// The source of what lies so many bytes further on in the extent.
-    fn advance(self, skipped_bytes: u64) -> Self {
-        match self.into() {
-            Source::Log { offset_bytes } => {
-                Source::Log { offset_bytes: offset_bytes.saturating_add(skipped_bytes) }.into()
-            }
-            Source::Zeros { .. } => self,
-        }
+    /// [`Source::skip`].
+    fn skip(self, skipped_bytes: u64) -> Self {
+        Source::from(self).skip(skipped_bytes).into()
     }
 }
 

@@ -10,12 +10,15 @@
 //! `i + 1`.
 
 mod checkpoints;
+mod entry_set;
 mod epoch;
 mod extent_map;
 mod index;
 mod read;
 
 pub use checkpoints::Checkpoints;
+pub use entry_set::{EntrySet, ParseEntrySetError};
+pub(crate) use epoch::is_volatile;
 pub use epoch::{Epoch, Epochs};
 pub use extent_map::{ExtentMap, Piece, Pieces, Run, Runs, Source};
 pub use index::{Index, Mark};
@@ -39,13 +42,30 @@ impl ExtentMap {
     /// Applies an entry: its extent now comes from its payload, or is zeros if it is a discard. Marks and flushes
     /// change nothing. O(log n) amortised for n runs.
     pub fn apply(&mut self, entry: &Entry, discards: Discards) {
-        let source = if !entry.flags().contains(Flags::DISCARD) {
-            Source::Log { offset_bytes: entry.payload().start }
-        } else if discards == Discards::Zero {
-            Source::Zeros { entry_offset_bytes: entry.offset_bytes }
-        } else {
+        if discards == Discards::Zero || !entry.flags().contains(Flags::DISCARD) {
+            self.insert(entry.extent(), entry.source());
+        }
+    }
+
+    /// As [`apply`](Self::apply), for an entry of which a crash may have lost a part.
+    pub fn apply_kept(&mut self, entry: &Entry, lost: &EntrySet, discards: Discards) {
+        if discards == Discards::Ignore && entry.flags().contains(Flags::DISCARD) {
             return;
-        };
-        self.insert(entry.extent(), source);
+        }
+        for kept in lost.rest_of(entry) {
+            let skipped_bytes = entry.sector_size.bytes_of(kept.sector() - entry.extent().sector());
+            self.insert(kept, entry.source().skip(skipped_bytes));
+        }
+    }
+}
+
+impl Entry {
+    /// Where the bytes of its extent come from once it is applied: its payload, or nowhere if it is a discard.
+    pub(crate) fn source(&self) -> Source {
+        if self.flags().contains(Flags::DISCARD) {
+            Source::Zeros { entry_offset_bytes: self.offset_bytes }
+        } else {
+            Source::Log { offset_bytes: self.payload().start }
+        }
     }
 }
