@@ -1,0 +1,82 @@
+//! One state of a group: which of its units are kept.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::crash::State;
+use crate::crash::layers::{Layers, StackRoom};
+use crate::history::ExtentMap;
+
+/// One state of a group, as something to make a disk from.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    layers: Arc<Layers>,
+    /// What the units are that are not among `except`.
+    is_kept: bool,
+    /// Ascending.
+    except: Vec<u32>,
+}
+
+impl Choice {
+    /// All units are kept, or all are lost, but for some. They must ascend.
+    pub(super) fn new(layers: Arc<Layers>, is_kept: bool, except: Vec<u32>) -> Self {
+        debug_assert!(except.is_sorted_by(|a, b| a < b), "they ascend, each once");
+        Self { layers, is_kept, except }
+    }
+
+    /// The layers of its group.
+    #[must_use]
+    pub const fn layers(&self) -> &Arc<Layers> {
+        &self.layers
+    }
+
+    /// What the units are that are not named.
+    pub(super) const fn is_kept_by_default(&self) -> bool {
+        self.is_kept
+    }
+
+    pub(super) fn is_kept(&self, unit: u32) -> bool {
+        self.is_kept != self.except.binary_search(&unit).is_ok()
+    }
+
+    /// The units that are lost, ascending. O(n) for n units of the group where all are lost but some.
+    pub(super) fn lost(&self) -> Vec<u32> {
+        if self.is_kept {
+            return self.except.clone();
+        }
+        let mut kept = self.except.iter().peekable();
+        let units = (0u32..).take(self.layers.nr_units());
+        units.filter(|unit| kept.next_if(|kept| *kept == unit).is_none()).collect()
+    }
+
+    /// Where the bytes of the disk are. O(k log n) for k units that differ from what most are, and what lies over and
+    /// under them; nothing of the disk is copied.
+    #[must_use]
+    pub fn map(&self) -> ExtentMap {
+        let mut map = self.layers.uniform(self.is_kept).clone();
+        let (mut room, mut pieces) = (StackRoom::default(), Vec::new());
+        for unit in &self.except {
+            let extent = self.layers.unit(*unit).extent;
+            self.layers.stacks(extent, &mut room, |stack| {
+                let is_seen =
+                    |number: &&u32| self.layers.layer(**number).unit.is_none_or(|unit| self.is_kept(unit));
+                let seen = stack.layers.iter().find(is_seen).copied();
+                self.layers.pieces(stack.extent, seen, &mut pieces);
+            });
+        }
+        for piece in pieces {
+            match piece.source {
+                Some(source) => map.insert(piece.extent, source),
+                None => map.remove(piece.extent),
+            }
+        }
+        map
+    }
+
+    /// Its name. O(n) for n units that are lost.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let lost = self.layers.entry_set(self.lost()).union(self.layers.never());
+        State { point: self.layers.group().point(), lost }
+    }
+}
