@@ -5,6 +5,7 @@
 //! | [`rule`] | what must hold, and the report that something does not |
 //! | [`choices`] | where random decisions come from: a seed, or a fuzzer's bytes |
 //! | [`content`] | sector contents that say who wrote them |
+//! | [`crash`] | every crash state one by one, beside the search that decides them by a few runs |
 //! | [`model`] | a disk with a volatile cache as a client sees it: the history of its operations |
 //! | [`fault_device`] | a data device and a log device that reorder, fail and lose |
 //! | [`faulty`] | devices for the blocking driver that fail in every way, from one seed |
@@ -22,6 +23,7 @@
 pub mod checker;
 pub mod choices;
 pub mod content;
+pub mod crash;
 pub mod fault_device;
 pub mod faults;
 pub mod faulty;

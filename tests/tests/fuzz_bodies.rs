@@ -73,7 +73,8 @@ fn the_fuzzers_seeds_hold() {
 type Body = fn(&[u8]);
 
 /// Each target with seeds here, and its body.
-const BODIES: [(&str, Body); 4] = [
+const BODIES: [(&str, Body); 5] = [
+    ("crash", fuzz::crash),
     ("encode", fuzz::encode),
     ("parse", fuzz::parse),
     ("resume", fuzz::resume),
