@@ -1,0 +1,138 @@
+//! Engines on a disk: what survives is decided, what does not is found and said with its line.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic_in_result_fn,
+    clippy::little_endian_bytes,
+    reason = "it is a test"
+)]
+
+use std::time::Duration;
+
+use logwrites_check::{Disk, Outcome, disk};
+
+/// A register that holds a number, in two copies with a checksum each, written by turns.
+struct Register<'a> {
+    disk: &'a Disk,
+    has_flushes: bool,
+}
+
+impl Register<'_> {
+    fn write(&self, number: u64) -> std::io::Result<()> {
+        let mut sector = [0; 512];
+        sector[..8].copy_from_slice(&number.to_le_bytes());
+        sector[8..16].copy_from_slice(&checksum(number).to_le_bytes());
+        self.disk.write_at(&sector, number % 2 * 512)?;
+        if self.has_flushes { self.disk.flush() } else { Ok(()) }
+    }
+
+    fn read(&self) -> std::io::Result<Option<u64>> {
+        let mut newest = None;
+        for copy in 0..2 {
+            let mut sector = [0; 512];
+            self.disk.read_at(&mut sector, copy * 512)?;
+            let number = u64::from_le_bytes(sector[..8].try_into().unwrap());
+            let is_whole = u64::from_le_bytes(sector[8..16].try_into().unwrap()) == checksum(number);
+            newest = newest.max(is_whole.then_some(number));
+        }
+        Ok(newest)
+    }
+}
+
+fn checksum(number: u64) -> u64 {
+    (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn count_to_twenty(disk: &Disk, has_flushes: bool) -> Outcome {
+    let register = Register { disk, has_flushes };
+    for number in 1..=20 {
+        register.write(number)?;
+        disk.mark(&format!("wrote {number}"));
+        // Data that nobody looks at.
+        disk.write_at(&[7; 512], 4096 + number * 512)?;
+    }
+    Ok(())
+}
+
+fn holds_what_was_marked(crash: &logwrites_check::Crash<Disk>) -> Outcome {
+    let found = Register { disk: crash.disk(), has_flushes: true }.read()?;
+    let marked =
+        crash.last_mark().and_then(|mark| mark.strip_prefix("wrote ")).map(str::parse).transpose()?;
+    assert!(found >= marked, "found {found:?}, and {marked:?} was written");
+    Ok(())
+}
+
+#[test]
+fn a_register_that_flushes_survives_everything() {
+    let recording = disk(1 << 20).record(|disk| count_to_twenty(disk, true));
+    let report = recording.survives(holds_what_was_marked);
+    assert!(report.is_decided());
+    assert_eq!(report.decided(), report.total());
+    assert!(report.nr_runs() < 100, "{report}");
+    println!("{report}");
+}
+
+#[test]
+fn a_register_without_flushes_loses_what_was_marked() {
+    let recording = disk(1 << 20).record(|disk| count_to_twenty(disk, false));
+    let failure = recording.search(holds_what_was_marked).unwrap_err();
+    println!("{failure}");
+    assert_eq!((failure.nr_lost(), failure.state()), (1, "2^0"), "{failure}");
+    let text = failure.to_string();
+    let [write, call] = ["self.disk.write_at(&sector", "register.write(number)?;"].map(line_of);
+    assert!(
+        text.contains(&format!("check/tests/disk.rs:{write}, from check/tests/disk.rs:{call}")),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!(
+            "LOGWRITES_STATE='{}' cargo test a_register_without_flushes",
+            failure.state()
+        ))
+    );
+}
+
+/// The number of the line in this file that has some code first.
+fn line_of(code: &str) -> usize {
+    include_str!("disk.rs").lines().position(|line| line.contains(code)).unwrap() + 1
+}
+
+#[test]
+fn an_error_and_a_loop_fail_as_a_panic_does() {
+    let recording = disk(8192).record(|disk| Ok(disk.write_at(&[1; 512], 0)?));
+    let failure = recording.search(|crash| {
+        let mut first = [0];
+        crash.disk().read_at(&mut first, 0)?;
+        if first == [0] { Err("it is gone".into()) } else { Ok(()) }
+    });
+    assert!(failure.unwrap_err().to_string().contains("it is gone"));
+    let failure = recording.timeout(Duration::from_millis(50)).search(|crash| {
+        let mut first = [0];
+        while first == [0] {
+            crash.disk().read_at(&mut first, 0)?;
+        }
+        Ok(())
+    });
+    assert!(failure.unwrap_err().to_string().contains("more than 0.05 s"));
+}
+
+#[test]
+fn a_checker_that_depends_on_chance_is_caught() {
+    let recording = disk(1 << 16).record(|disk| {
+        (0..16).try_for_each(|sector| disk.write_at(&[1; 512], sector * 512))?;
+        Ok(())
+    });
+    let nr_runs = std::sync::atomic::AtomicU64::new(0);
+    let failure = recording.search(|crash| {
+        let nth = nr_runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut byte = [0];
+        crash.disk().read_at(&mut byte, nth % 16 * 512)?;
+        if nth == 7 { Err("the seventh".into()) } else { Ok(()) }
+    });
+    assert!(failure.unwrap_err().to_string().contains("not deterministic"));
+}
+
+#[test]
+fn a_workload_without_writes_has_one_state() {
+    let report = disk(512).record(|_| Ok(())).survives(|_| Ok(()));
+    println!("{report}");
+}
