@@ -9,7 +9,8 @@ fn texts_have_no_awkward_phrases() {
     assert!(texts.len() >= 3, "{texts:?}");
     texts.extend(files("docs", "md"));
     texts.extend(
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "wasm/README.md"].map(|name| root().join(name)),
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "check/README.md", "wasm/README.md"]
+            .map(|name| root().join(name)),
     );
     let found = texts.iter().flat_map(|path| {
         let text = std::fs::read_to_string(path).expect("text");
@@ -22,7 +23,7 @@ fn texts_have_no_awkward_phrases() {
 /// What the tool and the core say: the string literals of their sources, up to the tests.
 #[test]
 fn messages_have_no_awkward_phrases() {
-    let sources = [files("cli/src", "rs"), files("core/src", "rs")].concat();
+    let sources = [files("cli/src", "rs"), files("core/src", "rs"), files("check/src", "rs")].concat();
     assert!(sources.len() > 100, "{}", sources.len());
     let found = sources.iter().flat_map(|path| {
         let source = std::fs::read_to_string(path).expect("text");
