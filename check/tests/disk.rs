@@ -131,6 +131,53 @@ fn a_checker_that_depends_on_chance_is_caught() {
     assert!(failure.unwrap_err().to_string().contains("not deterministic"));
 }
 
+/// What `LOGWRITES_STATE` repeats: this very program is started with it.
+#[test]
+fn one_state_is_repeated_by_its_name() {
+    let repeat = |state: &str| {
+        let program = std::env::current_exe().unwrap();
+        let mut command = std::process::Command::new(program);
+        command
+            .args(["--exact", "a_state_to_be_repeated", "--ignored", "--nocapture"])
+            .env("LOGWRITES_STATE", state);
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (has_passed, text) = repeat("2^0");
+    assert!(!has_passed && text.contains("the check fails on state 2^0: found None"), "{text}");
+    assert!(text.contains("the checker is run"), "what it prints is seen: {text}");
+    let (has_passed, text) = repeat("2");
+    assert!(has_passed && text.contains("the check passes on state 2"), "{text}");
+    let (has_passed, text) = repeat("7000");
+    assert!(has_passed && text.contains("no state 7000 in a_state_to_be_repeated"), "{text}");
+}
+
+#[test]
+#[ignore = "it is for one_state_is_repeated_by_its_name"]
+fn a_state_to_be_repeated() {
+    let recording = disk(1 << 20).record(|disk| count_to_twenty(disk, false));
+    recording.survives(|crash| {
+        eprintln!("the checker is run");
+        holds_what_was_marked(crash)
+    });
+}
+
+#[test]
+fn a_search_that_is_ended_early_says_what_is_decided() {
+    let recording = disk(1 << 20).record(|disk| {
+        (0..20).try_for_each(|sector| disk.write_at(&[1; 512], sector * 512))?;
+        Ok(())
+    });
+    let all = |crash: &logwrites_check::Crash<Disk>| Ok(crash.disk().read_at(&mut [0; 20 * 512], 0)?);
+    let report = recording.limit(500).survives(all);
+    assert!(!report.is_decided() && report.decided() != report.total());
+    assert_eq!(report.nr_runs(), 500);
+    assert!(
+        report.to_string().contains("every state that loses at most 2 writes or keeps at most 2"),
+        "{report}"
+    );
+}
+
 #[test]
 fn a_workload_without_writes_has_one_state() {
     let report = disk(512).record(|_| Ok(())).survives(|_| Ok(()));

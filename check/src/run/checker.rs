@@ -127,9 +127,8 @@ impl<'a, D: Device> Runner<'a, D> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failure::Error(error.to_string())),
             Err((_, payload)) if payload.is::<Overdue>() => Err(Failure::Overdue(self.timeout())),
-            Err((panic, _)) => {
-                let unknown = || Panic { message: "a panic without a message".into(), place: String::new() };
-                Err(Failure::Panic(panic.unwrap_or_else(unknown)))
+            Err((panic, payload)) => {
+                Err(Failure::Panic(panic.unwrap_or_else(|| Panic::of_payload(&*payload))))
             }
         }
     }
@@ -181,6 +180,7 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Panic(Panic { message, place }) if place.is_empty() => f.write_str(message),
             Self::Panic(Panic { message, place }) => write!(f, "{message}\n  (panicked at {place})"),
             Self::Error(message) => f.write_str(message),
             Self::Overdue(timeout) => write!(f, "the checker ran for more than {} s", timeout.as_secs_f64()),

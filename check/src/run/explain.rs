@@ -41,7 +41,8 @@ impl<D: Device> fmt::Display for Message<'_, D> {
         if let Some(mark) = marks {
             writeln!(f, "the last mark before the crash: {:?}", String::from_utf8_lossy(mark.text))?;
         }
-        writeln!(f, "found after {report}")?;
+        let (decided, total) = (report.decided(), report.total());
+        writeln!(f, "found after {decided} of {total} states, by {} runs", report.nr_runs())?;
         if let Some(log) = &recording.path {
             writeln!(f, "log: {}", log.display())?;
         }

@@ -8,6 +8,7 @@ use logwrites_core::history::{EntrySet, ExtentMap};
 use crate::recording::Device;
 use crate::run::checker::{Clock, Runner, map_of};
 use crate::run::search::Found;
+use crate::run::worker;
 
 /// The same failure with as few writes lost as there is time to find, after as few entries of the log.
 pub(crate) fn minimise<D: Device>(
@@ -18,20 +19,22 @@ pub(crate) fn minimise<D: Device>(
     if found.choice.is_none() {
         return found;
     }
-    let mut tries = Tries { runner, found, clock: Clock::default(), since: Instant::now() };
-    tries.lose_less();
-    // In durability order a state of a point need not be one of an earlier point.
-    if ordering == logwrites_core::Ordering::Completion {
-        tries.crash_earlier();
-        tries.keep_one_more();
-    }
-    tries.found
+    worker::watched(runner.timeout(), |clock, since| {
+        let mut tries = Tries { runner, found, clock, since };
+        tries.lose_less();
+        // In durability order a state of a point need not be one of an earlier point.
+        if ordering == logwrites_core::Ordering::Completion {
+            tries.crash_earlier();
+            tries.keep_one_more();
+        }
+        tries.found
+    })
 }
 
 struct Tries<'a, 'r, D: Device> {
     runner: &'a Runner<'r, D>,
     found: Found<D::Setup>,
-    clock: Clock,
+    clock: &'a Clock,
     since: Instant,
 }
 
@@ -110,7 +113,7 @@ impl<D: Device> Tries<'_, '_, D> {
 
     /// Whether a state fails in the same way; then its words are those that are shown.
     fn is_failing(&mut self, point: u64, map: ExtentMap) -> bool {
-        let ran = self.runner.run(&self.found.level, point, map, &self.clock, self.since);
+        let ran = self.runner.run(&self.found.level, point, map, self.clock, self.since);
         match ran.outcome {
             Err(failure) if failure.is_like(&self.found.failure) => {
                 self.found.failure = failure;

@@ -1,5 +1,6 @@
 //! Panics of checkers, which are verdicts: their messages are kept and not printed.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
@@ -33,7 +34,7 @@ pub(crate) fn set_hook() {
 }
 
 /// Runs a checker. Its panic is returned, with the payload.
-pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, (Option<Panic>, Box<dyn std::any::Any + Send>)> {
+pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, (Option<Panic>, Box<dyn Any + Send>)> {
     IS_CHECKING.set(true);
     let result = panic::catch_unwind(panic::AssertUnwindSafe(run));
     IS_CHECKING.set(false);
@@ -43,11 +44,19 @@ pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, (Option<Panic>, Box
 impl Panic {
     fn of(info: &PanicHookInfo<'_>) -> Self {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let payload = info.payload();
-        let message = payload.downcast_ref::<&str>().map(ToString::to_string);
-        let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
-        Self { message: message.unwrap_or_else(|| "a panic without a message".into()), place }
+        Self { message: message_of(info.payload()), place }
     }
+
+    /// One that the hook has not seen, since it is not set: where it was is not known.
+    pub(crate) fn of_payload(payload: &(dyn Any + Send)) -> Self {
+        Self { message: message_of(payload), place: String::new() }
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let message = payload.downcast_ref::<&str>().map(ToString::to_string);
+    let message = message.or_else(|| payload.downcast_ref::<String>().cloned());
+    message.unwrap_or_else(|| "a panic without a message".into())
 }
 
 #[cfg(test)]

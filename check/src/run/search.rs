@@ -70,17 +70,16 @@ pub(crate) fn search<D: Device<Setup: Send + Sync> + Send + Sync>(
     work.report.nr_runs += 1;
     let (stop, report) = worker::run_all(runner, level, options, work);
     match stop {
-        None => End::Decided(report),
         Some(Stop::Failed(found)) => End::Failed(*found, report),
-        Some(Stop::Limit) if options.max_runs.is_some() => End::Decided(report),
-        Some(Stop::Limit) => {
+        Some(Stop::Stuck(message)) => End::Undecided(message, report),
+        None | Some(Stop::Limit) if options.max_runs.is_some() || report.is_decided() => End::Decided(report),
+        None | Some(Stop::Limit) => {
             let message = format!(
-                "not decided after {MAX_RUNS} runs: {report}\nThe checker reads too much at once. Check one thing at a \
-                 time, each with a `survives` of its own, or accept an unfinished search with `limit`."
+                "not decided: {report}\nThe checker reads too much at once. Check one thing at a time, each with a \
+                 `survives` of its own, or accept an unfinished search with `limit`."
             );
             End::Undecided(message, report)
         }
-        Some(Stop::Stuck(message)) => End::Undecided(message, report),
     }
 }
 
@@ -88,8 +87,7 @@ pub(crate) fn search<D: Device<Setup: Send + Sync> + Send + Sync>(
 fn run_whole<D: Device>(runner: &Runner<'_, D>, level: &Level<D::Setup>) -> Result<(), Failure> {
     let point = level.index.nr_entries();
     let map = checker::map_of(&level.index, point, &whole(point).lost);
-    let (clock, since) = (checker::Clock::default(), std::time::Instant::now());
-    runner.run(level, point, map, &clock, since).outcome
+    worker::watched(runner.timeout(), |clock, since| runner.run(level, point, map, clock, since).outcome)
 }
 
 /// What the verdict of a run depends on beside what it reads: the last mark, where it looked at marks.
@@ -207,17 +205,15 @@ impl<'a> Work<'a> {
         if active.search.is_decided() {
             self.report.decided += active.search.decided();
             self.active.remove(&number);
-        } else if active.search.is_bounded() {
-            self.report.unfinished = Some("a group had too many states to be remembered".into());
         }
     }
 
     /// The report, also of a search that was stopped.
-    pub(crate) fn into_report(mut self, is_limited: bool) -> Report {
+    pub(crate) fn into_report(mut self) -> Report {
         for active in self.active.values() {
             self.report.decided += active.search.decided();
         }
-        if is_limited {
+        if self.report.decided != self.report.total {
             let guarantee = self.active.values().find_map(|active| {
                 let guarantee = active.search.guarantee()?;
                 let (loses, keeps) = (guarantee.loses_at_most?, guarantee.keeps_at_most?);

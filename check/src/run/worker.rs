@@ -46,8 +46,48 @@ pub(crate) fn run_all<D: Device<Setup: Send + Sync> + Send + Sync>(
         shared.watch(&clocks);
     });
     let Progress { work, stop, .. } = shared.state.into_inner();
-    let is_limited = matches!(stop, Some(Stop::Limit));
-    (stop, work.into_report(is_limited))
+    let report = work.into_report();
+    (stop, report)
+}
+
+/// Does something that runs checkers by one clock, and ends runs that take too long.
+pub(crate) fn watched<T>(timeout: Duration, act: impl FnOnce(&Clock, Instant) -> T) -> T {
+    let (clock, since) = (Clock::default(), Instant::now());
+    let (is_done, changed) = (Mutex::new(false), Condvar::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut is_done = is_done.lock();
+            while !*is_done {
+                changed.wait_for(&mut is_done, pause(timeout));
+                check(&clock, since, timeout);
+            }
+        });
+        let end = End(&is_done, &changed);
+        let result = act(&clock, since);
+        drop(end);
+        result
+    })
+}
+
+/// Lets the watching thread end, also if there is a panic.
+struct End<'a>(&'a Mutex<bool>, &'a Condvar);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = true;
+        self.1.notify_all();
+    }
+}
+
+fn check(clock: &Clock, since: Instant, timeout: Duration) {
+    if clock.check(since, timeout).is_some_and(|ran| ran > timeout + GRACE) {
+        hangs(timeout);
+    }
+}
+
+/// How often is looked whether a run takes too long.
+fn pause(timeout: Duration) -> Duration {
+    (timeout / 4).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }
 
 struct Shared<'a, 'r, D: Device> {
@@ -209,14 +249,11 @@ impl<D: Device<Setup: Send + Sync> + Send + Sync> Shared<'_, '_, D> {
     /// Ends runs that take too long, until all workers are done.
     fn watch(&self, clocks: &[Clock]) {
         let timeout = self.options.timeout;
-        let pause = (timeout / 4).clamp(Duration::from_millis(5), Duration::from_millis(250));
         let mut state = self.state.lock();
         while state.nr_workers > 0 {
-            self.changed.wait_for(&mut state, pause);
+            self.changed.wait_for(&mut state, pause(timeout));
             for clock in clocks {
-                if clock.check(self.since, timeout).is_some_and(|ran| ran > timeout + GRACE) {
-                    hangs(timeout);
-                }
+                check(clock, self.since, timeout);
             }
         }
     }
