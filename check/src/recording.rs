@@ -277,7 +277,7 @@ pub(crate) mod sealed {
         type Setup = Setup;
 
         fn mount(disk: &Disk, setup: &Setup, is_recorded: bool) -> Self {
-            Self::mount(disk.clone(), Setup { is_recorded, ..setup.clone() })
+            Self::mount(disk.clone(), Setup { is_recorded, ..*setup })
         }
 
         fn setup(&self) -> Setup {

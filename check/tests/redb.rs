@@ -157,3 +157,12 @@ fn an_older_release_cannot_be_opened_when_the_header_is_kept_and_the_extension_l
     assert_eq!(failure.nr_lost(), 1, "{failure}");
     assert!(failure.to_string().contains("the length of db"), "{failure}");
 }
+
+/// A crash, and another one while the first is recovered from.
+#[test]
+fn the_newest_release_survives_crashes_of_its_recovery() {
+    let recording = files().record(|files| newest::work(files, 12)).nested(1);
+    let report = recording.survives(newest::check);
+    println!("{report}");
+    assert!(report.is_decided() && !report.nested().is_zero());
+}

@@ -67,7 +67,7 @@ impl Folder {
     /// What another mount of this disk has to know.
     pub(crate) fn setup(&self) -> Setup {
         let Self { profile, is_recorded, next_number, .. } = *self;
-        Setup { profile, is_recorded, next_number, journal_ends: self.journal.ends().clone() }
+        Setup { profile, is_recorded, next_number, is_new: false, max_records: self.journal.max_records() }
     }
 
     pub(crate) const fn names(&self) -> &Names {

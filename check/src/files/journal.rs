@@ -67,8 +67,10 @@ pub(crate) struct Journal {
     pending: Vec<Record>,
     /// Whether records may be added: not after a crash, since lost ones may lie between those that are there.
     is_writable: bool,
-    /// How many records were ever written in each area. The same for all crash states.
-    ends: BTreeMap<u64, u64>,
+    /// How many records a mount expects at most.
+    max_records: u64,
+    /// Whether that may become more, since no mount has relied on it.
+    is_first: bool,
 }
 
 impl Journal {
@@ -81,22 +83,36 @@ impl Journal {
         let mut snapshot = vec![0; narrow(head.nr_snapshot_sectors * SECTOR)];
         disk.read_at(&mut snapshot, head.area * AREA_BYTES)?;
         text_of(&snapshot).lines().filter_map(Record::parse).for_each(&mut take);
-        let ends = setup.journal_ends.clone();
-        let nr_records = ends.get(&head.area).copied().unwrap_or_default();
-        for nth in 0..nr_records {
-            disk.read_at(&mut sector, place_of(head, nth))?;
-            match Record::parse(text_of(&sector)) {
-                Some(record) => take(record),
-                None if setup.profile == Profile::Ordered => break,
-                None => {}
+        match setup.profile {
+            // One after the other, since what is after a lost one does not count.
+            Profile::Ordered => {
+                for nth in 0..setup.max_records {
+                    disk.read_at(&mut sector, place_of(head, nth))?;
+                    let Some(record) = Record::parse(text_of(&sector)) else { break };
+                    take(record);
+                }
+            }
+            Profile::Strict => {
+                let mut sectors = vec![0; narrow(setup.max_records * SECTOR)];
+                disk.read_at(&mut sectors, place_of(head, 0))?;
+                let records =
+                    sectors.chunks(SECTOR_BYTES).filter_map(|sector| Record::parse(text_of(sector)));
+                records.for_each(take);
             }
         }
-        let is_writable = ends.is_empty();
-        Ok(Self { head, nr_records, pending: Vec::new(), is_writable, ends })
+        let Setup { is_new, max_records, .. } = *setup;
+        Ok(Self {
+            head,
+            nr_records: 0,
+            pending: Vec::new(),
+            is_writable: is_new,
+            max_records,
+            is_first: is_new,
+        })
     }
 
-    pub(crate) const fn ends(&self) -> &BTreeMap<u64, u64> {
-        &self.ends
+    pub(crate) const fn max_records(&self) -> u64 {
+        self.max_records
     }
 
     pub(crate) const fn is_writable(&self) -> bool {
@@ -123,7 +139,6 @@ impl Journal {
         disk.write_noted(&bytes, area * AREA_BYTES, WriteFlags::FUA, note.clone())?;
         let sector = sector_of(&head.to_string()).expect("two numbers fit into a sector");
         disk.write_noted(&sector, HEAD_SECTOR * SECTOR, WriteFlags::FUA, note)?;
-        self.ends.insert(area, 0);
         (self.head, self.nr_records, self.is_writable) = (head, 0, true);
         self.pending.clear();
         Ok(())
@@ -131,12 +146,16 @@ impl Journal {
 
     /// Adds a record.
     pub(crate) fn push(&mut self, disk: &Disk, record: &Record, note: Note) -> io::Result<()> {
+        if self.nr_records >= self.max_records && !self.is_first {
+            let message = "a recovery that changes so many names and lengths without a sync";
+            return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+        }
         let sector = sector_of(&record.to_string()).ok_or_else(too_scattered)?;
         let meaning = note.meaning.clone().unwrap_or_else(|| meaning_of(record).into());
         let note = Note { meaning: Some(meaning), ..note };
         disk.write_noted(&sector, place_of(self.head, self.nr_records), WriteFlags::empty(), note)?;
         self.nr_records += 1;
-        self.ends.insert(self.head.area, self.nr_records);
+        self.max_records = self.max_records.max(self.nr_records);
         self.pending.push(record.clone());
         Ok(())
     }

@@ -17,7 +17,6 @@ mod folder;
 mod journal;
 mod record;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -66,7 +65,7 @@ struct Shared {
 }
 
 /// What is the same in all states of a recording, and a mount has to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "part of a sealed trait")]
 pub struct Setup {
     pub(crate) profile: Profile,
@@ -74,14 +73,17 @@ pub struct Setup {
     pub(crate) is_recorded: bool,
     /// Numbers of files and areas that were never used begin here.
     pub(crate) next_number: u64,
-    /// How many records were ever written to each journal.
-    pub(crate) journal_ends: BTreeMap<u64, u64>,
+    /// Whether nothing was ever written.
+    pub(crate) is_new: bool,
+    /// How many records any journal has at most. The same for all states, of recoveries too: what a mount reads must not
+    /// depend on anything else than what it has read before.
+    pub(crate) max_records: u64,
 }
 
 impl Setup {
     /// That of an empty disk.
     pub(crate) const fn new(profile: Profile) -> Self {
-        Self { profile, is_recorded: true, next_number: FIRST_NUMBER, journal_ends: BTreeMap::new() }
+        Self { profile, is_recorded: true, next_number: FIRST_NUMBER, is_new: true, max_records: MAX_RECORDS }
     }
 }
 
@@ -93,7 +95,7 @@ impl Files {
 
     /// What the next mount has to know.
     pub(crate) fn setup(&self) -> Setup {
-        self.shared.folder.lock().as_ref().map_or_else(|| self.shared.setup.clone(), Folder::setup)
+        self.shared.folder.lock().as_ref().map_or(self.shared.setup, Folder::setup)
     }
 
     /// Opens a file for reading and writing.
@@ -301,6 +303,9 @@ impl Clone for File {
         self.files.file(self.id)
     }
 }
+
+/// How many records a journal has at most, unless the workload has written more to one.
+const MAX_RECORDS: u64 = 64;
 
 /// Areas 0 and 1 are the lengths and the first journal.
 const FIRST_NUMBER: u64 = 2;

@@ -97,14 +97,16 @@ impl<'a, D: Device> Runner<'a, D> {
         clock: &Clock,
         since: Instant,
     ) -> Ran<D::Setup> {
-        let is_recorded = level.depth() < logwrites_core::num::narrow(self.recording.options.nested.into());
+        let nested = logwrites_core::num::narrow(self.recording.options.nested.into());
+        let is_recorded = level.depth() < nested;
         let Recording { sector_size, size_bytes, index, .. } = self.recording;
         let media = Media::new(level.image(map), *sector_size);
         let is_overdue = Arc::clone(&clock.is_overdue);
         let shape =
             Shape { sector_size: *sector_size, size_bytes: *size_bytes, notes_stacks: false, is_overdue };
         let disk = Disk::new(media, shape);
-        let device = D::mount(&disk, &level.setup, is_recorded);
+        // On all levels alike: the same contents must be read in the same way.
+        let device = D::mount(&disk, &level.setup, nested > 0);
         let crash = Crash::new(device, Marks::new(Arc::clone(index), level.marks_point(point)));
         clock.begin(since);
         let caught = panics::catch(|| (self.checker)(&crash));

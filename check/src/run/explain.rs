@@ -1,5 +1,6 @@
 //! The message about a state that fails.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use logwrites_core::crash::State;
@@ -58,7 +59,10 @@ impl<D: Device> Message<'_, D> {
         let Some(state) = self.found.path.0.last() else { return Ok(()) };
         let nr_lost = self.found.nr_lost();
         let epoch = level.index.epoch_at(state.point);
-        let nr_volatile = epoch.volatile().count();
+        // A durable write that was in flight can be torn.
+        let lost = state.lost.ranges().flat_map(|(entries, _)| entries);
+        let in_flight = lost.filter(|entry| !epoch.is_volatile(*entry));
+        let nr_volatile = epoch.volatile().count() + in_flight.collect::<BTreeSet<u64>>().len();
         if nr_lost == 0 {
             return writeln!(
                 f,
