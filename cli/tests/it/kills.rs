@@ -72,12 +72,12 @@ fn a_killed_appending_leaves_what_was_there_and_a_prefix() {
 fn a_killed_replay_leaves_no_image_or_a_whole_one() {
     let folder = closed_log(800);
     let whole = replayed(&folder.read("log"), &base(), usize::MAX).0;
-    let lasts = duration_of(&folder, "replay log --base base --output first");
+    let mut lasts = Lasts::of(&folder, "replay log --base base --output first");
     assert!(folder.read("first") == whole);
     let before = folder.names();
     let mut complete = 0;
     let kills = Kills::of("replay --output", 60).run(|_, random| {
-        let is_killed = kill_at(&folder, "replay log --base base --output image", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "replay log --base base --output image", random);
         if folder.has("image") {
             complete += 1;
             assert!(folder.read("image") == whole);
@@ -90,8 +90,7 @@ fn a_killed_replay_leaves_no_image_or_a_whole_one() {
     let (mut old, mut new) = (0, 0);
     let kills = Kills::of("replay --output --force", 60).run(|_, random| {
         folder.write("image", b"of value");
-        let is_killed =
-            kill_at(&folder, "replay log --base base --output image --force", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "replay log --base base --output image --force", random);
         let image = folder.read("image");
         assert!(image == b"of value" || image == whole, "the old one or the new one");
         old += u64::from(image != whole);
@@ -101,7 +100,7 @@ fn a_killed_replay_leaves_no_image_or_a_whole_one() {
     println!("{kills} replays over an image were killed: {old} left the old one, {new} the new one");
     let kills = Kills::of("replay --onto", 40).run(|_, random| {
         folder.write("work", base());
-        let is_killed = kill_at(&folder, "replay log --onto work", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "replay log --onto work", random);
         folder.run("replay log --onto work").code(0).no_stderr();
         assert!(folder.read("work") == whole, "the same again makes it whole");
         is_killed
@@ -118,14 +117,14 @@ fn a_killed_recovery_leaves_the_old_superblock_or_the_new() {
     let torn = builder.claiming(10);
     let folder = Folder::new();
     folder.write("log", &torn);
-    let lasts = duration_of(&folder, "recover log --write");
+    let mut lasts = Lasts::of(&folder, "recover log --write");
     let new = folder.read("log")[..512].to_vec();
     assert_eq!(superblock(&new).1, 3000);
     let (mut old_ones, mut new_ones) = (0, 0);
     let kills = Kills::of("recover --write", 50).run(|_, random| {
         let _ = std::fs::remove_file(folder.path("log.superblock.0"));
         folder.write("log", &torn);
-        let is_killed = kill_at(&folder, "recover log --write", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "recover log --write", random);
         let left = folder.read("log");
         assert!(left[512..] == torn[512..], "the entries are left alone");
         if left[..512] == new {
@@ -149,11 +148,11 @@ fn a_killed_mark_is_in_the_log_or_not() {
     let folder = closed_log(60);
     let before = folder.read("log");
     let nr_entries = superblock(&before).1;
-    let lasts = duration_of(&folder, "mark log now");
+    let mut lasts = Lasts::of(&folder, "mark log now");
     let mut counts = [0; 3];
     let kills = Kills::of("mark", 50).run(|_, random| {
         folder.write("log", &before);
-        let is_killed = kill_at(&folder, "mark log now", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "mark log now", random);
         let left = folder.read("log");
         assert!(left[512..before.len()] == before[512..], "what was there is there");
         let found = folder.run("recover log --json").code(0).no_stderr().json().remove(0);
@@ -177,13 +176,13 @@ fn a_killed_squash_leaves_nothing_that_is_not_whole() {
     let whole = replayed(&log, &base(), usize::MAX).0;
     let args =
         |out: &str| format!("squash log --base base --at 400 --output-base {out}.img --output {out}.log");
-    let lasts = duration_of(&folder, &args("first"));
+    let mut lasts = Lasts::of(&folder, &args("first"));
     let (first_base, first_log) = (folder.read("first.img"), folder.read("first.log"));
     assert!(replayed(&first_log, &first_base, usize::MAX).0 == whole);
     let before = folder.names();
     let (mut bases, mut logs) = (0, 0);
     let kills = Kills::of("squash", 50).run(|_, random| {
-        let is_killed = kill_at(&folder, &args("new"), random.below(lasts));
+        let is_killed = lasts.kill(&folder, &args("new"), random);
         assert!(folder.read("log") == log && folder.read("base") == base());
         assert!(folder.has("new.img") || !folder.has("new.log"), "a log has its base");
         for (name, first, count) in [("new.img", &first_base, &mut bases), ("new.log", &first_log, &mut logs)]
@@ -203,12 +202,12 @@ fn a_killed_squash_leaves_nothing_that_is_not_whole() {
 #[test]
 fn a_killed_cut_leaves_no_log_or_a_whole_one() {
     let folder = closed_log(800);
-    let lasts = duration_of(&folder, "cut log --output first --from 100");
+    let mut lasts = Lasts::of(&folder, "cut log --output first --from 100");
     let first = folder.read("first");
     let before = folder.names();
     let mut complete = 0;
     let kills = Kills::of("cut", 50).run(|_, random| {
-        let is_killed = kill_at(&folder, "cut log --output new --from 100", random.below(lasts));
+        let is_killed = lasts.kill(&folder, "cut log --output new --from 100", random);
         if folder.has("new") {
             complete += 1;
             assert!(folder.read("new") == first);
@@ -529,9 +528,23 @@ fn ended(child: Child, args: &str) -> ExitStatus {
     status
 }
 
-/// How long the tool takes, in microseconds. What it makes is there afterwards.
-fn duration_of(folder: &Folder, args: &str) -> u64 {
-    let start = Instant::now();
-    folder.run(args).code(0).no_stderr();
-    u64::try_from(start.elapsed().as_micros()).expect("microseconds")
+/// How long the tool takes, as seen so far: the processors may be busy with other tests, now or when it was measured.
+struct Lasts {
+    micros: u64,
+}
+
+impl Lasts {
+    /// Runs the tool. What it makes is there afterwards.
+    fn of(folder: &Folder, args: &str) -> Self {
+        let start = Instant::now();
+        folder.run(args).code(0).no_stderr();
+        Self { micros: u64::try_from(start.elapsed().as_micros()).expect("microseconds") }
+    }
+
+    /// Runs the tool, and kills it at a random moment, if it still runs then: in the long run two times of three.
+    fn kill(&mut self, folder: &Folder, args: &str, random: &mut Random) -> bool {
+        let is_killed = kill_at(folder, args, random.below(self.micros));
+        self.micros = if is_killed { self.micros + self.micros / 8 } else { self.micros - self.micros / 4 };
+        is_killed
+    }
 }
