@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_others_hand_on_says_what_it_says_alone() {
+    fn a_wrapped_error_keeps_its_code_and_its_hint() {
         let broken = || {
             let reason = Malformation::Truncated { nr_entries: 3 };
             let source = Malformed { entry: 1, offset_bytes: 1024, reason };

@@ -9,7 +9,7 @@ use logwrites_tests::faulty::{Fault, Faulty, Rates};
 const NR_SEEDS: u64 = 6000;
 
 #[test]
-fn failure_is_said_and_sticky() {
+fn failure_is_reported_and_sticky() {
     let mut totals = [0; 5];
     let mut nr_calls = 0;
     for seed in seeds(NR_SEEDS) {

@@ -38,7 +38,7 @@ test("a log is dropped, and its base later", async (t) => {
   await page.waitForFunction(() => document.querySelector("#hexdump .codes").textContent.startsWith("05 05 05"));
 });
 
-test("what is not a log is said not to be one, and what is damaged is shown as far as it goes", async (t) => {
+test("a file that is not a log is refused, and what is damaged is shown as far as it goes", async (t) => {
   const path = folder(t);
   const { log } = demoLog(path);
   const page = await openPage(t);

@@ -141,7 +141,7 @@ test("a log in the page's own file system is one that the tool verifies, and con
   assert.equal(logwrites("verify", path), `ok ${path}: ${told.nrEntries + 1} entries\n`);
 });
 
-test("where the quota ends, it is told once, and the log stays readable up to there", async (t) => {
+test("the end of the quota is reported once, and the log stays readable up to there", async (t) => {
   const page = await openWithWorker(t);
   const session = await page.context().newCDPSession(page);
   await session.send("Storage.overrideQuotaForOrigin", { origin: new URL(page.url()).origin, quotaSize: 8 << 20 });
@@ -151,7 +151,7 @@ test("where the quota ends, it is told once, and the log stays readable up to th
   assert.equal(told.payload, told.nrWrites - 1);
 });
 
-test("a handle that is lost is told once, and what was flushed is readable", async (t) => {
+test("the loss of a handle is reported once, and what was flushed is readable", async (t) => {
   const told = await inWorker(await openWithWorker(t), "lose");
   assert.deepEqual(told, { failures: ["SINK_LOST"], codes: ["SINK_LOST", "SINK_LOST"], nrEntries: 2 });
 });

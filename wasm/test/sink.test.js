@@ -199,7 +199,7 @@ test("a flush that nothing waits for is not taken for what comes next", async ()
   assert.deepEqual([...disk.log.entries()].map(({ kind }) => kind), ["write", "flush", "fua"]);
 });
 
-test("so many flushes wait for a sink, and one more is a failure that is told", async () => {
+test("a bounded number of flushes waits for a sink, and one more is reported as a failure", async () => {
   let release;
   const gate = new Promise((resolve) => (release = resolve));
   const memory = memorySink();

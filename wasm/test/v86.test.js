@@ -161,7 +161,7 @@ test("a disk whose sink fails does not kill the emulator, and acknowledges nothi
   assert.deepEqual(await told(reader), EXPECTED.slice(1, 1 + reader.nrEntries));
 });
 
-test("a version of v86 that lacks something is told of it", async () => {
+test("a version of v86 that lacks something is refused", async () => {
   const { wasm_fn } = ataTap({ wasm: wasmOf("v86"), disks: {} });
   await assert.rejects(wasm_fn({ env: { io_port_write8() {}, io_port_read16() {} } }), {
     code: "UNSUPPORTED",

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_its_words() {
+    fn errors_have_the_words_of_getopt() {
         for (line, error) in [
             ("--bogus=1", "unrecognized option '--bogus=1'"),
             ("-vx", "invalid option -- 'x'"),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_change_wakes_who_waits_for_it() {
+    fn each_change_wakes_its_waiters() {
         let clients = Clients::default();
         assert!(clients.wait_until_gone(None));
         clients.come();

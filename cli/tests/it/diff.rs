@@ -78,7 +78,7 @@ fn the_bytes_are_shown_as_they_were_and_as_they_are() {
 }
 
 #[test]
-fn points_without_a_difference_are_said_to_have_none() {
+fn equal_points_are_reported_as_equal() {
     let folder = Folder::new();
     let log = Builder::new(512).write(0, &[1; 512]).mark(b"a").flush().write(0, &[1; 512]).discard(9, 1);
     folder.write("log", log.done());

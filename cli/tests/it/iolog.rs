@@ -56,7 +56,7 @@ fn both_versions_make_the_same_log() {
 }
 
 #[test]
-fn an_iolog_goes_where_any_script_goes() {
+fn an_iolog_is_run_like_any_script() {
     let folder = Folder::new();
     folder.write("trace", version_3());
     folder.run("record disk --create 64k --log log --format fio --script trace").code(0).no_stderr();

@@ -487,7 +487,7 @@ fn a_log_takes_no_storage_that_it_does_not_need() {
 }
 
 #[test]
-fn a_log_that_failed_holds_what_is_said() {
+fn a_log_that_failed_holds_what_is_reported() {
     let folder = Folder::new();
     let _small = SmallDisk::new(folder.path("small"), "256k");
     let script = lines(0..90, |i| format!("write -P 1 {} 8k\nflush\n", i * 8192));
@@ -596,7 +596,7 @@ fn a_script_may_come_from_a_pipe() {
 }
 
 #[test]
-fn what_was_done_is_said() {
+fn what_was_done_is_reported() {
     let folder = Folder::new();
     let ran = folder.run_with("record disk --create 4k --log log", "write 0 512\nflush").code(0).no_stderr();
     assert_eq!(ran.stdout, "log holds 2 entries in 2.00 KiB, from 2 commands\n");

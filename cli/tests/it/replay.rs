@@ -381,7 +381,7 @@ fn entries_without_payload_may_reach_far() {
 }
 
 #[test]
-fn what_was_done_is_said() {
+fn what_was_done_is_reported() {
     let folder = example();
     let ran = folder.run("replay log --base base --output out --at mark:one").code(0).no_stderr();
     assert_eq!(
@@ -406,7 +406,7 @@ fn what_was_done_is_said() {
 }
 
 #[test]
-fn a_point_that_is_none_comes_with_what_was_meant() {
+fn a_wrong_point_is_reported_with_a_suggestion() {
     let folder = example();
     for (at, meant) in [("-1", "end~1 or flush:-1"), ("one", "mark:one")] {
         let ran = folder.run(&format!("replay log --size 64k --output out --at {at}")).code(2);

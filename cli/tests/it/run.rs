@@ -220,7 +220,7 @@ fn killed_it_leaves_no_mount() {
 }
 
 #[test]
-fn what_goes_wrong_is_said_and_undone() {
+fn what_goes_wrong_is_reported_and_undone() {
     let stage = Stage::new();
     for (kind, size, least) in [("xfs", "16M", "300.00 MiB"), ("btrfs", "16M", "110.00 MiB")] {
         let ran = stage.run(&["--mkfs", kind, "--size", size], &["true"]).code(3);
@@ -269,7 +269,7 @@ fn what_goes_wrong_is_said_and_undone() {
 }
 
 #[test]
-fn an_image_stays_as_it_is() {
+fn an_image_is_left_unchanged() {
     let stage = Stage::new();
     let script = ["sh", "-c", "echo one > one; echo old > both"];
     stage.run(&["--mkfs", "ext4", "--size", "16M"], &script).code(0);

@@ -492,7 +492,7 @@ fn marks_and_requests_reach_a_running_log() {
 }
 
 #[test]
-fn the_past_can_be_changed_and_stays_as_it_was() {
+fn the_past_can_be_changed_and_its_log_is_left_unchanged() {
     let folder = images(4);
     let script = "write -P 1 0 4k\nmark one\nwrite -P 2 4k 4k\nflush\nmark two\nwrite -P 3 0 8k\nflush\n";
     folder.write("disk2", folder.read("base"));
@@ -603,7 +603,7 @@ fn what_happens_is_logged_if_asked_for() {
 
 /// The line is for people, at a terminal, which `script` makes.
 #[test]
-fn a_line_says_how_it_goes() {
+fn a_status_line_shows_clients_rates_and_the_log() {
     let folder = images(4);
     let tool = env!("CARGO_BIN_EXE_logwrites");
     let serve = format!("exec {tool} serve nbd --log log --base base --socket disk.sock");
@@ -732,7 +732,7 @@ fn a_point_has_no_thread_and_no_file_and_is_closed_after_its_last_user() {
 }
 
 #[test]
-fn what_a_server_cannot_do_is_said() {
+fn what_a_server_cannot_do_is_reported() {
     let folder = images(4);
     folder.write("odd", [0; 700]);
     for (args, words) in [

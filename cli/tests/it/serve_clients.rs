@@ -87,7 +87,7 @@ fn nbdsh_goes_through_every_command() {
 }
 
 #[test]
-fn nbdsh_is_at_home() {
+fn nbdsh_works() {
     let folder = Folder::new();
     let served = Served::start(&folder, "--log log --size 1M");
     let script = "h.pwrite(b'x' * 512, 512); h.flush(); print(h.get_size(), h.pread(1024, 0).count(b'x'))";

@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_way_has_its_zeros() {
+    fn the_old_reply_ends_with_zeros_unless_they_are_waived() {
         let mut client = options(&[(1, b"disk")]);
         let (out, step) = talk(&client);
         assert!(matches!(step, Ok(Step::Transmit(_))));
