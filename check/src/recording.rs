@@ -33,6 +33,25 @@ pub fn disk(size_bytes: u64) -> NewDisk {
 }
 
 /// An empty folder.
+///
+/// ```
+/// use logwrites_check::files;
+///
+/// // What is missing is `files.sync()`.
+/// let recording = files().record(|files| {
+///     let new = files.create("new")?;
+///     new.write_at(b"dark = true", 0)?;
+///     new.sync_all()?;
+///     files.rename("new", "settings")?;
+///     files.mark("saved");
+///     Ok(())
+/// });
+/// let failure = recording.search(|crash| {
+///     assert!(!crash.is_marked("saved") || crash.files().exists("settings")?);
+///     Ok(())
+/// });
+/// assert!(failure.unwrap_err().to_string().contains("the renaming of new to settings"));
+/// ```
 #[must_use]
 pub const fn files() -> NewFiles {
     NewFiles { profile: Profile::Strict }
@@ -180,6 +199,9 @@ impl<D: Device> Recording<D> {
     }
 
     /// How long a run may take, 10 s unless said otherwise. One that takes longer fails.
+    ///
+    /// A run is ended when it next uses its disk. One that does not use it for 5 s more cannot be ended, and the process
+    /// is aborted.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;

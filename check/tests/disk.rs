@@ -68,7 +68,6 @@ fn a_register_that_flushes_survives_everything() {
     assert!(report.is_decided());
     assert_eq!(report.decided(), report.total());
     assert!(report.nr_runs() < 100, "{report}");
-    println!("{report}");
 }
 
 #[test]
@@ -181,5 +180,4 @@ fn a_search_that_is_ended_early_says_what_is_decided() {
 #[test]
 fn a_workload_without_writes_has_one_state() {
     let report = disk(512).record(|_| Ok(())).survives(|_| Ok(()));
-    println!("{report}");
 }

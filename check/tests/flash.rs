@@ -128,7 +128,6 @@ fn check(crash: &Crash<Disk>) -> Outcome {
 #[test]
 fn sequential_storage_survives_when_pages_are_erased_in_one_step() {
     let report = record(200).survives(check);
-    println!("{report}");
     assert!(report.is_decided());
 }
 

@@ -110,7 +110,6 @@ fn check(crash: &Crash<Files>) -> Outcome {
 fn it_survives_every_crash_whatever_the_profile() {
     for profile in [Profile::Strict, Profile::Ordered] {
         let report = files().profile(profile).record(work).survives(check);
-        println!("{profile:?}: {report}");
         assert!(report.is_decided() && report.decided() == report.total());
     }
 }
@@ -124,6 +123,5 @@ fn it_survives_crashes_of_its_recovery() {
         assert!(marked.is_none_or(|last| records.len() > last));
         Ok(())
     });
-    println!("{report}");
     assert!(report.is_decided() && !report.nested().is_zero(), "{report}");
 }

@@ -32,7 +32,8 @@ impl<D: Device + Send + Sync> Recording<D> {
     /// The checker is run on as few states as it takes, on all processors at a time. It must be deterministic, and depend on
     /// nothing but what it reads of the crash.
     ///
-    /// With `LOGWRITES_STATE` in the environment, it is run on the state of that name alone.
+    /// What was decided is printed, which tests show with `--nocapture`, and returned. With `LOGWRITES_STATE` in the
+    /// environment, the checker is run on the state of that name alone.
     ///
     /// # Panics
     /// If a state fails, with a message that says which writes it lost; and if the states cannot be decided: since the
@@ -42,8 +43,11 @@ impl<D: Device + Send + Sync> Recording<D> {
             return self.repeat(&name, checker);
         }
         match self.search(&checker) {
-            Ok(report) => report,
-            Err(message) => panic!("{message}"),
+            Ok(report) => {
+                println!("{}: {report}", self.name.file);
+                report
+            }
+            Err(failure) => panic!("{failure}"),
         }
     }
 

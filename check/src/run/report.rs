@@ -74,8 +74,9 @@ impl fmt::Display for Report {
         if decided != total {
             write!(f, " of {}", Count(total))?;
         }
-        let plural = if *nr_runs == 1 { "" } else { "s" };
-        write!(f, " states decided by {nr_runs} run{plural}")?;
+        let plural = |is_one| if is_one { "" } else { "s" };
+        let (states, runs) = (plural(total.exponent() == Some(0)), plural(*nr_runs == 1));
+        write!(f, " state{states} decided by {nr_runs} run{runs}")?;
         if !nested.is_zero() {
             write!(f, "; {} of crashed recoveries among them", Count(nested))?;
         }
@@ -95,5 +96,25 @@ impl fmt::Display for Count<'_> {
             Some(exponent) if exponent > 19 => write!(f, "2^{exponent}"),
             _ => self.0.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let (one, many) = (StateCount::power_of_two(0), StateCount::power_of_two(43));
+        let report = |decided: &StateCount, total: &StateCount, nr_runs| Report {
+            decided: decided.clone(),
+            total: total.clone(),
+            nr_runs,
+            ..Report::default()
+        };
+        assert_eq!(report(&one, &one, 1).to_string(), "1 state decided by 1 run");
+        assert_eq!(report(&many, &many, 118).to_string(), "2^43 states decided by 118 runs");
+        let limited = Report { unfinished: Some("the rest was not begun".into()), ..report(&one, &many, 2) };
+        assert_eq!(limited.to_string(), "1 of 2^43 states decided by 2 runs; the rest was not begun");
     }
 }

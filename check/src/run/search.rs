@@ -140,9 +140,7 @@ impl<'a> Work<'a> {
     /// The next state to run: none if all that is open is being run. What earlier runs have proved is decided on the way.
     pub(crate) fn next_job<S>(&mut self, level: &Level<S>) -> Result<Option<Job>, Stop<S>> {
         loop {
-            if self.report.nr_runs >= self.max_runs {
-                return Err(Stop::Limit);
-            }
+            self.check_limit()?;
             if let Some(sample) = self.samples.pop_front() {
                 self.report.nr_sampled += 1;
                 self.report.nr_runs += 1;
@@ -157,6 +155,11 @@ impl<'a> Work<'a> {
                 self.open(&group).map_err(Stop::Stuck)?;
             }
         }
+    }
+
+    /// Whether there may be another run.
+    pub(crate) fn check_limit<S>(&self) -> Result<(), Stop<S>> {
+        if self.report.nr_runs >= self.max_runs { Err(Stop::Limit) } else { Ok(()) }
     }
 
     fn open(&mut self, group: &Group) -> Result<(), String> {
@@ -222,7 +225,8 @@ impl<'a> Work<'a> {
                     "of the crash at point {point}, every state that loses at most {loses} writes or keeps at most {keeps}"
                 ))
             });
-            self.report.unfinished = Some(guarantee.unwrap_or_else(|| "the search was ended".into()));
+            self.report.unfinished =
+                Some(guarantee.unwrap_or_else(|| "the other groups were not begun".into()));
         }
         self.report
     }

@@ -234,6 +234,7 @@ impl<D: Device<Setup: Send + Sync> + Send + Sync> Shared<'_, '_, D> {
         if let Some(reads) = look_up(&self.state.lock().work.proved, level, &map, last_mark) {
             return Ok(reads);
         }
+        self.state.lock().work.check_limit()?;
         let ran = self.runner.run(level, point, map.clone(), clock, self.since);
         self.state.lock().work.report.nr_runs += 1;
         if let Err(failure) = ran.outcome {
