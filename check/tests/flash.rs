@@ -135,7 +135,7 @@ fn sequential_storage_survives_when_pages_are_erased_in_one_step() {
 /// there long ago.
 #[test]
 fn a_page_that_is_erased_in_part_can_bring_old_numbers_back() {
-    let failure = record(200).torn(64).search(check).unwrap_err();
+    let failure = record(200).torn(64).threads(1).search(check).unwrap_err();
     println!("{failure}");
     assert_eq!((failure.nr_lost(), failure.state()), (1, "848^847:0"), "{failure}");
     assert!(failure.to_string().contains("key 0: Some(0) in place of Some(80)"), "{failure}");
