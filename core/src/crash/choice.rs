@@ -24,6 +24,14 @@ impl Choice {
         Self { layers, is_kept, except }
     }
 
+    /// The state that keeps those units, numbered in log order from 0, of which `is_kept` says so. O(n) for n units.
+    #[must_use]
+    pub fn of(layers: Arc<Layers>, mut is_kept: impl FnMut(u64) -> bool) -> Self {
+        let units = (0u32..).take(layers.nr_units());
+        let lost = units.filter(|unit| !is_kept(u64::from(*unit))).collect();
+        Self::new(layers, true, lost)
+    }
+
     /// The layers of its group.
     #[must_use]
     pub const fn layers(&self) -> &Arc<Layers> {

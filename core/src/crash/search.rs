@@ -272,6 +272,12 @@ impl Search {
         Some(Guarantee { loses_at_most: up_to(fewest.lost), keeps_at_most: up_to(fewest.kept) })
     }
 
+    /// How many prefixes are not decided: those that are open, and those that are being tried.
+    #[must_use]
+    pub fn nr_open(&self) -> usize {
+        self.open.chains().len() + self.out.len()
+    }
+
     /// Everything that is not decided, as values: also what is being tried, but not what was forgotten. Another search, on
     /// another machine, can go on from [any share of them](Self::of_prefixes).
     pub fn open(&self) -> impl Iterator<Item = Prefix> + '_ {

@@ -168,7 +168,8 @@ pub enum Source {
 
 impl Source {
     /// The source of what lies so many bytes further on in the extent.
-    pub(crate) const fn skip(self, skipped_bytes: u64) -> Self {
+    #[must_use]
+    pub const fn skip(self, skipped_bytes: u64) -> Self {
         match self {
             Self::Log { offset_bytes } => {
                 Self::Log { offset_bytes: offset_bytes.saturating_add(skipped_bytes) }
