@@ -11,6 +11,8 @@ use logwrites_core::reader::Malformed;
 use crate::device::{ImageError, SameFile};
 use crate::disk::OpenError;
 #[cfg(target_os = "linux")]
+use crate::explore::ExploreError;
+#[cfg(target_os = "linux")]
 use crate::host::error::MountingError;
 use crate::interrupt::Interrupted;
 use crate::log::{FitError, LogError, PlaceError};
@@ -131,6 +133,8 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         #[cfg(unix)]
         of::<AskError>,
         of::<ConfigError>,
+        #[cfg(target_os = "linux")]
+        of::<ExploreError>,
         of::<Failure>,
         of::<FitError>,
         #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@
 //! | [`command`] | one file for each verb |
 //! | [`point`], [`script`], [`size`] | the text inputs, parsed |
 //! | [`serve`] | live disks: the servers |
+//! | `explore` | a checker, run on the states that a crash can leave until all are decided |
 //! | [`log`] | a log as a command finds it |
 //! | [`device`] | all I/O of the operating system |
 //! | [`output`] | what people and machines see |
@@ -21,6 +22,8 @@ pub mod command;
 pub mod device;
 pub mod disk;
 pub mod error;
+#[cfg(target_os = "linux")]
+pub mod explore;
 pub mod host;
 pub mod interrupt;
 pub mod log;

@@ -7,6 +7,8 @@ mod cut;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
+#[cfg(target_os = "linux")]
+mod explore;
 mod find;
 mod info;
 #[cfg(not(target_os = "linux"))]
@@ -35,6 +37,8 @@ use colorchoice_clap::Color;
 
 #[cfg(not(target_os = "linux"))]
 use self::linux_only as run;
+#[cfg(not(target_os = "linux"))]
+use self::linux_only as explore;
 #[cfg(not(target_os = "linux"))]
 use crate::error::Failure;
 use crate::output::style;
@@ -88,6 +92,8 @@ enum Command {
     Serve(serve::Args),
     /// Run a command in a file system on a logged disk, from mkfs to unmount
     Run(run::Args),
+    /// Run a checker on the states that a crash can leave, until every one of them is decided
+    Explore(explore::Args),
     /// Show the status of a running server
     #[cfg(unix)]
     Status(status::Args),
@@ -142,6 +148,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Run(args) => run::run(args),
         #[cfg(not(target_os = "linux"))]
         Command::Run(_) => Err(Failure::Usage("file systems are mounted on Linux only".to_owned()).into()),
+        #[cfg(target_os = "linux")]
+        Command::Explore(args) => explore::run(args),
+        #[cfg(not(target_os = "linux"))]
+        Command::Explore(_) => Err(Failure::Usage("crash states are served on Linux only".to_owned()).into()),
         #[cfg(unix)]
         Command::Status(args) => status::run(args),
         Command::Cut(args) => cut::run(args),

@@ -13,6 +13,7 @@ mod cut;
 mod diff;
 mod engine;
 mod english;
+mod explore;
 mod file_systems;
 mod find;
 mod full;

@@ -78,6 +78,20 @@ impl Mountpoint {
     /// # Errors
     /// [`MountError`].
     pub fn mount(self, file_system: FileSystem, nr_threads: Option<u8>) -> Result<Mounted, MountError> {
+        let folder = Arc::clone(file_system.folder());
+        self.mount_any(file_system, nr_threads, move || folder.clients().end())
+    }
+
+    /// As [`mount`](Self::mount), for any file system; `on_end` is called when it is unmounted.
+    ///
+    /// # Errors
+    /// [`MountError`].
+    pub(crate) fn mount_any(
+        self,
+        file_system: impl fuser::Filesystem,
+        nr_threads: Option<u8>,
+        on_end: impl FnOnce() + Send + 'static,
+    ) -> Result<Mounted, MountError> {
         let mut config = fuser::Config::default();
         config.mount_options = vec![
             MountOption::FSName(NAME.to_owned()),
@@ -88,7 +102,6 @@ impl Mountpoint {
         ];
         config.n_threads = Some(nr_threads.map_or_else(threads_that_pay, usize::from));
         config.clone_fd = true;
-        let folder = Arc::clone(file_system.folder());
         let session = Session::new(file_system, &self.path, &config)
             .map_err(|source| MountError::Mount { path: self.path.clone(), source })?;
         let (sender, ended) = mpsc::sync_channel(1);
@@ -96,7 +109,7 @@ impl Mountpoint {
             let result = session.run();
             // The receiver may be gone; the end is told in another way then.
             let _ = sender.send(result);
-            folder.clients().end();
+            on_end();
         });
         thread.map_err(MountError::Thread)?;
         Ok(Mounted { path: self.path, ended: Some(ended) })

@@ -1,0 +1,78 @@
+//! What can end an exploration early.
+
+use std::io;
+
+use super::check::CheckError;
+use crate::error::{End, Explain};
+use crate::interrupt::Interrupted;
+use crate::serve::fuse::{MountError, MountpointError, UnmountError};
+
+/// Why an exploration has ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    /// A checker cannot be run.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The disk fails the check without a crash.
+    #[error("the check `{check}` fails on the disk at the end, where nothing is lost: {output}")]
+    FailsWhole {
+        /// The check.
+        check: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A checker has read nothing.
+    #[error("the check `{check}` never read the disk, and so proves nothing")]
+    ReadsNothing {
+        /// The check.
+        check: String,
+    },
+    /// The log or the base cannot be read.
+    #[error("cannot read the recorded disk")]
+    Read(#[source] io::Error),
+    /// A temporary folder, or a thread, cannot be made.
+    #[error("cannot prepare the jobs")]
+    Prepare(#[source] io::Error),
+    /// The states cannot be served.
+    #[error(transparent)]
+    Mountpoint(#[from] MountpointError),
+    /// The states cannot be served.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The states cannot be taken away again.
+    #[error(transparent)]
+    Unmount(#[from] UnmountError),
+    /// A group is too large.
+    #[error(transparent)]
+    TooManyUnits(#[from] logwrites_core::crash::TooManyUnits),
+    /// The person asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Explain for ExploreError {
+    fn end(&self) -> Option<End> {
+        match self {
+            Self::FailsWhole { .. } => Some(End::CheckFailed),
+            Self::ReadsNothing { .. } | Self::TooManyUnits(_) => Some(End::Malformed),
+            Self::Interrupted(_) => Some(End::Interrupted),
+            Self::Check(_)
+            | Self::Read(_)
+            | Self::Prepare(_)
+            | Self::Mountpoint(_)
+            | Self::Mount(_)
+            | Self::Unmount(_) => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::FailsWhole { .. } => Some(
+                "a check must pass where there was no crash; --to POINT ends the exploration before the last entries"
+                    .to_owned(),
+            ),
+            Self::ReadsNothing { .. } => Some("the disk is at $CRASH_IMAGE".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! An exploration from its start to its result.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use logwrites_core::Extent;
+use logwrites_core::crash::{
+    Choice, Group, Groups, Guarantee, Layers, Proved, Rules, State, StateCount, Verdict as Says,
+};
+use logwrites_core::history::{Checkpoints, ExtentMap, Piece};
+use parking_lot::{Condvar, Mutex, RwLock};
+use tempfile::TempDir;
+
+use super::check::{Check, Judgement, Outcome, Surroundings};
+use super::crash_disk::CrashDisk;
+use super::error::ExploreError;
+use super::finding::{Finding, Findings};
+use super::recording::Recording;
+use super::schedule::{Next, Schedule, Task};
+use super::state_files::{Slots, StateFiles};
+use crate::interrupt;
+use crate::serve::fuse::{Mounted, Mountpoint};
+
+/// What is explored, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Which states a crash can leave.
+    pub rules: Rules,
+    /// The first and the last point at which a crash is looked at.
+    pub points: (u64, u64),
+    /// How many checkers run at a time.
+    pub nr_jobs: usize,
+    /// How long a checker may take.
+    pub timeout: Duration,
+    /// When to stop.
+    pub budget: Budget,
+    /// Where random choices come from.
+    pub seed: u64,
+}
+
+/// When to stop before everything is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// After so long.
+    pub time: Option<Duration>,
+    /// After so many runs.
+    pub runs: Option<u64>,
+}
+
+/// What an exploration by one check has come to.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// The check.
+    pub check: Check,
+    /// How many groups of states there are.
+    pub groups: u64,
+    /// How many of them are decided.
+    pub groups_decided: u64,
+    /// How many states there are.
+    pub states: StateCount,
+    /// How many of them are decided.
+    pub decided: StateCount,
+    /// How many of them fail.
+    pub failing: StateCount,
+    /// What is decided of each group that was begun and is not decided as a whole.
+    pub guarantee: Option<Guarantee>,
+    /// How many times the checker was run.
+    pub runs: u64,
+    /// How many runs were spared since an earlier one had read the same.
+    pub reused: u64,
+    /// How many states that were decided without a run were run all the same, to see.
+    pub cross_checks: u64,
+    /// Runs that came to something else the second time.
+    pub flaky: u64,
+    /// Runs that took too long.
+    pub timeouts: u64,
+    /// Runs whose check could not tell.
+    pub undecided: u64,
+    /// Whether what was run to see contradicts what was decided.
+    pub is_contradicted: bool,
+    /// Each way to fail, with its cause.
+    pub findings: Vec<Finding>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// An exploration in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every state is decided, and passes.
+    Proved,
+    /// No state was seen to fail, but not all are decided for certain.
+    Sampled,
+    /// A state fails.
+    Failed,
+}
+
+impl Explored {
+    /// The result in a word.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        let is_certain =
+            !self.is_contradicted && self.flaky == 0 && self.timeouts == 0 && self.undecided == 0;
+        if !self.findings.is_empty() {
+            Verdict::Failed
+        } else if self.groups_decided == self.groups && is_certain {
+            Verdict::Proved
+        } else {
+            Verdict::Sampled
+        }
+    }
+}
+
+/// What is told while it runs.
+pub trait Progress: Sync {
+    /// So much is done by now.
+    fn show(&self, runs: u64, groups_decided: u64, groups: u64, failures: usize);
+}
+
+/// Jobs that are ready to run checkers, and the mount with a file for each.
+#[derive(Debug)]
+pub struct Explorer {
+    jobs: Jobs,
+    mounted: Mounted,
+    /// For the mount, and a temporary folder for each job.
+    dir: TempDir,
+}
+
+/// What the jobs share.
+#[derive(Debug)]
+struct Jobs {
+    recording: Arc<Recording>,
+    options: Options,
+    slots: Arc<Slots>,
+    /// Where the files are.
+    folder: PathBuf,
+    /// Where the temporary folders are.
+    dir: PathBuf,
+}
+
+impl Explorer {
+    /// Serves the files of the jobs.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if they cannot be served.
+    pub fn start(recording: Recording, options: Options) -> Result<Self, ExploreError> {
+        let dir =
+            tempfile::Builder::new().prefix("logwrites-explore.").tempdir().map_err(ExploreError::Prepare)?;
+        let folder = make_dir(dir.path(), "states")?;
+        for job in 0..options.nr_jobs {
+            make_dir(dir.path(), &tmp_name(job))?;
+        }
+        let mountpoint = Mountpoint::check(&folder, false)?;
+        let slots = Arc::new(Slots::new(recording.len_bytes(), options.nr_jobs));
+        let nr_threads = u8::try_from(options.nr_jobs).ok().filter(|nr| *nr > 1);
+        let mounted = mountpoint.mount_any(StateFiles::new(Arc::clone(&slots)), nr_threads, || {})?;
+        let (folder, path) = (mounted.path().to_owned(), dir.path().to_owned());
+        let jobs = Jobs { recording: Arc::new(recording), options, slots, folder, dir: path };
+        Ok(Self { jobs, mounted, dir })
+    }
+
+    /// The recording.
+    #[must_use]
+    pub fn recording(&self) -> &Recording {
+        &self.jobs.recording
+    }
+
+    /// Has a check judge every state, or as many as the budget allows.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if the check cannot be run, fails without a crash, or reads nothing.
+    pub fn explore(&self, check: &Check, progress: &dyn Progress) -> Result<Explored, ExploreError> {
+        check.find_programs()?;
+        let begin = Instant::now();
+        let Jobs { recording, options, .. } = &self.jobs;
+        let (from, to) = options.points;
+        let groups: Vec<Group> = Groups::new(recording.index(), options.rules, from..to).collect();
+        let round = Round::new(&self.jobs, check, progress, &groups);
+        round.check_whole(to)?;
+        std::thread::scope(|scope| {
+            for job in 0..options.nr_jobs {
+                let round = &round;
+                scope.spawn(move || round.work(job));
+            }
+        });
+        if let Some(error) = round.error.lock().take() {
+            return Err(error);
+        }
+        recording.check().map_err(ExploreError::Read)?;
+        round.explain()?;
+        Ok(round.into_explored(&groups, begin.elapsed()))
+    }
+
+    /// Has a check judge one state; gives how it ended, if not well, and what it printed.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if the check cannot be run.
+    pub fn judge(&self, check: &Check, state: &State) -> Result<(Option<String>, String), ExploreError> {
+        check.find_programs()?;
+        let Jobs { recording, options, .. } = &self.jobs;
+        let map =
+            Checkpoints::new(options.rules.discards).map_at(recording.index(), state.point, &state.lost);
+        let run = self.jobs.run(0, check, map, state.point)?;
+        let ended = (run.judgement.outcome != Outcome::Pass).then(|| run.judgement.outcome.to_string());
+        Ok((ended, run.judgement.output))
+    }
+
+    /// Takes the files away again.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if that cannot be done.
+    pub fn end(self) -> Result<(), ExploreError> {
+        self.mounted.end(PATIENCE)?;
+        self.dir.close().map_err(ExploreError::Prepare)
+    }
+}
+
+impl Jobs {
+    /// Runs a check on a disk.
+    fn run(&self, job: usize, check: &Check, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
+        self.slots.put(job, CrashDisk::new(Arc::clone(&self.recording), map));
+        let tmpdir = self.dir.join(tmp_name(job));
+        let last_mark = self.recording.last_mark(point);
+        let around = Surroundings {
+            image: &Slots::path(&self.folder, job),
+            tmpdir: &tmpdir,
+            last_mark: last_mark.as_deref(),
+            timeout: self.options.timeout,
+        };
+        let judgement = check.judge(&around)?;
+        let disk = self.slots.take(job).expect("it was put there");
+        empty(&tmpdir).map_err(ExploreError::Prepare)?;
+        let map = disk.map().clone();
+        Ok(Run { judgement, reads: disk.into_reads(), map })
+    }
+}
+
+/// One run of a checker.
+struct Run {
+    judgement: Judgement,
+    reads: Vec<Extent>,
+    map: ExtentMap,
+}
+
+/// What besides the bytes a verdict may depend on: the last mark, where the check is told.
+type Key = Option<String>;
+
+/// One check, and all that its jobs share.
+struct Round<'a> {
+    jobs: &'a Jobs,
+    check: &'a Check,
+    progress: &'a dyn Progress,
+    nr_groups: u64,
+    schedule: Mutex<Schedule>,
+    /// Something was reported.
+    reported: Condvar,
+    proved: RwLock<Proved<Key, Outcome>>,
+    findings: Mutex<Findings>,
+    error: Mutex<Option<ExploreError>>,
+    /// Nothing new is begun.
+    is_stopped: AtomicBool,
+    is_contradicted: AtomicBool,
+    deadline: Option<Instant>,
+    runs: AtomicU64,
+    reused: AtomicU64,
+    cross_checks: AtomicU64,
+    flaky: AtomicU64,
+    timeouts: AtomicU64,
+    undecided: AtomicU64,
+}
+
+impl<'a> Round<'a> {
+    fn new(jobs: &'a Jobs, check: &'a Check, progress: &'a dyn Progress, groups: &[Group]) -> Self {
+        let checkpoints = Checkpoints::new(jobs.options.rules.discards);
+        Self {
+            jobs,
+            check,
+            progress,
+            nr_groups: groups.len().try_into().unwrap_or(u64::MAX),
+            schedule: Mutex::new(Schedule::new(groups.iter().copied().collect(), checkpoints)),
+            reported: Condvar::new(),
+            proved: RwLock::new(Proved::new()),
+            findings: Mutex::default(),
+            error: Mutex::default(),
+            is_stopped: AtomicBool::new(false),
+            is_contradicted: AtomicBool::new(false),
+            deadline: jobs.options.budget.time.map(|time| Instant::now() + time),
+            runs: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
+            cross_checks: AtomicU64::new(0),
+            flaky: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
+            undecided: AtomicU64::new(0),
+        }
+    }
+
+    /// The disk must pass where nothing is lost: otherwise the check is wrong, and not the crash.
+    fn check_whole(&self, point: u64) -> Result<(), ExploreError> {
+        let discards = self.jobs.options.rules.discards;
+        let map =
+            Checkpoints::new(discards).map_at(self.recording().index(), point, &State::from(point).lost);
+        let run = self.run(0, map, point)?;
+        if run.reads.is_empty() {
+            return Err(ExploreError::ReadsNothing { check: self.check.to_string() });
+        }
+        match run.judgement.outcome {
+            Outcome::Pass => {
+                self.add(self.key(point), &run);
+                Ok(())
+            }
+            _ => {
+                Err(ExploreError::FailsWhole { check: self.check.to_string(), output: run.judgement.output })
+            }
+        }
+    }
+
+    /// Takes state after state until nothing is left, or it is time to stop.
+    fn work(&self, job: usize) {
+        while let Some(task) = self.next() {
+            let decided = match self.decide(job, task) {
+                Ok(decided) => decided,
+                Err(error) => return self.fail(error),
+            };
+            self.reported.notify_all();
+            if let Some(layers) = decided
+                && let Err(error) = self.cross_check(job, &layers)
+            {
+                return self.fail(error);
+            }
+            let groups_decided = self.schedule.lock().tally().groups_decided;
+            self.progress.show(
+                self.runs.load(Relaxed),
+                groups_decided,
+                self.nr_groups,
+                self.findings.lock().len(),
+            );
+        }
+    }
+
+    fn next(&self) -> Option<Task> {
+        let mut schedule = self.schedule.lock();
+        loop {
+            if self.must_stop() {
+                self.reported.notify_all();
+                return None;
+            }
+            match schedule.next(self.recording().index()) {
+                Ok(Next::Task(task)) => return Some(*task),
+                // Whoever has it reports it, or stops all.
+                Ok(Next::Wait) => self.reported.wait(&mut schedule),
+                Ok(Next::Done) => return None,
+                Err(error) => {
+                    drop(schedule);
+                    self.fail(error.into());
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn must_stop(&self) -> bool {
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let max_runs = self.jobs.options.budget.runs;
+        let is_spent = max_runs.is_some_and(|max| self.runs.load(Relaxed) >= max);
+        if is_late || is_spent || interrupt::is_requested() {
+            self.is_stopped.store(true, Relaxed);
+        }
+        self.is_stopped.load(Relaxed)
+    }
+
+    fn fail(&self, error: ExploreError) {
+        self.error.lock().get_or_insert(error);
+        self.is_stopped.store(true, Relaxed);
+        // Under the lock: nobody is between looking and waiting.
+        let schedule = self.schedule.lock();
+        self.reported.notify_all();
+        drop(schedule);
+    }
+
+    /// Decides a state by what an earlier run has proved, or by a run. Gives the layers of a group that is decided by it.
+    fn decide(&self, job: usize, task: Task) -> Result<Option<Arc<Layers>>, ExploreError> {
+        let map = task.trial.map();
+        let point = task.trial.choice().layers().group().point();
+        let key = self.key(point);
+        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+        let proof =
+            self.proved.read().look_up(&key, &map, contents).map(|proof| (proof.reads, *proof.verdict));
+        if let Some((reads, outcome)) = proof {
+            self.reused.fetch_add(1, Relaxed);
+            return Ok(self.schedule.lock().report(task, &reads, says(outcome), contents));
+        }
+        let run = self.run(job, map, point)?;
+        let outcome = run.judgement.outcome;
+        let is_repeatable = match outcome {
+            Outcome::Pass => true,
+            Outcome::Fail(_) => self.run(job, run.map.clone(), point)?.judgement.outcome == outcome,
+            Outcome::Undecided | Outcome::Signal(_) | Outcome::TimedOut => false,
+        };
+        match outcome {
+            Outcome::Pass => {}
+            Outcome::Undecided => _ = self.undecided.fetch_add(1, Relaxed),
+            Outcome::TimedOut => _ = self.timeouts.fetch_add(1, Relaxed),
+            Outcome::Fail(_) if !is_repeatable => _ = self.flaky.fetch_add(1, Relaxed),
+            Outcome::Fail(_) | Outcome::Signal(_) => {
+                self.findings.lock().add(task.trial.choice(), &run.judgement);
+            }
+        }
+        if is_repeatable && self.add(key, &run) {
+            return Ok(self.schedule.lock().report(task, &run.reads, says(outcome), contents));
+        }
+        Ok(self.schedule.lock().report_alone(task, says(outcome)))
+    }
+
+    /// Runs a state of a group that is decided, one for each hundred runs: what was decided without it must hold.
+    fn cross_check(&self, job: usize, layers: &Arc<Layers>) -> Result<(), ExploreError> {
+        let nth = self.cross_checks.load(Relaxed);
+        if layers.group().nr_units() == 0 || nth * 100 >= self.runs.load(Relaxed) || self.must_stop() {
+            return Ok(());
+        }
+        self.cross_checks.fetch_add(1, Relaxed);
+        let mut random = Random(self.jobs.options.seed ^ nth);
+        let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
+        let (map, point) = (choice.map(), layers.group().point());
+        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+        let proof = self.proved.read().look_up(&self.key(point), &map, contents).map(|proof| *proof.verdict);
+        let run = self.run(job, map, point)?;
+        // What was decided alone, such as a state that ended with a signal, has no proof.
+        let holds = proof.is_none_or(|outcome| outcome == run.judgement.outcome);
+        if !holds {
+            tracing::warn!(outcome = ?run.judgement.outcome, "a state that was decided without a run comes to something else");
+            self.is_contradicted.store(true, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Finds the least that each way to fail takes.
+    fn explain(&self) -> Result<(), ExploreError> {
+        let mut findings = std::mem::take(&mut *self.findings.lock());
+        for finding in findings.iter_mut().take(MAX_EXPLAINED) {
+            if interrupt::is_requested() {
+                break;
+            }
+            finding.minimise(|choice| -> Result<_, ExploreError> {
+                let point = choice.layers().group().point();
+                let map = choice.map();
+                let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+                let key = self.key(point);
+                let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
+                if proof == Some(Outcome::Pass) {
+                    return Ok(None);
+                }
+                let run = self.run(0, map, point)?;
+                if matches!(run.judgement.outcome, Outcome::Pass | Outcome::Fail(_)) {
+                    self.add(key, &run);
+                }
+                Ok(Some(run.judgement))
+            })?;
+        }
+        *self.findings.lock() = findings;
+        Ok(())
+    }
+
+    fn run(&self, job: usize, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
+        self.runs.fetch_add(1, Relaxed);
+        self.jobs.run(job, self.check, map, point)
+    }
+
+    /// Adds a run to what is proved; false if that contradicts an earlier run.
+    fn add(&self, key: Key, run: &Run) -> bool {
+        let mut found = Vec::with_capacity(run.reads.len());
+        let mut pieces = Vec::new();
+        for read in &run.reads {
+            pieces.clear();
+            pieces.extend(run.map.pieces(*read));
+            match self.recording().fingerprint(&pieces) {
+                Some(content) => found.push((*read, content)),
+                None => return false,
+            }
+        }
+        let is_added = self.proved.write().add(key, found, run.judgement.outcome).is_ok();
+        if !is_added {
+            tracing::warn!(outcome = ?run.judgement.outcome, reads = ?run.reads, "a run contradicts an earlier one");
+            self.is_contradicted.store(true, Relaxed);
+        }
+        is_added
+    }
+
+    /// A preset looks at the disk alone.
+    fn key(&self, point: u64) -> Key {
+        match self.check {
+            Check::Preset(_) => None,
+            Check::Command(_) => self.recording().last_mark(point),
+        }
+    }
+
+    fn recording(&self) -> &'a Recording {
+        &self.jobs.recording
+    }
+
+    fn into_explored(self, groups: &[Group], took: Duration) -> Explored {
+        let tally = self.schedule.into_inner().tally();
+        let mut states = StateCount::zero();
+        for group in groups {
+            states.add_power_of_two(group.nr_units());
+        }
+        Explored {
+            check: self.check.clone(),
+            groups: self.nr_groups,
+            groups_decided: tally.groups_decided,
+            states,
+            decided: tally.decided,
+            failing: tally.failing,
+            guarantee: tally.guarantee,
+            runs: self.runs.into_inner(),
+            reused: self.reused.into_inner(),
+            cross_checks: self.cross_checks.into_inner(),
+            flaky: self.flaky.into_inner(),
+            timeouts: self.timeouts.into_inner(),
+            undecided: self.undecided.into_inner(),
+            is_contradicted: self.is_contradicted.into_inner(),
+            findings: self.findings.into_inner().into_vec(),
+            took,
+        }
+    }
+}
+
+const fn says(outcome: Outcome) -> Says {
+    match outcome {
+        Outcome::Pass | Outcome::Undecided => Says::Pass,
+        Outcome::Fail(_) | Outcome::Signal(_) | Outcome::TimedOut => Says::Fail,
+    }
+}
+
+fn make_dir(dir: &Path, name: &str) -> Result<PathBuf, ExploreError> {
+    let path = dir.join(name);
+    std::fs::create_dir(&path).map_err(ExploreError::Prepare)?;
+    Ok(path)
+}
+
+fn tmp_name(job: usize) -> String {
+    format!("tmp-{job}")
+}
+
+/// Removes what a check has left in its folder.
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A linear congruential generator: the same choices from the same seed.
+struct Random(u64);
+
+impl Random {
+    const fn next_bit(&mut self) -> bool {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 63 == 1
+    }
+}
+
+/// How many ways to fail are explained.
+const MAX_EXPLAINED: usize = 20;
+
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,28 @@
+//! Exploring the crashes of a log: a checker is run on states of the disk until all of them are decided.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`Recording`] | the log and its base, and the contents of any of their sectors as a hash |
+//! | `crash_disk` | the disk of one state: what a checker writes stays apart, and what it reads is watched |
+//! | `state_files` | these disks as files, one for each job, by FUSE |
+//! | [`Check`] | what judges a state: a preset, or a command |
+//! | [`Finding`] | a way to fail, and the least that it takes |
+//! | `schedule` | which state is next, over all groups, for several jobs |
+//! | [`Explorer`] | the whole: jobs, what is proved, what is run twice, the causes of failures |
+//!
+//! What states there are, and which of them a run decides, is [`logwrites_core::crash`]'s matter.
+
+mod check;
+mod crash_disk;
+mod error;
+mod explorer;
+mod finding;
+mod recording;
+mod schedule;
+mod state_files;
+
+pub use self::check::{Check, CheckError, PRESETS, ParseCheckError, Preset};
+pub use self::error::ExploreError;
+pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict};
+pub use self::finding::Finding;
+pub use self::recording::Recording;

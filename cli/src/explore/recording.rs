@@ -1,0 +1,142 @@
+//! A log and its base, and what any of their sectors hold.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use logwrites_core::history::{ExtentMap, Index, Piece, Place, read_pieces};
+use logwrites_core::num::narrow;
+use logwrites_core::{Extent, SectorSize};
+use parking_lot::{Mutex, RwLock};
+use sha2::{Digest as _, Sha256};
+
+use crate::device::{Disk, Origin, View};
+
+/// A recorded disk: its base, its log, and the index of the log.
+#[derive(Debug)]
+pub struct Recording {
+    index: Index,
+    log: Arc<Disk>,
+    base: Origin,
+    /// The hash of what some pieces hold. It is the same for as long as neither file changes.
+    fingerprints: RwLock<HashMap<Box<[Piece]>, u128>>,
+    /// The first error of reading for a hash.
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Recording {
+    /// A recording of these files.
+    #[must_use]
+    pub fn new(index: Index, log: Arc<Disk>, base: Origin) -> Self {
+        Self { index, log, base, fingerprints: RwLock::default(), failure: Mutex::default() }
+    }
+
+    /// The entries of its log.
+    #[must_use]
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The size of the disk in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> u64 {
+        self.base.len_bytes()
+    }
+
+    /// The unit of the log.
+    #[must_use]
+    pub const fn sector_size(&self) -> SectorSize {
+        self.index.sector_size()
+    }
+
+    /// Reads an extent of the disk that `map` describes.
+    ///
+    /// # Errors
+    /// Those of the base and of the log.
+    pub fn read(&self, map: &ExtentMap, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
+        View { base: self.base.disk(), log: &self.log, map }.read(extent, buffer)
+    }
+
+    /// A hash of what some pieces hold, one after the other: 128 bits of SHA-256, so that not even a log that was made for it
+    /// has contents that are taken for others. `None` if they cannot be read, which [`check`](Self::check) tells then.
+    #[must_use]
+    pub fn fingerprint(&self, pieces: &[Piece]) -> Option<u128> {
+        if let Some(known) = self.fingerprints.read().get(pieces) {
+            return Some(*known);
+        }
+        match self.hash(pieces) {
+            Ok(hash) => {
+                let mut fingerprints = self.fingerprints.write();
+                if fingerprints.len() >= MAX_FINGERPRINTS {
+                    fingerprints.clear();
+                }
+                fingerprints.insert(pieces.into(), hash);
+                Some(hash)
+            }
+            Err(error) => {
+                self.failure.lock().get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// Whether everything could be read.
+    ///
+    /// # Errors
+    /// The first error that a [`fingerprint`](Self::fingerprint) has met.
+    pub fn check(&self) -> io::Result<()> {
+        self.failure.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn hash(&self, pieces: &[Piece]) -> io::Result<u128> {
+        let mut hasher = Sha256::new();
+        let sector_size = self.sector_size();
+        for piece in pieces {
+            let mut rest = piece.extent;
+            // A discard may be as large as the disk.
+            while !rest.is_empty() {
+                let part_sectors = rest.nr_sectors().min(sector_size.sectors_for(MAX_READ_BYTES));
+                let part = Extent::between(rest.sector(), rest.sector() + part_sectors);
+                let skipped_bytes = sector_size.bytes_of(part.sector() - piece.extent.sector());
+                let source = piece.source.map(|source| source.skip(skipped_bytes));
+                let mut buffer = vec![0; narrow(sector_size.bytes_of(part_sectors))];
+                self.read_piece(Piece { extent: part, source }, &mut buffer)?;
+                hasher.update(&buffer);
+                rest = Extent::between(part.end(), rest.end());
+            }
+        }
+        let half = hasher.finalize().into_iter().take(16);
+        Ok(half.fold(0, |hash, byte| hash << 8 | u128::from(byte)))
+    }
+
+    fn read_piece(&self, piece: Piece, buffer: &mut [u8]) -> io::Result<()> {
+        read_pieces(self.sector_size(), [piece], buffer, |place, offset_bytes, part| {
+            match (place, self.base.disk()) {
+                (Place::Log, _) => self.log.read_at(offset_bytes, part),
+                (Place::Base, Some(base)) => base.read_at(offset_bytes, part),
+                (Place::Base, None) => {
+                    part.fill(0);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// The last mark before a point, as a person would read it.
+    #[must_use]
+    pub fn last_mark(&self, point: u64) -> Option<String> {
+        self.index.last_mark(point).map(|mark| String::from_utf8_lossy(mark.text).into_owned())
+    }
+
+    /// The number of the last mark before a point.
+    #[must_use]
+    pub fn last_mark_entry(&self, point: u64) -> Option<u64> {
+        self.index.last_mark(point).map(|mark| mark.entry)
+    }
+}
+
+/// How many hashes are kept: about 150 MB of them.
+const MAX_FINGERPRINTS: usize = 1 << 20;
+
+/// How much is read at a time.
+const MAX_READ_BYTES: u64 = 1 << 20;

@@ -1,0 +1,308 @@
+//! The disks of states as files, one for each job, at paths that stay the same.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty,
+    ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite, Request, TimeOrNow,
+};
+use logwrites_core::num::{clip, narrow, widen};
+use parking_lot::Mutex;
+use rustix::fs::FallocateFlags;
+
+use super::crash_disk::CrashDisk;
+
+/// What the jobs' files hold now.
+#[derive(Debug)]
+pub(super) struct Slots {
+    len_bytes: u64,
+    slots: Vec<Mutex<Option<CrashDisk>>>,
+}
+
+impl Slots {
+    pub(super) fn new(len_bytes: u64, nr_jobs: usize) -> Self {
+        Self { len_bytes, slots: (0..nr_jobs).map(|_| Mutex::default()).collect() }
+    }
+
+    /// The path of a job's file below the folder where they are mounted.
+    pub(super) fn path(folder: &Path, job: usize) -> PathBuf {
+        folder.join(job.to_string())
+    }
+
+    /// From now on the file of a job is this disk.
+    pub(super) fn put(&self, job: usize, disk: CrashDisk) {
+        *self.slots[job].lock() = Some(disk);
+    }
+
+    /// The file of a job is no disk any more.
+    pub(super) fn take(&self, job: usize) -> Option<CrashDisk> {
+        self.slots[job].lock().take()
+    }
+}
+
+/// The files as a file system.
+///
+/// Everything that the kernel is told of a file is the same for all states. Nothing is cached, so that every read is seen;
+/// what a memory map has read is forgotten when the file is opened again.
+#[derive(Debug)]
+pub(super) struct StateFiles {
+    slots: Arc<Slots>,
+}
+
+impl StateFiles {
+    pub(super) const fn new(slots: Arc<Slots>) -> Self {
+        Self { slots }
+    }
+
+    fn attributes(&self, number: INodeNo) -> Result<FileAttr, Errno> {
+        let (kind, perm, size) = match self.job(number) {
+            Some(_) => (FileType::RegularFile, 0o600, self.slots.len_bytes),
+            None if number == INodeNo::ROOT => (FileType::Directory, 0o700, 0),
+            None => return Err(Errno::ENOENT),
+        };
+        Ok(FileAttr {
+            ino: number,
+            size,
+            blocks: size.div_ceil(512),
+            atime: SystemTime::UNIX_EPOCH,
+            mtime: SystemTime::UNIX_EPOCH,
+            ctime: SystemTime::UNIX_EPOCH,
+            crtime: SystemTime::UNIX_EPOCH,
+            kind,
+            perm,
+            nlink: 1,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+
+    fn job(&self, number: INodeNo) -> Option<usize> {
+        let job = number.0.checked_sub(FIRST_FILE).map(narrow)?;
+        (job < self.slots.slots.len()).then_some(job)
+    }
+
+    /// Does something with the disk that a file is.
+    fn with<T>(
+        &self,
+        number: INodeNo,
+        what: impl FnOnce(&mut CrashDisk) -> io::Result<T>,
+    ) -> Result<T, Errno> {
+        let job = self.job(number).ok_or(Errno::EISDIR)?;
+        let mut slot = self.slots.slots[job].lock();
+        let disk = slot.as_mut().ok_or(Errno::ENODEV)?;
+        what(disk).map_err(|error| {
+            tracing::warn!(%error, "a state cannot be read");
+            Errno::EIO
+        })
+    }
+}
+
+impl Filesystem for StateFiles {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for wanted in [InitFlags::FUSE_ASYNC_DIO, InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP] {
+            if let Err(missing) = config.add_capabilities(wanted) {
+                tracing::debug!(?missing, "the kernel cannot do that");
+            }
+        }
+        let limited = config.set_max_write(MAX_WRITE_BYTES);
+        limited.map(|_| ()).map_err(|nearest| io::Error::other(format!("a limit is {nearest} at most")))
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let job = name.to_str().and_then(|name| name.parse::<u64>().ok());
+        let number = job.filter(|_| parent == INodeNo::ROOT).and_then(|job| job.checked_add(FIRST_FILE));
+        match number.ok_or(Errno::ENOENT).and_then(|number| self.attributes(INodeNo(number))) {
+            Ok(attributes) => reply.entry(&FOREVER, &attributes, Generation(0)),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn getattr(&self, _request: &Request, number: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        match self.attributes(number) {
+            Ok(attributes) => reply.attr(&FOREVER, &attributes),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// Times are taken and not kept; a disk keeps its size, its owner and its mode.
+    fn setattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        match self.attributes(number) {
+            Ok(attributes) if size.is_some_and(|size| size != attributes.size) => reply.error(Errno::EINVAL),
+            Ok(_) if mode.is_some() || uid.is_some() || gid.is_some() => reply.error(Errno::EPERM),
+            Ok(attributes) => reply.attr(&FOREVER, &attributes),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn open(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.with(number, |_| Ok(())) {
+            Ok(()) => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let len = u64::from(size).min(self.slots.len_bytes.saturating_sub(offset));
+        let mut buffer = vec![0; narrow(len)];
+        match self.with(number, |disk| disk.read_at(offset, &mut buffer)) {
+            Ok(()) => reply.data(&buffer),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn write(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: fuser::WriteFlags,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let room = clip(self.slots.len_bytes.saturating_sub(offset), data.len());
+        if room == 0 && !data.is_empty() {
+            return reply.error(Errno::ENOSPC);
+        }
+        match self.with(number, |disk| disk.write_at(offset, &data[..room])) {
+            Ok(()) => {
+                reply.written(u32::try_from(room).expect("the kernel's requests have lengths of 32 bits"));
+            }
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn flush(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        _owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn fallocate(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
+        let is_zeroing = mode.intersects(FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE);
+        let is_other = mode.intersects(FallocateFlags::COLLAPSE_RANGE | FallocateFlags::INSERT_RANGE);
+        if is_other || offset.saturating_add(length) > self.slots.len_bytes {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        match self.with(number, |disk| if is_zeroing { disk.zero(offset, length) } else { Ok(()) }) {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// All is data: holes would tell states apart without being read.
+    fn lseek(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let end = i64::try_from(self.slots.len_bytes).unwrap_or(i64::MAX);
+        match whence {
+            _ if !(0..end).contains(&offset) => reply.error(Errno::ENXIO),
+            SEEK_DATA => reply.offset(offset),
+            SEEK_HOLE => reply.offset(end),
+            _ => reply.error(Errno::EINVAL),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let files = (0..widen(self.slots.slots.len()))
+            .map(|job| (INodeNo(FIRST_FILE + job), FileType::RegularFile, job.to_string()));
+        let folders = [".", ".."].map(|name| (INodeNo::ROOT, FileType::Directory, name.to_owned()));
+        for (next, (number, kind, name)) in
+            (1..).zip(folders.into_iter().chain(files)).skip(clip(offset, usize::MAX))
+        {
+            if reply.add(number, next, kind, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+}
+
+/// The number of the first job's file; the folder is 1.
+const FIRST_FILE: u64 = 2;
+
+/// How long the kernel may believe what it was told: it never changes.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest write, in bytes.
+const MAX_WRITE_BYTES: u32 = 1 << 20;
+
+/// Of lseek, on Linux.
+const SEEK_DATA: i32 = 3;
+const SEEK_HOLE: i32 = 4;

@@ -1,0 +1,219 @@
+//! `logwrites explore`: that it proves what survives every crash, finds what does not, and says the least that it takes.
+#![cfg(target_os = "linux")]
+
+use crate::common;
+
+use std::time::Duration;
+
+use common::golden::golden;
+use common::{Folder, Ran, signal, wait_until};
+use serde_json::Value;
+
+/// What the last line of `--json` says of all checks, and what the lines before say of each.
+fn explored(ran: &Ran) -> (Value, Vec<Value>) {
+    let mut lines = ran.json();
+    (lines.pop().expect("a summary"), lines)
+}
+
+/// `e2fsck` by its own, in one command, so that tests of the harness need no preset.
+fn explore(folder: &Folder, args: &[&str]) -> Ran {
+    let ran = folder.run_of(["explore", "log", "--size", "1M", "--json"].iter().chain(args));
+    assert!(
+        folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore")),
+        "nothing is left mounted"
+    );
+    ran
+}
+
+/// What is told on standard output.
+fn prints(ran: &Ran, texts: &[&str]) {
+    for text in texts {
+        assert!(ran.stdout.contains(text), "no {text:?} in {ran:#?}");
+    }
+}
+
+fn folder_of_mounts() -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("Linux has it");
+    mounts.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn ext4_survives_every_crash_of_a_kernel_log() {
+    let folder = golden("ext4-64m");
+    for order in ["", "--log-order completion"] {
+        let ran =
+            folder.run(&format!("explore log --base base --check ext4 --from mark:mkfs --json {order}"));
+        let (summary, checks) = explored(&ran.code(0));
+        assert_eq!(summary["verdict"], "proved");
+        assert_eq!((&summary["groups"], &summary["groups_decided"]), (&77.into(), &77.into()));
+        assert!(
+            summary["states_log2"].as_f64().is_some_and(|log2| (66.0..66.1).contains(&log2)),
+            "{summary}"
+        );
+        assert!(
+            summary["states"].as_str().is_some_and(|states| states.starts_with("7378") && states.len() == 20)
+        );
+        assert!(summary["runs"].as_u64().is_some_and(|runs| runs < 200), "{summary}");
+        assert_eq!((checks.len(), &checks[0]["check"]), (1, &"ext4".into()));
+    }
+}
+
+#[test]
+fn ext4_survives_every_crash_of_a_log_of_qemu() {
+    let folder = golden("qemu-ext4-64m");
+    // The first flushes are those of mkfs, in the midst of which there is no file system.
+    let ran = folder.run("explore log --base base --check ext4 --from flush:6 --json").code(0);
+    assert_eq!(explored(&ran).0["verdict"], "proved");
+    let ran = folder.run("explore log --base base --check ext4 --to flush:6").code(1);
+    prints(&ran, &["failed", "exit code 8", "nothing is lost"]);
+}
+
+#[test]
+fn torn_writes_are_those_of_the_atomic_unit() {
+    let folder = golden("ext4-64m");
+    let explore = "explore log --base base --check ext4 --from mark:mkfs --model torn";
+    let ran = folder.run(&format!("{explore} --atomic-unit 4k --json")).code(0);
+    assert_eq!(explored(&ran).0["verdict"], "proved");
+    // A superblock of ext4 has 1 KiB, which a disk with sectors of 512 bytes can tear.
+    let (summary, checks) = explored(&folder.run(&format!("{explore} --json")).code(1));
+    assert_eq!((&summary["verdict"], &summary["distinct_failures"]), (&"failed".into(), &1.into()));
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["ended"], &finding["one_minimal"]), (&"exit code 8".into(), &true.into()));
+    let state = finding["state"].as_str().expect("a name");
+    let entry = state.split_once('^').expect("something is lost").1;
+    assert!(entry.contains(':') && !entry.contains(','), "a part of one write: {state}");
+    let again =
+        folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", state]).code(1);
+    prints(&again, &["exit code 8", "superblock", state]);
+    let whole = folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", "103"]);
+    prints(&whole.code(0), &["passed"]);
+}
+
+/// A store that says in a header that its data is there.
+const STORE: &str = "write -P 1 64k 4k\nFLUSH write -P 2 0 512\nflush\nmark stored\n";
+
+/// The data must be there if the header says so, and the header must after the mark.
+const INTACT: &str = r#"
+    header() { dd if="$CRASH_IMAGE" bs=512 count=1 2>/dev/null | tr '\2' H | grep -q H; }
+    data() { dd if="$CRASH_IMAGE" bs=4k skip=16 count=1 2>/dev/null | tr '\1' D | grep -q D; }
+    if header; then data || { echo "no data"; exit 1; }
+    elif [ "$CRASH_LAST_MARK" = stored ]; then echo "nothing was stored"; exit 1; fi
+"#;
+
+fn store(barrier: &str) -> Folder {
+    let folder = Folder::new();
+    folder.record("disk --create 1M --log log", &STORE.replace("FLUSH ", barrier));
+    folder
+}
+
+#[test]
+fn a_store_that_flushes_its_data_first_is_proved() {
+    let ran = explore(&store("flush\n"), &["--check", INTACT]).code(0);
+    let (summary, _) = explored(&ran);
+    assert_eq!((&summary["verdict"], &summary["decided_share"]), (&"proved".into(), &1.0.into()));
+}
+
+#[test]
+fn a_store_that_forgets_a_flush_is_shown_the_write_that_it_may_not_lose() {
+    let folder = store("");
+    let (summary, checks) = explored(&explore(&folder, &["--check", INTACT]).code(1));
+    assert_eq!((&summary["verdict"], &summary["failures"]), (&"failed".into(), &1.into()));
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["state"], &finding["one_minimal"]), (&"2^0".into(), &true.into()));
+    assert_eq!((&finding["ended"], &finding["output"]), (&"exit code 1".into(), &"no data".into()));
+    let ran = folder.run_of(["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
+    prints(&ran, &["lost: entry 0, a write of 4.00 KiB at sector 128", "--state '2^0'", "| no data"]);
+}
+
+#[test]
+fn checks_are_decided_each_on_its_own() {
+    let folder = store("");
+    let only = |what: &str| INTACT.replace("data || { echo", &format!("{what} || {{ echo"));
+    let (good, bad) = (only("true"), only("data"));
+    let (summary, checks) = explored(&explore(&folder, &["--check", &good, "--check", &bad]).code(1));
+    let verdicts: Vec<&Value> = checks.iter().map(|check| &check["verdict"]).collect();
+    assert_eq!(verdicts, ["proved", "failed"]);
+    assert_eq!(summary["verdict"], "failed");
+}
+
+#[test]
+fn a_check_that_proves_nothing_is_refused() {
+    let folder = store("flush\n");
+    let refused =
+        |check: &str, code, texts: &[&str]| explore(&folder, &["--check", check]).code(code).says(texts);
+    refused("true", 2, &["never read the disk", "CRASH_IMAGE"]);
+    refused(r#"cat "$CRASH_IMAGE" >/dev/null; echo broken; exit 3"#, 1, &["nothing is lost", "broken"]);
+    refused("no-such-program-anywhere", 3, &["cannot be run", "127"]);
+    explore(&folder, &["--check", ""]).code(2).says(&["expected a preset or a command"]);
+}
+
+#[test]
+fn a_check_that_is_not_deterministic_is_caught() {
+    let folder = store("");
+    folder.write("n", "0");
+    let n = folder.path("n");
+    // It fails each third time, whatever it reads.
+    let check = format!(
+        r#"dd if="$CRASH_IMAGE" bs=64k count=2 of=/dev/null 2>/dev/null; n=$(cat {n}); echo $((n + 1)) >{n}; [ $((n % 3)) != 2 ]"#,
+        n = n.display()
+    );
+    let (summary, _) = explored(&explore(&folder, &["--check", &check, "--jobs", "1"]).code(0));
+    assert_eq!(summary["verdict"], "sampled");
+    assert!(summary["flaky"].as_u64() > Some(0), "{summary}");
+}
+
+#[test]
+fn a_check_that_hangs_is_ended_with_all_that_it_started() {
+    let folder = store("");
+    let pid = folder.path("pid");
+    let check = format!("{INTACT}\ndata || {{ sleep 1234 & echo $! >{}; wait; }}", pid.display());
+    let check = check.replace("data || { echo \"no data\"; exit 1; }", "true");
+    let ran = explore(&folder, &["--check", &check, "--timeout", "300ms"]).code(0);
+    let (summary, _) = explored(&ran);
+    assert_eq!((&summary["verdict"], &summary["timeouts"]), (&"sampled".into(), &2.into()));
+    let pid = String::from_utf8(folder.read("pid")).expect("a number");
+    // Where nobody waits for orphans, it stays as a zombie.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+    assert!(status.is_empty() || status.contains("State:\tZ"), "its child has ended, too: {status}");
+}
+
+#[test]
+fn an_end_before_the_end_says_what_is_decided() {
+    let folder = golden("ext4-64m");
+    let ran = folder.run("explore log --base base --check ext4 --from mark:mkfs --budget 5 --jobs 1");
+    prints(&ran.code(0), &["sampled", "groups are decided"]);
+    folder.run("explore log --base base --check ext4 --budget never").code(2).says(&["--budget"]);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_mounted() {
+    let folder = store("");
+    let marker = folder.path("began");
+    let args = ["explore", "log", "--size", "1M", "--timeout", "2s", "--check"];
+    let check = format!("cat \"$CRASH_IMAGE\" >/dev/null; echo >>{}; sleep 1", marker.display());
+    let mut command = folder.command_of(args.iter().copied().chain([check.as_str()]));
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    wait_until("a checker runs", || marker.exists());
+    std::thread::sleep(Duration::from_millis(50));
+    signal(&child, "INT");
+    Ran::end_of(child).code(130).says(&["interrupted"]);
+    assert!(folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore")));
+}
+
+#[test]
+fn what_cannot_be_a_state_is_refused() {
+    let folder = golden("ext4-64m");
+    let state = |state: &str| {
+        folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", state])
+    };
+    state("999").code(2).says(&["after the end"]);
+    state("117^3").code(2).says(&["durable at point 117: flush"]);
+    state("117^x").code(2).says(&["103,105-109"]);
+    let range = "explore log --base base --check ext4 --from 20 --to 10";
+    folder.run(range).code(2).says(&["--from is point 20"]);
+    folder.run("explore log --base base --check ext4 --atomic-unit 4k").code(2).says(&["--model torn"]);
+}
