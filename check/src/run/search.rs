@@ -107,6 +107,8 @@ pub(crate) struct Work<'a> {
     samples: VecDeque<Job>,
     pub(crate) proved: Proved<Environment, ()>,
     pub(crate) report: Report,
+    /// Whether no more groups are begun.
+    is_ending: bool,
     max_runs: u64,
     random: Random,
 }
@@ -132,6 +134,7 @@ impl<'a> Work<'a> {
             samples: VecDeque::new(),
             proved: Proved::new(),
             report: Report { total, ..Report::default() },
+            is_ending: false,
             max_runs: options.max_runs.unwrap_or(MAX_RUNS),
             random: Random(SEED),
         }
@@ -151,9 +154,21 @@ impl<'a> Work<'a> {
                 return Ok(Some(job));
             }
             if self.samples.is_empty() {
+                if self.is_ending {
+                    return Ok(None);
+                }
                 let Some(group) = self.groups.next() else { return Ok(None) };
                 self.open(&group).map_err(Stop::Stuck)?;
             }
+        }
+    }
+
+    /// Begins no more groups, and leaves off those from this one on.
+    pub(crate) fn end_before(&mut self, group: u64) {
+        self.is_ending = true;
+        self.samples.clear();
+        for active in self.active.split_off(&group).into_values() {
+            self.report.decided += active.search.decided();
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn run_all<D: Device<Setup: Send + Sync> + Send + Sync>(
         runner,
         level,
         options,
-        state: Mutex::new(Progress { work, stop: None, nr_out: 0, nr_workers: clocks.len() }),
+        state: Mutex::new(Progress { work, failed: None, stop: None, nr_out: 0, nr_workers: clocks.len() }),
         changed: Condvar::new(),
         since: Instant::now(),
     };
@@ -45,9 +45,9 @@ pub(crate) fn run_all<D: Device<Setup: Send + Sync> + Send + Sync>(
         }
         shared.watch(&clocks);
     });
-    let Progress { work, stop, .. } = shared.state.into_inner();
-    let report = work.into_report();
-    (stop, report)
+    let Progress { work, failed, stop, .. } = shared.state.into_inner();
+    let failed = failed.map(|(_, found)| Stop::Failed(found));
+    (failed.or(stop), work.into_report())
 }
 
 /// Does something that runs checkers by one clock, and ends runs that take too long.
@@ -101,21 +101,37 @@ struct Shared<'a, 'r, D: Device> {
 
 struct Progress<'a, S> {
     work: Work<'a>,
+    /// The first group that fails so far, and how.
+    failed: Option<(u64, Box<Found<S>>)>,
     stop: Option<Stop<S>>,
     /// How many states are being run.
     nr_out: usize,
     nr_workers: usize,
 }
 
+impl<S> Progress<'_, S> {
+    /// Takes in a failure. The groups before it are still decided, so that the first one is found whichever thread is
+    /// the fastest.
+    fn fail(&mut self, group: u64, found: Box<Found<S>>) {
+        if self.failed.as_ref().is_none_or(|(first, _)| group < *first) {
+            self.failed = Some((group, found));
+        }
+        self.work.end_before(group);
+    }
+}
+
 impl<D: Device<Setup: Send + Sync> + Send + Sync> Shared<'_, '_, D> {
     /// Runs states until there are no more, or another worker has found one that fails.
     fn work(&self, clock: &Clock) {
         while let Some(job) = self.next_job() {
+            let group = job.trial.as_ref().map(|(group, _)| *group);
             let result = self.run(job, clock);
             let mut state = self.state.lock();
             state.nr_out -= 1;
-            if let Err(stop) = result {
-                state.stop.get_or_insert(stop);
+            match (result, group) {
+                (Ok(()), _) => {}
+                (Err(Stop::Failed(found)), Some(group)) => state.fail(group, found),
+                (Err(stop), _) => _ = state.stop.get_or_insert(stop),
             }
             drop(state);
             self.changed.notify_all();
