@@ -91,6 +91,38 @@ fn a_register_without_flushes_loses_what_was_marked() {
     );
 }
 
+/// Each thread has a register of its own; a flush of one makes the others' writes durable too.
+#[test]
+fn threads_may_use_the_disk_at_the_same_time() {
+    let place = |thread: u64| thread * 4096;
+    let recording = disk(1 << 20).record(|disk| {
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                scope.spawn(move || {
+                    for number in 1..=10u8 {
+                        disk.write_at(&[number; 512], place(thread)).unwrap();
+                        disk.flush().unwrap();
+                        disk.mark(&format!("{thread} {number}"));
+                    }
+                });
+            }
+        });
+        Ok(())
+    });
+    let report = recording.survives(|crash| {
+        for thread in 0..4 {
+            let marks = crash.marks();
+            let marks = marks.iter().filter_map(|mark| mark.strip_prefix(&format!("{thread} ")));
+            let marked = marks.map(|number| number.parse().unwrap()).max().unwrap_or(0);
+            let mut sector = [0; 512];
+            crash.disk().read_at(&mut sector, place(thread))?;
+            assert!(sector[0] >= marked && sector.iter().all(|byte| *byte == sector[0]));
+        }
+        Ok(())
+    });
+    assert!(report.is_decided());
+}
+
 /// The number of the line in this file that has some code first.
 fn line_of(code: &str) -> usize {
     include_str!("disk.rs").lines().position(|line| line.contains(code)).unwrap() + 1
