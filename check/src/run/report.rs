@@ -76,10 +76,11 @@ impl fmt::Display for Report {
         }
         let plural = |is_one| if is_one { "" } else { "s" };
         let (states, runs) = (plural(total.exponent() == Some(0)), plural(*nr_runs == 1));
-        write!(f, " state{states} decided by {nr_runs} run{runs}")?;
+        write!(f, " state{states}")?;
         if !nested.is_zero() {
-            write!(f, "; {} of crashed recoveries among them", Count(nested))?;
+            write!(f, " and {} of crashed recoveries", Count(nested))?;
         }
+        write!(f, " decided by {nr_runs} run{runs}")?;
         match unfinished {
             Some(guarantee) => write!(f, "; {guarantee}"),
             None => Ok(()),
@@ -114,6 +115,8 @@ mod tests {
         };
         assert_eq!(report(&one, &one, 1).to_string(), "1 state decided by 1 run");
         assert_eq!(report(&many, &many, 118).to_string(), "2^43 states decided by 118 runs");
+        let nested = Report { nested: StateCount::power_of_two(3), ..report(&many, &many, 118) };
+        assert_eq!(nested.to_string(), "2^43 states and 8 of crashed recoveries decided by 118 runs");
         let limited = Report { unfinished: Some("the rest was not begun".into()), ..report(&one, &many, 2) };
         assert_eq!(limited.to_string(), "1 of 2^43 states decided by 2 runs; the rest was not begun");
     }
