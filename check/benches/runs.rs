@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         });
         let began = Instant::now();
-        let report = recording.threads(nr_threads).survives(|crash| {
+        let report = recording.threads(nr_threads).limit(1_000_000).survives(|crash| {
             let mut bytes = [0; 512];
             for sector in 0..8 {
                 crash.disk().read_at(&mut bytes, sector * 512)?;
