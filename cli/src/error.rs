@@ -5,6 +5,7 @@ use std::io;
 use std::iter;
 
 use logwrites_core::config::ConfigError;
+use logwrites_core::crash::StateError;
 use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::Malformed;
 
@@ -154,6 +155,7 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         of::<ResolveError>,
         of::<SameFile>,
         of::<ScriptError>,
+        of::<StateError>,
         of::<SuperblockError>,
     ];
     kinds.iter().find_map(|of| of(error))
@@ -169,7 +171,16 @@ macro_rules! malformed_input {
     };
 }
 
-malformed_input!(ConfigError, Malformed, PointError, ResolveError, SameFile, ScriptError, SuperblockError);
+malformed_input!(
+    ConfigError,
+    Malformed,
+    PointError,
+    ResolveError,
+    SameFile,
+    ScriptError,
+    StateError,
+    SuperblockError
+);
 
 impl End {
     const fn code(self) -> u8 {

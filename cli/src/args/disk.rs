@@ -8,7 +8,7 @@ use super::{ImageArgs, LogArgs};
 use crate::device::OriginOptions;
 use crate::disk::{DiskOptions, LiveOptions, PastOptions, Under};
 use crate::error::Failure;
-use crate::point::Point;
+use crate::point::StateArg;
 use crate::size::Size;
 
 /// The options that all servers share: a live disk and its log, or a disk as of an earlier point.
@@ -30,10 +30,10 @@ pub struct DiskArgs {
     /// How images are read.
     #[command(flatten)]
     pub images: ImageArgs,
-    /// Serve the disk as of this point instead, and throw changes away; may be given several times. Each disk is called
-    /// NAME@POINT, and clients can ask for other points too
-    #[arg(long, value_name = "POINT", allow_negative_numbers = true, conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
-    pub at: Vec<Point>,
+    /// Serve the disk as of this point instead, or in this state after a crash, and throw changes away; may be given several
+    /// times. Each disk is called NAME@STATE, and clients can ask for other states too
+    #[arg(long, value_name = "STATE", allow_negative_numbers = true, conflicts_with_all = ["append", "force", "log_size", "ordering", "superblock", "super_interval", "sector_size"])]
+    pub at: Vec<StateArg>,
     /// With a single --at: keep the changes in a new log
     #[arg(long, value_name = "FILE", requires = "at")]
     pub keep: Option<PathBuf>,
@@ -56,7 +56,7 @@ impl DiskArgs {
             return Ok(DiskOptions::Past(PastOptions {
                 log,
                 origin,
-                points: self.at.clone(),
+                states: self.at.clone(),
                 keep: self.keep.clone(),
             }));
         }

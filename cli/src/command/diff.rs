@@ -1,4 +1,4 @@
-//! `logwrites diff`: what differs between two points, and who wrote it.
+//! `logwrites diff`: what differs between two points or states after a crash, and who wrote it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use logwrites_core::Extent;
-use logwrites_core::history::{Checkpoints, EntrySet, Index, Source};
+use logwrites_core::crash::State;
+use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index, Source};
 use logwrites_core::num::narrow;
 
 use super::compare::compare;
@@ -17,7 +18,7 @@ use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::json::DifferenceJson;
 use crate::output::{hex, print_json, stdout, style};
-use crate::point::{Anchor, Point};
+use crate::point::{Anchor, Point, StateArg};
 
 /// `logwrites diff`
 #[derive(Debug, clap::Args)]
@@ -25,12 +26,12 @@ use crate::point::{Anchor, Point};
 pub(super) struct Args {
     /// Log to read
     log: PathBuf,
-    /// First point
+    /// First point, or state after a crash
     #[arg(allow_negative_numbers = true)]
-    a: Point,
-    /// Second point
+    a: StateArg,
+    /// Second point, or state after a crash
     #[arg(allow_negative_numbers = true)]
-    b: Point,
+    b: StateArg,
     /// Image of the disk before the first entry; without it, every sector that the log overwrote counts as different from it
     #[arg(long)]
     base: Option<PathBuf>,
@@ -50,18 +51,18 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
-    let a = log.resolve(Some(&args.a), Edge::Start)?;
-    let b = log.resolve(Some(&args.b), Edge::End)?;
+    let a = log.resolve_state(Some(&args.a), Edge::Start)?;
+    let b = log.resolve_state(Some(&args.b), Edge::End)?;
     let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), None);
     let origin = origin.map(|origin| origin.open()).transpose()?;
     if let Some(origin) = &origin {
-        log.check_fits(a.max(b), origin.len_bytes(), origin.name())?;
+        log.check_fits(a.point.max(b.point), origin.len_bytes(), origin.name())?;
     }
     let base = origin.as_ref().and_then(Origin::disk);
     let (log_disk, index) = (log.disk(), log.index());
     let discards = args.discard.into();
-    let (mut checkpoints, none) = (Checkpoints::new(discards), EntrySet::empty());
-    let maps = (checkpoints.map_at(index, a, &none), checkpoints.map_at(index, b, &none));
+    let mut checkpoints = Checkpoints::new(discards);
+    let maps = (checkpoints.map_at(index, a.point, &a.lost), checkpoints.map_at(index, b.point, &b.lost));
     let comparison = Comparison {
         index,
         path: &args.log,
@@ -71,11 +72,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mut out = stdout();
     let mut nr_sectors = 0;
-    for extent in index.map_of(a.min(b)..a.max(b), discards).runs().map(|run| run.extent) {
+    for extent in changed_between(index, &a, &b, discards).runs().map(|run| run.extent) {
         interrupt::check("")?;
         for difference in comparison.differences(extent)? {
             if !args.json && nr_sectors == 0 {
-                let heading = format!("from {} to {}", name(&args.a, a), name(&args.b, b));
+                let heading = format!("from {} to {}", name(&args.a, &a), name(&args.b, &b));
                 writeln!(out, "{}", style::paint(style::HEADING, heading))?;
             }
             nr_sectors += difference.extent.nr_sectors();
@@ -90,16 +91,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if !args.json && nr_sectors == 0 {
-        writeln!(out, "no difference between {} and {}", name(&args.a, a), name(&args.b, b))?;
+        writeln!(out, "no difference between {} and {}", name(&args.a, &a), name(&args.b, &b))?;
     }
     Ok(out.flush()?)
 }
 
-/// A point as a number, with how it was asked for if that says more.
-fn name(point: &Point, resolved: u64) -> String {
-    match point {
-        Point { anchor: Anchor::Entries(_), shift: None } => format!("point {resolved}"),
-        point => format!("point {resolved} ({point})"),
+/// All that may differ between two states: what is in only one of them, and what was written over that.
+fn changed_between(index: &Index, a: &State, b: &State, discards: Discards) -> ExtentMap {
+    let lost = [&a.lost, &b.lost].into_iter().filter_map(EntrySet::first);
+    let first = lost.fold(a.point.min(b.point), u64::min);
+    index.map_of(first..a.point.max(b.point), discards)
+}
+
+/// A state by its numbers, with how it was asked for if that says more.
+fn name(asked: &StateArg, state: &State) -> String {
+    let kind = if state.lost.is_empty() { "point" } else { "state" };
+    match asked.point {
+        Point { anchor: Anchor::Entries(_), shift: None } => format!("{kind} {state}"),
+        _ => format!("{kind} {state} ({asked})"),
     }
 }
 
@@ -237,4 +246,5 @@ fn advanced(source: Source, whole: Extent, part: Extent, index: &Index) -> Sourc
 const EXAMPLES: &str = "\
 Examples:
   logwrites diff disk.log mark:before mark:after
-  logwrites diff disk.log flush:-2 end --base base.img --hex";
+  logwrites diff disk.log flush:-2 end --base base.img --hex
+  logwrites diff disk.log 117 117^103,105-109";

@@ -169,7 +169,9 @@ A POINT of a log is ANCHOR[~N|+N], where ANCHOR is
   fua:K        after the K-th FUA write
   mark:NAME    after a mark; mark:NAME#J if several marks have this name
 and ~N moves the point N entries back, +N moves it N entries forward. In NAME, write the characters
-~ + # % as %7E %2B %23 %25.
+~ + # % ^ as %7E %2B %23 %25 %5E.
+A STATE is POINT[^LOST], such as 117^103,105-109,112:0-3: the disk at a point after a crash that
+lost some entries, or some sectors of an entry.
 
 Exit codes: 0 success, 1 a check failed, 2 wrong usage or malformed input, 3 I/O error,
 130 interrupted.";

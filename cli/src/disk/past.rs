@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logwrites_core::Config;
-use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index};
+use logwrites_core::crash::State;
+use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 use logwrites_core::overlay::Overlay;
 use parking_lot::Mutex;
 
@@ -14,8 +15,8 @@ use super::error::OpenError;
 use super::limits::check_sector_size;
 use crate::device::{Access, Disk, DiskError, LiveLog, LogFile, OriginOptions, ScratchLog};
 use crate::error::in_one_line;
-use crate::log::{Edge, FitError, Log, LogError, TooShort};
-use crate::point::{Point, PointError};
+use crate::log::{Edge, FitError, Log, LogError, TooShort, check_state};
+use crate::point::{PointError, StateArg};
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};
 use crate::serve::exports::{ExportTable, NoExport};
 use crate::serve::points::Past;
@@ -27,14 +28,14 @@ pub struct PastOptions {
     pub log: PathBuf,
     /// The disk under the log.
     pub origin: OriginOptions,
-    /// The points to offer, which need not be all that are asked for.
-    pub points: Vec<Point>,
+    /// The states to offer, which need not be all that are asked for.
+    pub states: Vec<StateArg>,
     /// Where the changes go that are to be kept.
     pub keep: Option<PathBuf>,
 }
 
 pub(super) fn open(options: &PastOptions, name: &str) -> Result<ExportTable, OpenError> {
-    if options.keep.is_some() && options.points.len() > 1 {
+    if options.keep.is_some() && options.states.len() > 1 {
         return Err(OpenError::SeveralToKeep);
     }
     if let Some(keep) = options.keep.as_ref().filter(|keep| keep.exists()) {
@@ -47,9 +48,9 @@ pub(super) fn open(options: &PastOptions, name: &str) -> Result<ExportTable, Ope
     if let Some(base) = origin.disk() {
         base.lock_shared()?;
     }
-    for point in &options.points {
-        let resolved = log.resolve(Some(point), Edge::End)?;
-        log.check_fits(resolved, origin.len_bytes(), origin.name())?;
+    for state in &options.states {
+        let state = log.resolve_state(Some(state), Edge::End)?;
+        log.check_fits(state.point, origin.len_bytes(), origin.name())?;
     }
     let len_bytes = origin.len_bytes();
     let beyond = match log.check_fits(log.index().nr_entries(), len_bytes, origin.name()) {
@@ -57,7 +58,7 @@ pub(super) fn open(options: &PastOptions, name: &str) -> Result<ExportTable, Ope
         Err(FitError::TooShort(beyond)) => Some(beyond),
         Err(error) => return Err(error.into()),
     };
-    let named = options.points.iter().map(ToString::to_string).collect();
+    let named = options.states.iter().map(ToString::to_string).collect();
     let past = LogPast {
         beyond,
         broken: log.check_whole().err().map(no_export),
@@ -91,8 +92,8 @@ struct LogPast {
 }
 
 impl LogPast {
-    fn resolve(&self, point: &str) -> Result<u64, NoExport> {
-        let point: Point = point.parse().map_err(no_export::<PointError>)?;
+    fn resolve(&self, state: &str) -> Result<State, NoExport> {
+        let StateArg { point, lost } = state.parse().map_err(no_export::<PointError>)?;
         let (index, _) = &self.parts;
         if point.anchor.counts_from_end() {
             self.check_whole()?;
@@ -104,7 +105,7 @@ impl LogPast {
         })?;
         match &self.beyond {
             Some(beyond) if beyond.concerns(resolved) => Err(no_export(beyond.clone())),
-            _ => Ok(resolved),
+            _ => check_state(State { point: resolved, lost }, index, &self.path).map_err(no_export),
         }
     }
 
@@ -112,11 +113,11 @@ impl LogPast {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
-    /// Where the bytes of the disk were at a point.
-    fn map_at(&self, point: u64) -> ExtentMap {
+    /// Where the bytes of the disk were in a state.
+    fn map_at(&self, state: &State) -> ExtentMap {
         // A copy shares everything with its original, so that no thread waits for another's work.
         let mut checkpoints = self.checkpoints.lock().clone();
-        let map = checkpoints.map_at(&self.parts.0, point, &EntrySet::empty());
+        let map = checkpoints.map_at(&self.parts.0, state.point, &state.lost);
         *self.checkpoints.lock() = checkpoints;
         map
     }
@@ -128,7 +129,7 @@ impl Past for LogPast {
     }
 
     fn open(&self, point: &str) -> Result<Arc<dyn LiveDisk>, NoExport> {
-        let map = self.map_at(self.resolve(point)?);
+        let map = self.map_at(&self.resolve(point)?);
         let (index, log) = &self.parts;
         let base = Base::Past { base: self.base.as_ref().map(Arc::clone), log: Arc::clone(log), map };
         let overlay = Overlay::<SLOTS>::new(Config::new(index.sector_size())).map_err(no_export)?;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use logwrites_core::config::ConfigError;
+use logwrites_core::crash::{State, StateError};
 use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::{Malformed, ReadError};
 
@@ -72,6 +73,16 @@ pub enum LogError {
         /// Why not.
         source: ResolveError,
     },
+    /// A crash of it cannot leave a state that was asked for.
+    #[error("{}: there is no state {state}", path.display())]
+    NoState {
+        /// The log.
+        path: PathBuf,
+        /// The state.
+        state: State,
+        /// Why not.
+        source: StateError,
+    },
     /// An end was asked for.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -87,7 +98,8 @@ impl Explain for LogError {
             | Self::Unreadable { .. }
             | Self::Read { .. }
             | Self::Broken { .. }
-            | Self::NoPoint { .. } => None,
+            | Self::NoPoint { .. }
+            | Self::NoState { .. } => None,
         }
     }
 

@@ -20,15 +20,16 @@ pub(crate) use self::place::LogPlace;
 pub use self::place::{Existing, LogOptions};
 pub use self::summary::LogSummary;
 
+use logwrites_core::crash::State;
 use logwrites_core::format::Flags;
-use logwrites_core::history::Index;
+use logwrites_core::history::{EntrySet, Index};
 use logwrites_core::reader;
 use logwrites_core::reader::{Malformed, OpenError, ReadError, Reader, ResumePoint};
 
 use crate::device::{Disk, LogSource};
 use crate::interrupt;
 use crate::output::progress::Progress;
-use crate::point::{Anchors, Point};
+use crate::point::{Anchors, Point, StateArg};
 
 /// A log, read as far as was asked for: at most up to its end, or to the first entry that cannot be read.
 #[derive(Debug)]
@@ -114,6 +115,16 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// The state that `state` means, `default` without anything lost if it is `None`. The log is read as far as that needs.
+    ///
+    /// # Errors
+    /// If the log has no such point, or cannot be read up to it, or if a crash there cannot lose what is to be lost.
+    pub fn resolve_state(&mut self, state: Option<&StateArg>, default: Edge) -> Result<State, LogError> {
+        let point = self.resolve(state.map(|state| &state.point), default)?;
+        let lost = state.map_or(EntrySet::empty(), |state| state.lost.clone());
+        check_state(State { point, lost }, &self.index, &self.path)
     }
 
     /// Whether there is nothing more to be read.
@@ -222,6 +233,14 @@ impl Anchors for Index {
 
     fn mark_names(&self) -> impl Iterator<Item = &[u8]> {
         self.marks().map(|mark| mark.text)
+    }
+}
+
+/// A state, if a crash of the log can leave it.
+pub(crate) fn check_state(state: State, index: &Index, path: &Path) -> Result<State, LogError> {
+    match state.check(index) {
+        Ok(()) => Ok(state),
+        Err(source) => Err(LogError::NoState { path: path.to_owned(), state, source }),
     }
 }
 

@@ -10,16 +10,21 @@
 //!   `J` count from 1, or from the end: `flush:-1` is the last flush. A name that is in the log more than
 //!   once needs its `#J`.
 //! - `~N` goes N entries back, `+N` on.
-//! - In `NAME` the characters `~ + # %` are written `%7E %2B %23 %25`; any byte may be written so.
+//! - In `NAME` the characters `~ + # % ^` are written `%7E %2B %23 %25 %5E`; any byte may be written so.
+//!
+//! `STATE = POINT[^LOST]` is the disk at a point without the entries that a crash there has lost, as in
+//! `117^103,105-109,112:0-3`. In `NAME` a `^` may also stand for itself where no entries come after it.
 
 mod parse;
 mod resolve;
+mod state;
 
 use core::fmt;
 use core::num::NonZeroI64;
 
 pub use self::parse::PointError;
 pub use self::resolve::{Anchors, ResolveError};
+pub use self::state::StateArg;
 use crate::output::printable::printable;
 
 /// A point in some log. [`resolve`](Self::resolve) finds it in a particular one.
@@ -131,7 +136,7 @@ impl fmt::Display for Nth {
     }
 }
 
-/// The name of a mark as a [`Point`] has it: with `~ + # %`, what is not [printable] and what is not
+/// The name of a mark as a [`Point`] has it: with `~ + # % ^`, what is not [printable] and what is not
 /// UTF-8 percent-encoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoded<'a>(
@@ -147,7 +152,7 @@ impl fmt::Display for Encoded<'_> {
         for chunk in self.0.utf8_chunks() {
             for char in chunk.valid().chars() {
                 match char {
-                    '~' | '+' | '#' | '%' => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    '~' | '+' | '#' | '%' | '^' => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
                     _ if printable(char) != char => encode(f, char.encode_utf8(&mut [0; 4]).as_bytes())?,
                     _ => write!(f, "{char}")?,
                 }
@@ -167,7 +172,7 @@ mod tests {
     fn names_are_shown_encoded() {
         let shown = |name: &[u8]| Encoded(name).to_string();
         assert_eq!(shown("a b\u{e9}'".as_bytes()), "a b\u{e9}'");
-        assert_eq!(shown(b"~+#%\n\x1b\x7f\xff"), "%7E%2B%23%25%0A%1B%7F%FF");
+        assert_eq!(shown(b"~+#%^\n\x1b\x7f\xff"), "%7E%2B%23%25%5E%0A%1B%7F%FF");
         assert_eq!(shown("\u{9b}\u{202e}".as_bytes()), "%C2%9B%E2%80%AE");
     }
 
@@ -175,7 +180,7 @@ mod tests {
         let nth = || any::<i64>().prop_filter_map("not zero", Nth::new);
         let name = prop_oneof![
             any::<Vec<u8>>(),
-            "[a-c~+#%\u{e9}\u{9b}\u{202e}:-]{0,6}".prop_map(String::into_bytes)
+            "[a-c~+#%^\u{e9}\u{9b}\u{202e}:-]{0,6}".prop_map(String::into_bytes)
         ];
         let anchor = prop_oneof![
             any::<u64>().prop_map(Anchor::Entries),

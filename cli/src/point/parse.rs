@@ -10,7 +10,12 @@ impl FromStr for Point {
     type Err = PointError;
 
     fn from_str(text: &str) -> Result<Self, PointError> {
-        let (anchor, shift) = Part { text, column: 1 }.split_before(&['~', '+']);
+        let whole = Part::new(text);
+        let (_, lost) = whole.split_before(&['^']);
+        if !lost.text.is_empty() && !text.starts_with("mark:") {
+            return Err(lost.unexpected("a point without lost entries"));
+        }
+        let (anchor, shift) = whole.split_before(&['~', '+']);
         Ok(Self { anchor: anchor.anchor()?, shift: shift.shift()? })
     }
 }
@@ -31,13 +36,18 @@ pub struct PointError {
 
 /// A part of the text of a point.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    text: &'a str,
+pub(super) struct Part<'a> {
+    pub(super) text: &'a str,
     /// Where it starts in the whole text, from 1, in characters.
     column: usize,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// All of it.
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { text, column: 1 }
+    }
+
     fn anchor(self) -> Result<Anchor, PointError> {
         if let Some(number) = self.strip_prefix("flush:") {
             Ok(Anchor::Flush(number.nth("the number of a flush, from 1, or -1 for the last")?))
@@ -117,13 +127,13 @@ impl Part<'_> {
         self.split_at(self.text.find(chars).unwrap_or(self.text.len()))
     }
 
-    fn split_at(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
         let (before, rest) = self.text.split_at(at);
         let rest = Self { text: rest, column: self.column + before.chars().count() };
         (Self { text: before, ..self }, rest)
     }
 
-    fn unexpected(self, expected: &'static str) -> PointError {
+    pub(super) fn unexpected(self, expected: &'static str) -> PointError {
         let Self { text, column } = self;
         let found = text.chars().take(MAX_FOUND_CHARS).collect();
         PointError { column, expected, found, suggestion: None }
@@ -204,6 +214,7 @@ mod tests {
             ("end~", 5, "a number of entries after ~", "nothing"),
             ("end+1+2", 5, "a number of entries after +", "\"1+2\""),
             ("end~+2", 5, "a number of entries after ~", "\"+2\""),
+            ("117^103", 4, "a point without lost entries", "\"^103\""),
         ] {
             let error = text.parse::<Point>().unwrap_err().to_string();
             let error = error.split_once("; did you mean").map_or(error.as_str(), |(error, _)| error);

@@ -157,7 +157,7 @@ impl ExportTable {
             Disks::Past { named, points } => {
                 let rest = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('@'));
                 let point = if is_default { named.first().map(String::as_str) } else { rest };
-                let unknown = || NoExport(format!("exports are named '{}@POINT'", self.name));
+                let unknown = || NoExport(format!("exports are named '{}@STATE'", self.name));
                 Ok(Found::Past(points, point.ok_or_else(unknown)?))
             }
         }

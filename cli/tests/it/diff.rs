@@ -59,6 +59,39 @@ fn marks_are_points() {
 }
 
 #[test]
+fn a_point_and_a_state_differ_where_entries_are_lost() {
+    let folder = Folder::new();
+    let log = Builder::new(512)
+        .write(4, &[1; 1024])
+        .flush()
+        .write(4, &[2; 2048])
+        .write(9, &[3; 512])
+        .write(5, &[4; 512])
+        .mark(b"m");
+    folder.write("log", log.done());
+    folder.write("base", [0; 8192]);
+    let of = |args: &str| folder.run(&format!("diff log {args}")).code(0).no_stderr().stdout;
+    assert_eq!(
+        of("5 5^3 --base base"),
+        "from point 5 to state 5^3\nsectors 9+1                  from entry 3 to the base\n"
+    );
+    assert_eq!(
+        of("mark:m^2 5"),
+        "from state 6^2 (mark:m^2) to point 5\n\
+         sectors 4+1                  from entry 0 to entry 2\n\
+         sectors 6+2                  from the base to entry 2\n"
+    );
+    assert_eq!(of("5^2-4 2"), "no difference between state 5^2-4 and point 2\n");
+    assert_eq!(
+        of("5^3 5^2:3,4"),
+        "from state 5^3 to state 5^2:3,4\n\
+         sectors 5+1                  from entry 4 to entry 2\n\
+         sectors 7+1                  from entry 2 to the base\n\
+         sectors 9+1                  from the base to entry 3\n"
+    );
+}
+
+#[test]
 fn the_bytes_are_shown_as_they_were_and_as_they_are() {
     for (name, a, b) in [("raw-512", 20, 113), ("raw-4096", 138, 85), ("ext4-64m", 585, 600)] {
         let comparison = Comparison::of(golden(name));

@@ -121,6 +121,9 @@ fn a_store_that_forgets_a_flush_is_shown_the_write_that_it_may_not_lose() {
     let finding = &checks[0]["findings"][0];
     assert_eq!((&finding["state"], &finding["one_minimal"]), (&"2^0".into(), &true.into()));
     assert_eq!((&finding["ended"], &finding["output"]), (&"exit code 1".into(), &"no data".into()));
+    folder.run("replay log --size 1M --output crashed --at 2^0").code(0);
+    let crashed = folder.read("crashed");
+    assert!(crashed[..512] == [2; 512] && crashed[512..].iter().all(|byte| *byte == 0));
     let ran = folder.run_of(["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
     prints(&ran, &["lost: entry 0, a write of 4.00 KiB at sector 128", "--state '2^0'", "| no data"]);
 }

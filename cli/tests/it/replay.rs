@@ -23,6 +23,11 @@ fn example() -> Folder {
 
 /// The disk of the example at each of its points.
 fn disk_at(point: usize) -> Vec<u8> {
+    disk_without(point, &[])
+}
+
+/// The disk of the example after a crash that lost some entries: all of each, or some sectors.
+fn disk_without(point: usize, lost: &[(usize, std::ops::Range<usize>)]) -> Vec<u8> {
     let mut disk = vec![9; 64 << 10];
     let changes: [(usize, std::ops::Range<usize>, u8); 6] = [
         (0, 0..4096, 1),
@@ -32,8 +37,12 @@ fn disk_at(point: usize) -> Vec<u8> {
         (8, 16384..20480, 0),
         (10, 16384..16896, 4),
     ];
-    for (_, range, byte) in changes.into_iter().filter(|(entry, _, _)| *entry < point) {
-        disk[range].fill(byte);
+    for (entry, range, byte) in changes.into_iter().filter(|(entry, _, _)| *entry < point) {
+        for (sector, start) in range.step_by(512).enumerate() {
+            if !lost.iter().any(|(lost, sectors)| *lost == entry && sectors.contains(&sector)) {
+                disk[start..start + 512].fill(byte);
+            }
+        }
     }
     disk
 }
@@ -72,6 +81,120 @@ fn every_point_can_be_named() {
         assert_eq!(ran.json()[0]["point"], point, "{text}");
         assert!(folder.read("out") == disk_at(point), "{text}");
     }
+}
+
+/// States of the example, by their names, with their disks.
+fn states() -> [(&'static str, usize, Vec<u8>); 14] {
+    let all = |entry| (entry, 0..usize::MAX);
+    [
+        ("1^0", 1, disk_without(1, &[all(0)])),
+        ("2^0", 2, disk_without(2, &[all(0)])),
+        ("mark:one^0:1-3,0:6", 2, disk_without(2, &[(0, 1..4), (0, 6..7)])),
+        ("4^3", 4, disk_without(4, &[all(3)])),
+        ("fua:1^3", 5, disk_without(5, &[all(3)])),
+        ("5^4", 5, disk_without(5, &[all(4)])),
+        ("5^3-4", 5, disk_without(5, &[all(3), all(4)])),
+        ("7^3", 7, disk_without(7, &[all(3)])),
+        ("flush:2~1^6", 7, disk_without(7, &[all(6)])),
+        ("7^3:0-2,6:1", 7, disk_without(7, &[(3, 0..3), (6, 1..2)])),
+        ("11^8", 11, disk_without(11, &[all(8)])),
+        ("11^8,10", 11, disk_without(11, &[all(8), all(10)])),
+        ("mark:twice#2^8:0", 10, disk_without(10, &[(8, 0..1)])),
+        ("end~1^10", 12, disk_without(12, &[all(10)])),
+    ]
+}
+
+#[test]
+fn every_state_can_be_named() {
+    let folder = example();
+    for (text, point, disk) in states() {
+        let ran = folder.run_of([
+            "replay", "log", "--base", "base", "--output", "out", "--force", "--json", "--at", text,
+        ]);
+        let ran = ran.code(0).no_stderr();
+        let lost = text.split_once('^').expect("some").1;
+        assert_eq!((&ran.json()[0]["point"], &ran.json()[0]["lost"]), (&point.into(), &lost.into()));
+        assert!(folder.read("out") == disk, "{text}");
+    }
+    let said = |state: &str| folder.run(&format!("replay log --base base --output out --force --at {state}"));
+    assert!(said("5^3-4").code(0).stdout.contains("at point 5 of 13, without entries 3-4, 3 entries after"));
+    assert!(said("2^0").code(0).stdout.contains("at point 2 of 13, without entry 0, right after mark one"));
+}
+
+#[test]
+fn a_disk_goes_from_any_point_to_a_state_in_place() {
+    let folder = example();
+    for from in 0..=13 {
+        for (text, _, disk) in states() {
+            folder.write("work", disk_at(from));
+            let ran = folder.run(&format!("replay log --base base --onto work --from {from} --at {text}"));
+            ran.code(0).no_stderr();
+            assert!(folder.read("work") == disk, "from {from} to {text}");
+        }
+    }
+    folder.write("work", disk_at(3));
+    folder.run("replay log --onto work --from 3 --at 5^3").code(0).no_stderr();
+    assert!(folder.read("work") == disk_without(5, &[(3, 0..8)]), "nothing of it is on the disk yet");
+    let ran = folder.run("replay log --onto work --from 4 --at 5^3");
+    ran.refuses(&["going back from point 4 to 5^3 needs --base BASE"]);
+}
+
+#[test]
+fn what_a_crash_cannot_leave_is_refused() {
+    let folder = example();
+    for (text, message) in [
+        ("3^0", "log: there is no state 3^0: entry 0 is durable at point 3: flush 2 covers it"),
+        ("end^10", "there is no state 13^10: entry 10 is durable at point 13: flush 12 covers it"),
+        ("6^4", "entry 4 is a FUA write: it is durable when it is done"),
+        ("6^5", "entry 5 changes nothing on the disk"),
+        ("5^5", "entry 5 is not before point 5"),
+        ("4^3:8", "entry 3 has 8 sectors"),
+        ("14^10", "14 is past the end: the log has 13 entries"),
+        ("mark:none^0", "there is no mark 'none'"),
+        (
+            "5^",
+            "column 3: expected the entries that a crash has lost, such as 103,105-109,112:0-3, found nothing",
+        ),
+        ("5^4,3", "column 3: expected entries and their sectors in ascending order"),
+        ("5^3^4", "column 2: expected a point without lost entries"),
+    ] {
+        folder.run(&format!("replay log --base base --output out --at {text}")).refuses(&[message]);
+        folder.run(&format!("diff log 0 {text}")).refuses(&[message]);
+        let serve = "serve nbd --log log --base base --socket disk.sock";
+        folder.run(&format!("{serve} --at {text}")).refuses(&[message]);
+    }
+    assert!(!folder.has("out"));
+    // A disk in place cannot be in a state that is more than a point.
+    folder
+        .run("replay log --onto disk --from 5^3")
+        .refuses(&["column 2: expected a point without lost entries"]);
+}
+
+#[test]
+fn a_name_with_a_circumflex_means_what_it_meant() {
+    let folder = Folder::new();
+    folder.record(
+        "disk --create 64k --log log",
+        "write -P 1 0 4k\nmark a^b\nmark a^0\nwrite -P 2 0 512\nmark a",
+    );
+    let replayed = |at: &str| {
+        folder.run(&format!("replay log --size 64k --output out --force --json --at {at}")).code(0).json()
+    };
+    for (text, point, lost) in [
+        ("mark:a^b", 2, None),
+        ("mark:a%5Eb", 2, None),
+        ("mark:a^b~1", 1, None),
+        ("mark:a^b^0", 2, Some("0")),
+        ("mark:a%5E0", 3, None),
+        ("mark:a%5E0^0", 3, Some("0")),
+        ("mark:a^0", 5, Some("0")),
+    ] {
+        let ran = &replayed(text)[0];
+        assert_eq!((&ran["point"], ran["lost"].as_str()), (&point.into(), lost), "{text}");
+    }
+    // Where only a point can be meant, it is in the name in any case.
+    let listed = |from: &str| folder.run(&format!("ls log --from {from} --json")).code(0).json();
+    assert_eq!(listed("mark:a^0"), listed("3"));
 }
 
 #[test]

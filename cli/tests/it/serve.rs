@@ -516,6 +516,8 @@ fn the_past_can_be_changed_and_its_log_is_left_unchanged() {
         ("disk@0", 9, 9),
         ("disk@end", 3, 3),
         ("disk@mark:two~1", 1, 2),
+        ("disk@2^0", 9, 9),
+        ("disk@mark:two+1^5:0-7", 1, 3),
     ] {
         let mut client = at(name);
         let disk = client.read(0, 3 * 4096).unwrap();
@@ -526,7 +528,7 @@ fn the_past_can_be_changed_and_its_log_is_left_unchanged() {
     assert_eq!(at("disk@mark:two").write(4096, &[77; 4096]).unwrap(), 0);
     assert!(at("disk@mark:two").read(4096, 4096).unwrap() == [77; 4096]);
     assert!(at("disk@end").read(4096, 4096).unwrap() == [3; 4096]);
-    for name in ["disk@mark:none", "other", "disk@nonsense", "disk@99"] {
+    for name in ["disk@mark:none", "other", "disk@nonsense", "disk@99", "disk@end^0"] {
         assert!(Client::connect(&folder.path("disk.sock"), name).is_err(), "{name}");
     }
     served.stop().code(0).no_stderr();

@@ -403,6 +403,37 @@ fn every_end_finishes_what_has_arrived() {
 }
 
 #[test]
+fn a_state_after_a_crash_is_a_file() {
+    let folder = Folder::new();
+    folder.record("image --create 1M --log log", "write -P 1 64k 4k\nwrite -P 2 0 512\nmark a^b\nflush");
+    let files = Files::start(&folder, "--log log --size 1M --at 2^0 --at mark:a^b");
+    let mut names: Vec<_> = std::fs::read_dir(files.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["disk@2^0", "disk@mark:a%5Eb"]);
+    let bytes = |name: &str| {
+        let disk = std::fs::read(files.path(name)).unwrap();
+        (disk[0], disk[64 << 10], disk[(64 << 10) + 4095])
+    };
+    for (name, expected) in [
+        ("disk", (2, 0, 0)),
+        ("disk@2^0", (2, 0, 0)),
+        ("disk@mark:a^b", (2, 1, 1)),
+        ("disk@mark:a%5Eb^0:7,1", (0, 1, 0)),
+        ("disk@2^1", (0, 1, 1)),
+        ("disk@end", (2, 1, 1)),
+    ] {
+        assert_eq!(bytes(name), expected, "{name}");
+    }
+    for wrong in ["disk@2^2", "disk@end^0", "disk@2^", "disk@2^1,0"] {
+        assert_eq!(File::open(files.path(wrong)).unwrap_err().kind(), ErrorKind::NotFound, "{wrong}");
+    }
+    files.stop().code(0).no_stderr();
+}
+
+#[test]
 fn the_past_is_files_that_can_be_changed_and_forget_it() {
     let folder = images(4);
     let files = Files::start(&folder, "--log log --base base");

@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Context as _;
 use logwrites_core::SectorSize;
+use logwrites_core::crash::State;
 use logwrites_core::history::{Index, Piece, Source};
 use serde::Serialize;
 
@@ -17,6 +18,9 @@ use crate::output::progress::Progress;
 pub(in crate::command) struct Replayed {
     /// How many entries the disk now has.
     pub(in crate::command) point: u64,
+    /// What it lost of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::command) lost: Option<String>,
     /// How many entries the superblock of the log counts.
     pub(in crate::command) nr_entries: u64,
     /// The last mark at or before the point.
@@ -57,13 +61,15 @@ pub(super) enum Zeros {
 
 impl Job<'_> {
     /// Makes the pieces, in their order, and makes them durable.
-    pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: u64) -> anyhow::Result<Replayed> {
-        let last_mark = index.last_mark(at);
+    pub(super) fn run(&self, pieces: &[Piece], index: &Index, at: &State) -> anyhow::Result<Replayed> {
+        let State { point, ref lost } = *at;
+        let last_mark = index.last_mark(point);
         let done = Replayed {
-            point: at,
+            point,
+            lost: (!lost.is_empty()).then(|| lost.to_string()),
             nr_entries: index.superblock().nr_entries,
             last_mark: last_mark.map(|mark| String::from_utf8_lossy(mark.text).into_owned()),
-            entries_after_mark: last_mark.map(|mark| at - (mark.entry + 1)),
+            entries_after_mark: last_mark.map(|mark| point - (mark.entry + 1)),
             log_bytes: 0,
             zero_bytes: 0,
             base_bytes: 0,

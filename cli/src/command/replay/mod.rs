@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
 use logwrites_core::Extent;
-use logwrites_core::history::{Discards, Index, Piece, Source};
+use logwrites_core::crash::State;
+use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index, Piece, Source};
 
 pub(super) use self::job::Replayed;
 use self::job::{Job, Zeros};
@@ -23,7 +24,7 @@ use crate::error::Failure;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout, style};
-use crate::point::Point;
+use crate::point::{Point, StateArg};
 use crate::size::Size;
 
 /// `logwrites replay`
@@ -47,9 +48,9 @@ pub(in crate::command) struct Args {
     /// Point that DEVICE is at now
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     from: Option<Point>,
-    /// Point to replay to [default: end]
-    #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
-    at: Option<Point>,
+    /// Point, or state after a crash, to replay to [default: end]
+    #[arg(long, value_name = "STATE", allow_negative_numbers = true)]
+    at: Option<StateArg>,
     /// How to replay a discard
     #[arg(long, value_enum, default_value_t)]
     discard: DiscardArg,
@@ -67,14 +68,14 @@ pub(in crate::command) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut log = Log::begin(&args.log)?;
     let from = log.resolve(args.from.as_ref(), Edge::Start)?;
-    let at = log.resolve(args.at.as_ref(), Edge::End)?;
+    let at = log.resolve_state(args.at.as_ref(), Edge::End)?;
     let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes));
     let origin = origin.map(|origin| origin.open()).transpose()?;
     let (done, target) = match (&args.output, &args.onto) {
-        (Some(output), _) => (make_output(args, &log, origin.as_ref(), output, at)?, output),
+        (Some(output), _) => (make_output(args, &log, origin.as_ref(), output, &at)?, output),
         (None, Some(onto)) => {
             let base = origin.as_ref().and_then(Origin::disk);
-            (change(args, &log, base, onto, (from, at))?, onto)
+            (change(args, &log, base, onto, (from, &at))?, onto)
         }
         (None, None) => return Err(Failure::Usage("either --output or --onto is needed".to_owned()).into()),
     };
@@ -93,7 +94,7 @@ fn make_output(
     log: &Log,
     origin: Option<&Origin>,
     output: &Path,
-    at: u64,
+    at: &State,
 ) -> anyhow::Result<Replayed> {
     if args.discard == DiscardArg::Pass {
         let message = "--discard pass needs --onto DEVICE: there is nothing to discard in a new image";
@@ -103,7 +104,7 @@ fn make_output(
         let message = "--base BASE or --size SIZE is needed: the image of the disk before the first entry, or its size if it was all zeros";
         return Err(Failure::Usage(message.to_owned()).into());
     };
-    log.check_fits(at, origin.len_bytes(), origin.name())?;
+    log.check_fits(at.point, origin.len_bytes(), origin.name())?;
     let new = if args.force {
         let others: Vec<&Disk> = origin.disk().into_iter().chain([log.disk()]).collect();
         NewFile::replace(output, &others)?
@@ -115,19 +116,19 @@ fn make_output(
     Ok(done)
 }
 
-/// Makes the disk at a point in a new file. The entries up to there must stay on the disk that was before them.
+/// Makes the disk of a state in a new file. The entries up to there must stay on the disk that was before them.
 pub(super) fn make(
     log: &Log,
     origin: &Origin,
     discards: Discards,
     new: &NewFile,
-    at: u64,
+    at: &State,
 ) -> anyhow::Result<Replayed> {
     let (index, base, len_bytes) = (log.index(), origin.disk(), origin.len_bytes());
     let target = new.disk();
     target.set_len(len_bytes).map_err(|error| DiskError::new("give a size to", target.path(), error))?;
     let is_shared = base.is_some_and(|base| target.share_all_of(base));
-    let map = index.map_at(at, discards);
+    let map = Checkpoints::new(discards).map_at(index, at.point, &at.lost);
     let whole = Extent::between(0, index.sector_size().sectors_for(len_bytes));
     let mut pieces: Vec<Piece> = map.pieces(whole).collect();
     // The base shows through a shared image, and zeros through a new one.
@@ -147,11 +148,11 @@ fn change(
     log: &Log,
     base: Option<&Disk>,
     onto: &Path,
-    (from, at): (u64, u64),
+    (from, at): (u64, &State),
 ) -> anyhow::Result<Replayed> {
     let target = ImageFormat::from(args.images).open(onto, Access::Write)?;
     let len_bytes = target.size_bytes()?;
-    log.check_fits(from.max(at), len_bytes, onto)?;
+    log.check_fits(from.max(at.point), len_bytes, onto)?;
     for other in base.into_iter().chain([log.disk()]) {
         if target.is_same(other)? {
             return Err(SameFile::new(onto, other.path()).into());
@@ -160,7 +161,8 @@ fn change(
     target.lock()?;
     let index = log.index();
     let discards = args.discard.leaves();
-    let pieces = if from <= at {
+    let is_ahead = at.lost.first().unwrap_or(at.point) >= from;
+    let pieces = if is_ahead {
         forward(index, from, at, discards)
     } else {
         let Some(base) = base else {
@@ -187,20 +189,21 @@ fn change(
     job.run(&pieces, index, at)
 }
 
-/// What the entries between two points leave.
-fn forward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
-    index
-        .map_of(from..at, discards)
-        .runs()
-        .map(|run| Piece { extent: run.extent, source: Some(run.source) })
-        .collect()
+/// What the entries between a point and a state leave; nothing before the point is lost.
+fn forward(index: &Index, from: u64, at: &State, discards: Discards) -> Vec<Piece> {
+    let mut map = ExtentMap::new(index.sector_size());
+    for entry in index.entries(from..at.point) {
+        map.apply_kept(&entry, &at.lost, discards);
+    }
+    map.runs().map(|run| Piece { extent: run.extent, source: Some(run.source) }).collect()
 }
 
-/// The earlier contents of all that the entries between the two points changed.
-fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece> {
-    let then = index.map_at(at, discards);
+/// The contents that a state has of all that was changed between a point and it, or is lost.
+fn backward(index: &Index, from: u64, at: &State, discards: Discards) -> Vec<Piece> {
+    let then = Checkpoints::new(discards).map_at(index, at.point, &at.lost);
+    let first = at.lost.first().unwrap_or(at.point).min(from);
     index
-        .map_of(at..from, discards)
+        .map_of(first..at.point.max(from), discards)
         .runs()
         .flat_map(|run| then.pieces(run.extent).collect::<Vec<_>>())
         .collect()
@@ -209,6 +212,9 @@ fn backward(index: &Index, from: u64, at: u64, discards: Discards) -> Vec<Piece>
 fn report(out: &mut impl Write, done: &Replayed, target: &Path) -> io::Result<()> {
     let target = style::paint(style::HEADING, Printable::path(target));
     write!(out, "{target} is the disk at point {} of {}", done.point, done.nr_entries)?;
+    if let Some(lost) = &done.lost {
+        write!(out, ", without {}{lost}", if lost.contains(['-', ',']) { "entries " } else { "entry " })?;
+    }
     if let (Some(mark), Some(entries)) = (&done.last_mark, done.entries_after_mark) {
         let mark = style::paint(style::MARK, Printable(mark.as_bytes()));
         match entries {
@@ -228,6 +234,7 @@ fn report(out: &mut impl Write, done: &Replayed, target: &Path) -> io::Result<()
 const EXAMPLES: &str = "\
 Examples:
   logwrites replay disk.log --size 64M --output then.img --at mark:mkfs
-  logwrites replay disk.log --base base.img --output crash.img --at flush:-1
+  logwrites replay disk.log --base base.img --output before.img --at flush:-1
+  logwrites replay disk.log --base base.img --output crash.img --at 117^103,105-109
   logwrites replay disk.log --onto work.img --from flush:3 --at flush:4
   logwrites replay disk.log --base base.img --onto work.img --from end --at mark:mkfs";

@@ -3,7 +3,7 @@
 use core::fmt::{Debug, Display};
 use core::str::FromStr;
 
-use logwrites::point::Point;
+use logwrites::point::{Point, StateArg};
 use logwrites::script::{Limits, MAX_REQUEST_BYTES, Script, ScriptCommand};
 use logwrites::size::Size;
 use logwrites_core::SectorSize;
@@ -22,6 +22,7 @@ pub(crate) fn script(bytes: &[u8]) {
     }
     for line in text.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok()) {
         assert_shown_as_read::<Point>(line);
+        assert_shown_as_read::<StateArg>(line);
         assert_shown_as_read::<Size>(line);
     }
 }
