@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use logwrites_core::num::widen;
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
 
 use crate::host::process::{Process, wait_for_one};
 use crate::host::program;
@@ -73,7 +74,8 @@ pub(super) struct Judgement {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     Pass,
     /// It says that it cannot tell.

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::check::CheckError;
+use super::outcomes::OutDirError;
 use crate::error::{End, Explain};
 use crate::interrupt::Interrupted;
 use crate::serve::fuse::{MountError, MountpointError, UnmountError};
@@ -33,6 +34,9 @@ pub enum ExploreError {
     /// A temporary folder, or a thread, cannot be made.
     #[error("cannot prepare the jobs")]
     Prepare(#[source] io::Error),
+    /// The folder of the exploration cannot be used.
+    #[error(transparent)]
+    OutDir(#[from] OutDirError),
     /// The states cannot be served.
     #[error(transparent)]
     Mountpoint(#[from] MountpointError),
@@ -54,13 +58,18 @@ impl Explain for ExploreError {
     fn end(&self) -> Option<End> {
         match self {
             Self::FailsWhole { .. } => Some(End::CheckFailed),
-            Self::ReadsNothing { .. } | Self::TooManyUnits(_) => Some(End::Malformed),
+            Self::ReadsNothing { .. }
+            | Self::TooManyUnits(_)
+            | Self::OutDir(
+                OutDirError::NotEmpty { .. } | OutDirError::OtherPlan { .. } | OutDirError::Malformed { .. },
+            ) => Some(End::Malformed),
             Self::Interrupted(_) => Some(End::Interrupted),
             Self::Check(_)
             | Self::Read(_)
             | Self::Prepare(_)
             | Self::Mountpoint(_)
             | Self::Mount(_)
+            | Self::OutDir(OutDirError::System { .. })
             | Self::Unmount(_) => None,
         }
     }
@@ -71,6 +80,9 @@ impl Explain for ExploreError {
                 "a check must pass where there was no crash; --to POINT ends the exploration before the last entries"
                     .to_owned(),
             ),
+            Self::OutDir(OutDirError::NotEmpty { .. }) => {
+                Some("--resume continues an exploration; a new one needs a new folder".to_owned())
+            }
             Self::ReadsNothing { .. } => Some("the disk is at $CRASH_IMAGE".to_owned()),
             _ => None,
         }

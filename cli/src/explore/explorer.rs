@@ -1,5 +1,6 @@
 //! An exploration from its start to its result.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::check::{Check, Judgement, Outcome, Surroundings};
 use super::crash_disk::CrashDisk;
 use super::error::ExploreError;
 use super::finding::{Finding, Findings};
+use super::outcomes::{Line, OutDir};
 use super::recording::Recording;
 use super::schedule::{Next, Schedule, Task};
 use super::state_files::{Slots, StateFiles};
@@ -39,6 +41,8 @@ pub struct Options {
     pub budget: Budget,
     /// Where random choices come from.
     pub seed: u64,
+    /// Of how many parts of the groups, the second number, which one is explored, counted from 0.
+    pub partition: (usize, usize),
 }
 
 /// When to stop before everything is decided.
@@ -135,6 +139,7 @@ struct Jobs {
     recording: Arc<Recording>,
     options: Options,
     slots: Arc<Slots>,
+    out: Option<OutDir>,
     /// Where the files are.
     folder: PathBuf,
     /// Where the temporary folders are.
@@ -146,7 +151,7 @@ impl Explorer {
     ///
     /// # Errors
     /// [`ExploreError`] if they cannot be served.
-    pub fn start(recording: Recording, options: Options) -> Result<Self, ExploreError> {
+    pub fn start(recording: Recording, options: Options, out: Option<OutDir>) -> Result<Self, ExploreError> {
         let dir =
             tempfile::Builder::new().prefix("logwrites-explore.").tempdir().map_err(ExploreError::Prepare)?;
         let folder = make_dir(dir.path(), "states")?;
@@ -158,7 +163,7 @@ impl Explorer {
         let nr_threads = u8::try_from(options.nr_jobs).ok().filter(|nr| *nr > 1);
         let mounted = mountpoint.mount_any(StateFiles::new(Arc::clone(&slots)), nr_threads, || {})?;
         let (folder, path) = (mounted.path().to_owned(), dir.path().to_owned());
-        let jobs = Jobs { recording: Arc::new(recording), options, slots, folder, dir: path };
+        let jobs = Jobs { recording: Arc::new(recording), options, slots, out, folder, dir: path };
         Ok(Self { jobs, mounted, dir })
     }
 
@@ -177,7 +182,9 @@ impl Explorer {
         let begin = Instant::now();
         let Jobs { recording, options, .. } = &self.jobs;
         let (from, to) = options.points;
-        let groups: Vec<Group> = Groups::new(recording.index(), options.rules, from..to).collect();
+        let (nth, nr_parts) = options.partition;
+        let groups = Groups::new(recording.index(), options.rules, from..to);
+        let groups: Vec<Group> = groups.skip(nth).step_by(nr_parts).collect();
         let round = Round::new(&self.jobs, check, progress, &groups);
         round.check_whole(to)?;
         std::thread::scope(|scope| {
@@ -258,6 +265,8 @@ struct Round<'a> {
     /// Something was reported.
     reported: Condvar,
     proved: RwLock<Proved<Key, Outcome>>,
+    /// States of an earlier exploration that were decided by themselves alone, by name.
+    alone: HashMap<String, Outcome>,
     findings: Mutex<Findings>,
     error: Mutex<Option<ExploreError>>,
     /// Nothing new is begun.
@@ -275,7 +284,7 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(jobs: &'a Jobs, check: &'a Check, progress: &'a dyn Progress, groups: &[Group]) -> Self {
         let checkpoints = Checkpoints::new(jobs.options.rules.discards);
-        Self {
+        let mut round = Self {
             jobs,
             check,
             progress,
@@ -283,6 +292,7 @@ impl<'a> Round<'a> {
             schedule: Mutex::new(Schedule::new(groups.iter().copied().collect(), checkpoints)),
             reported: Condvar::new(),
             proved: RwLock::new(Proved::new()),
+            alone: HashMap::new(),
             findings: Mutex::default(),
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
@@ -294,7 +304,9 @@ impl<'a> Round<'a> {
             flaky: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             undecided: AtomicU64::new(0),
-        }
+        };
+        round.take_known();
+        round
     }
 
     /// The disk must pass where nothing is lost: otherwise the check is wrong, and not the crash.
@@ -308,7 +320,7 @@ impl<'a> Round<'a> {
         }
         match run.judgement.outcome {
             Outcome::Pass => {
-                self.add(self.key(point), &run);
+                self.add(self.key(point), &State::from(point), &run)?;
                 Ok(())
             }
             _ => {
@@ -388,9 +400,17 @@ impl<'a> Round<'a> {
         let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
         let proof =
             self.proved.read().look_up(&key, &map, contents).map(|proof| (proof.reads, *proof.verdict));
-        if let Some((reads, outcome)) = proof {
+        // A failure of an earlier exploration is run again, so that it can be explained.
+        if let Some((reads, outcome)) = proof
+            && (outcome == Outcome::Pass || self.findings.lock().has(outcome))
+        {
             self.reused.fetch_add(1, Relaxed);
             return Ok(self.schedule.lock().report(task, &reads, says(outcome), contents));
+        }
+        let state = task.trial.state();
+        if let Some(outcome) = self.alone.get(&state.to_string()) {
+            self.count_alone(*outcome);
+            return Ok(self.schedule.lock().report_alone(task, says(*outcome)));
         }
         let run = self.run(job, map, point)?;
         let outcome = run.judgement.outcome;
@@ -399,19 +419,26 @@ impl<'a> Round<'a> {
             Outcome::Fail(_) => self.run(job, run.map.clone(), point)?.judgement.outcome == outcome,
             Outcome::Undecided | Outcome::Signal(_) | Outcome::TimedOut => false,
         };
-        match outcome {
-            Outcome::Pass => {}
-            Outcome::Undecided => _ = self.undecided.fetch_add(1, Relaxed),
-            Outcome::TimedOut => _ = self.timeouts.fetch_add(1, Relaxed),
-            Outcome::Fail(_) if !is_repeatable => _ = self.flaky.fetch_add(1, Relaxed),
-            Outcome::Fail(_) | Outcome::Signal(_) => {
-                self.findings.lock().add(task.trial.choice(), &run.judgement);
-            }
+        if is_repeatable && outcome != Outcome::Pass || matches!(outcome, Outcome::Signal(_)) {
+            self.findings.lock().add(task.trial.choice(), &run.judgement);
         }
-        if is_repeatable && self.add(key, &run) {
+        if is_repeatable && self.add(key.clone(), &state, &run)? {
             return Ok(self.schedule.lock().report(task, &run.reads, says(outcome), contents));
         }
+        self.count_alone(outcome);
+        self.write(&self.line(key, &state, outcome))?;
         Ok(self.schedule.lock().report_alone(task, says(outcome)))
+    }
+
+    /// Counts a run that has decided its own state alone.
+    fn count_alone(&self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Undecided => &self.undecided,
+            Outcome::TimedOut => &self.timeouts,
+            Outcome::Fail(_) => &self.flaky,
+            Outcome::Pass | Outcome::Signal(_) => return,
+        };
+        count.fetch_add(1, Relaxed);
     }
 
     /// Runs a state of a group that is decided, one for each hundred runs: what was decided without it must hold.
@@ -454,7 +481,7 @@ impl<'a> Round<'a> {
                 }
                 let run = self.run(0, map, point)?;
                 if matches!(run.judgement.outcome, Outcome::Pass | Outcome::Fail(_)) {
-                    self.add(key, &run);
+                    self.add(key, &choice.state(), &run)?;
                 }
                 Ok(Some(run.judgement))
             })?;
@@ -469,7 +496,7 @@ impl<'a> Round<'a> {
     }
 
     /// Adds a run to what is proved; false if that contradicts an earlier run.
-    fn add(&self, key: Key, run: &Run) -> bool {
+    fn add(&self, key: Key, state: &State, run: &Run) -> Result<bool, ExploreError> {
         let mut found = Vec::with_capacity(run.reads.len());
         let mut pieces = Vec::new();
         for read in &run.reads {
@@ -477,15 +504,48 @@ impl<'a> Round<'a> {
             pieces.extend(run.map.pieces(*read));
             match self.recording().fingerprint(&pieces) {
                 Some(content) => found.push((*read, content)),
-                None => return false,
+                None => return Ok(false),
             }
         }
-        let is_added = self.proved.write().add(key, found, run.judgement.outcome).is_ok();
+        let outcome = run.judgement.outcome;
+        let is_added = self.proved.write().add(key.clone(), found.iter().copied(), outcome).is_ok();
         if !is_added {
             tracing::warn!(outcome = ?run.judgement.outcome, reads = ?run.reads, "a run contradicts an earlier one");
             self.is_contradicted.store(true, Relaxed);
+            return Ok(false);
         }
-        is_added
+        let mut line = self.line(key, state, outcome);
+        line.set_reads(&found);
+        self.write(&line)?;
+        Ok(true)
+    }
+
+    fn line(&self, last_mark: Key, state: &State, ended: Outcome) -> Line {
+        Line { check: self.check.to_string(), state: state.to_string(), last_mark, ended, reads: None }
+    }
+
+    fn write(&self, line: &Line) -> Result<(), ExploreError> {
+        match &self.jobs.out {
+            Some(out) => Ok(out.add(line)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in what the runs of an earlier exploration have proved.
+    fn take_known(&mut self) {
+        let out = self.jobs.out.iter().flat_map(OutDir::known);
+        let check = self.check.to_string();
+        for line in out.filter(|line| line.check == check) {
+            let is_added = match line.reads() {
+                Some(reads) => self.proved.get_mut().add(line.last_mark.clone(), reads, line.ended).is_ok(),
+                // What a signal has ended is run again, so that it can be explained.
+                None if matches!(line.ended, Outcome::Signal(_)) => true,
+                None => self.alone.insert(line.state.clone(), line.ended).is_none(),
+            };
+            if !is_added {
+                *self.is_contradicted.get_mut() = true;
+            }
+        }
     }
 
     /// A preset looks at the disk alone.

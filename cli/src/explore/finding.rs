@@ -40,6 +40,11 @@ impl Findings {
         });
     }
 
+    /// Whether a run has ended so.
+    pub(super) fn has(&self, outcome: Outcome) -> bool {
+        self.0.iter().any(|finding| finding.outcome == outcome)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

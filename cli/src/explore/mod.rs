@@ -7,6 +7,7 @@
 //! | `state_files` | these disks as files, one for each job, by FUSE |
 //! | [`Check`] | what judges a state: a preset, or a command |
 //! | [`Finding`] | a way to fail, and the least that it takes |
+//! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
 //! | `schedule` | which state is next, over all groups, for several jobs |
 //! | [`Explorer`] | the whole: jobs, what is proved, what is run twice, the causes of failures |
 //!
@@ -17,6 +18,7 @@ mod crash_disk;
 mod error;
 mod explorer;
 mod finding;
+mod outcomes;
 mod recording;
 mod schedule;
 mod state_files;
@@ -25,4 +27,5 @@ pub use self::check::{Check, CheckError, PRESETS, ParseCheckError, Preset};
 pub use self::error::ExploreError;
 pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict};
 pub use self::finding::Finding;
+pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;

@@ -220,3 +220,53 @@ fn what_cannot_be_a_state_is_refused() {
     folder.run(range).code(2).says(&["--from is point 20"]);
     folder.run("explore log --base base --check ext4 --atomic-unit 4k").code(2).says(&["--model torn"]);
 }
+
+#[test]
+fn an_exploration_that_is_resumed_runs_nothing_twice() {
+    let folder = golden("ext4-64m");
+    let explore = "explore log --base base --check ext4 --from mark:mkfs --out dir --json";
+    let (part, _) = explored(&folder.run(&format!("{explore} --budget 40")).code(0));
+    assert_eq!(part["verdict"], "sampled");
+    folder.run(explore).code(2).says(&["dir is not empty", "--resume"]);
+    let (whole, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
+    assert_eq!(whole["verdict"], "proved");
+    let runs = |summary: &Value| summary["runs"].as_u64().expect("a number");
+    assert!(runs(&part) + runs(&whole) < 200, "{part} {whole}");
+    let (again, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
+    // The whole disk is run each time.
+    assert_eq!((&again["verdict"], runs(&again)), (&"proved".into(), 1));
+    let other = "explore log --base base --check ext4 --from mark:mkfs --out dir --resume --model torn";
+    folder.run(other).code(2).says(&["another log, disk or model"]);
+}
+
+#[test]
+fn a_kill_leaves_what_was_proved_and_nothing_mounted() {
+    let folder = golden("ext4-64m");
+    let explore = "explore log --base base --check ext4 --from mark:mkfs --out dir --json";
+    let mut child = folder.start(explore);
+    let outcomes = folder.path("dir/outcomes.jsonl");
+    let nr_lines = || std::fs::read(&outcomes).map_or(0, |text| text.split(|byte| *byte == b'\n').count());
+    wait_until("some runs are done", || nr_lines() > 20);
+    child.kill().expect("it runs");
+    child.wait().expect("it was started");
+    wait_until("nothing is mounted", || {
+        folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore"))
+    });
+    let (summary, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
+    assert_eq!(summary["verdict"], "proved");
+    assert!(summary["runs"].as_u64() < Some(120), "{summary}");
+}
+
+#[test]
+fn the_parts_of_a_partition_are_the_whole() {
+    let folder = golden("ext4-64m");
+    let explore = "explore log --base base --check ext4 --from mark:mkfs --json --partition";
+    let parts: Vec<Value> = ["1/2", "2/2"]
+        .iter()
+        .map(|part| explored(&folder.run(&format!("{explore} {part}")).code(0)).0)
+        .collect();
+    let groups: u64 = parts.iter().filter_map(|part| part["groups"].as_u64()).sum();
+    assert_eq!(groups, 77);
+    assert!(parts.iter().all(|part| part["verdict"] == "proved"));
+    folder.run(&format!("{explore} 3/2")).code(2).says(&["expected M/N"]);
+}

@@ -17,7 +17,10 @@ use super::serve::log_to_stderr;
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
 use crate::device::OriginOptions;
 use crate::error::Failure;
-use crate::explore::{Budget, Check, Explorer, Options, PRESETS, Progress, Recording, Verdict};
+use crate::explore::{
+    Budget, Check, ExploreError, Explorer, Options, OutDir, PRESETS, Plan, Progress, Recording, Verdict,
+};
+use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
@@ -82,6 +85,15 @@ pub(in crate::command) struct Args {
     /// Seed of the random choice of states that are run to cross-check the others
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Keep what every run has proved in this folder, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// With --out: continue an exploration that has ended early; nothing is run twice
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Explore part M of N of the groups only, such as 1/4; the N parts are the whole
+    #[arg(long, value_name = "M/N", value_parser = parse_partition, default_value = "1/1", hide_default_value = true)]
+    partition: (usize, usize),
     /// Print JSON: an object for each check, and one for all of them
     #[arg(long)]
     json: bool,
@@ -123,14 +135,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         timeout: args.timeout,
         budget: args.budget.unwrap_or_default(),
         seed: args.seed,
+        partition: args.partition,
     };
     let (index, log) = log.into_parts();
     if let Some(state) = &args.state {
         state.check(&index).map_err(|error| Failure::Malformed(format!("--state {state}: {error}")))?;
     }
-    // Nothing may end the process while its states are mounted.
+    // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
-    let explorer = Explorer::start(Recording::new(index, log, origin), options)?;
+    if rustix::process::geteuid().is_root() {
+        keep_mounts_to_ourselves()?;
+    }
+    let recording = Recording::new(index, log, origin);
+    let plan = Plan {
+        version: 1,
+        nr_entries: recording.index().nr_entries(),
+        log_bytes: recording.index().end_bytes(),
+        disk_bytes: recording.len_bytes(),
+        rules: format!("{rules:?}"),
+    };
+    let open = if args.resume { OutDir::resume } else { OutDir::create };
+    let out = args.out.as_deref().map(|path| open(path, &plan));
+    let explorer = Explorer::start(recording, options, out.transpose().map_err(ExploreError::from)?)?;
     let result = match &args.state {
         Some(state) => judge(args, &explorer, state),
         None => explore_all(args, &explorer),
@@ -218,6 +244,13 @@ fn parse_budget(text: &str) -> Result<Budget, String> {
     }
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     Ok(Budget { time: Some(time), runs: None })
+}
+
+/// `M/N`, M from 1 to N, as which part it is from 0.
+fn parse_partition(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
+    let valid = numbers.filter(|(nth, of): &(usize, usize)| (1..=*of).contains(nth));
+    valid.map(|(nth, of)| (nth - 1, of)).ok_or_else(|| "expected M/N, M from 1 to N, such as 1/4".to_owned())
 }
 
 /// How far an exploration is, on standard error, where a person looks.

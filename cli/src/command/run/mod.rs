@@ -11,8 +11,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::BinaryBytes;
 use logwrites_core::SectorSize;
 use logwrites_core::reader::Position;
-use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::serve::{DISK_NAME, log_to_stderr};
 use crate::args::ImageArgs;
@@ -23,6 +21,7 @@ use crate::host::command::Program;
 use crate::host::error::CommandError;
 use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
 use crate::host::mount::{Mount, Mounting, make};
+use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::host::strays;
 use crate::interrupt;
 use crate::log::{Existing, LogOptions};
@@ -199,15 +198,6 @@ fn discard_log(log: &Path) -> Result<(), DiskError> {
         disk.remove();
     }
     Ok(())
-}
-
-/// From now on what is mounted is seen by this process and its children alone, and is gone when they are, whatever ends
-/// them.
-fn keep_mounts_to_ourselves() -> anyhow::Result<()> {
-    // SAFETY: what is unsafe about it are unshared tables of files, which this does not ask for.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.context("cannot make a mount namespace")?;
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .context("cannot keep mounts to this process")
 }
 
 fn make_dir(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
