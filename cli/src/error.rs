@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::iter;
 
 use logwrites_core::config::ConfigError;
 use logwrites_core::crash::StateError;
@@ -11,6 +10,7 @@ use logwrites_core::reader::Malformed;
 
 use crate::device::{ImageError, SameFile};
 use crate::disk::OpenError;
+use crate::explain::{self, End, Explain, chain};
 #[cfg(target_os = "linux")]
 use crate::explore::ExploreError;
 #[cfg(target_os = "linux")]
@@ -24,30 +24,6 @@ use crate::serve::control::AskError;
 #[cfg(target_os = "linux")]
 use crate::serve::fuse::{Hidden, MountpointError};
 use crate::serve::listen::ListenError;
-
-/// How a command ends because of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// What was to be checked is not so.
-    CheckFailed,
-    /// The command cannot be meant like that, or what was read cannot be used.
-    Malformed,
-    /// As another tool, which this one replaces, or the command that was run.
-    Peer(u8),
-    /// The person, or the system, asked to stop.
-    Interrupted,
-}
-
-/// An error that knows how a command ends with it. Each must be in the list of `explained`, which finds it among causes.
-pub trait Explain: Error + 'static {
-    /// How the command ends; `None` if the cause decides that.
-    fn end(&self) -> Option<End>;
-
-    /// What to do about it, which is told after the error.
-    fn hint(&self) -> Option<String> {
-        None
-    }
-}
 
 /// The end of a command that no other error describes.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +73,6 @@ pub fn exit_code(error: &(dyn Error + 'static)) -> u8 {
     chain(error).find_map(code_of).unwrap_or(IO)
 }
 
-/// An error and its causes.
-pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| error.source())
-}
-
 /// What to do about an error, as the error or a cause of it says.
 #[must_use]
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
@@ -111,9 +82,8 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 /// An error, its causes and its hint, where there is one line for all of it.
 #[must_use]
 pub fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let causes: Vec<String> = chain(error).map(ToString::to_string).collect();
     let hint = hint(error).map(|hint| format!("; {hint}"));
-    causes.join(": ") + &hint.unwrap_or_default()
+    explain::in_one_line(error) + &hint.unwrap_or_default()
 }
 
 fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
@@ -181,17 +151,6 @@ malformed_input!(
     StateError,
     SuperblockError
 );
-
-impl End {
-    const fn code(self) -> u8 {
-        match self {
-            Self::CheckFailed => 1,
-            Self::Malformed => 2,
-            Self::Peer(code) => code,
-            Self::Interrupted => 130,
-        }
-    }
-}
 
 const DONE: u8 = 0;
 const IO: u8 = 3;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 

@@ -12,7 +12,7 @@
 //! | [`log`] | a log as a command finds it |
 //! | [`device`] | all I/O of the operating system |
 //! | [`output`] | what people and machines see |
-//! | [`error`], [`interrupt`] | how a command ends |
+//! | [`error`], [`explain`], [`interrupt`] | how a command ends |
 //! | `host` | what the machine has: programs, file systems |
 //!
 //! All that a log means is in [`logwrites_core`].
@@ -22,6 +22,7 @@ pub mod command;
 pub mod device;
 pub mod disk;
 pub mod error;
+pub mod explain;
 #[cfg(target_os = "linux")]
 pub mod explore;
 pub mod host;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::disk::{Access, Disk, DiskError};
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 /// What is known of an image before it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

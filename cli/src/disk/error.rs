@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use logwrites_core::SectorSize;
 
 use crate::device::{DiskError, ImageError};
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 use crate::log::{FitError, LogError, PlaceError};
 use crate::serve::exports::NoExport;
 use crate::serve::nbd::MAX_SECTOR_BYTES;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::error::OpenError;
 use super::limits::check_sector_size;
 use crate::device::{Access, Disk, DiskError, LiveLog, LogFile, OriginOptions, ScratchLog};
-use crate::error::in_one_line;
+use crate::explain::in_one_line;
 use crate::log::{Edge, FitError, Log, LogError, TooShort, check_state};
 use crate::point::{PointError, StateArg};
 use crate::serve::engine::{Base, Engine, LiveDisk, SLOTS};

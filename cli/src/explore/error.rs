@@ -4,7 +4,7 @@ use std::io;
 
 use super::check::CheckError;
 use super::outcomes::OutDirError;
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 use crate::interrupt::Interrupted;
 use crate::serve::fuse::{MountError, MountpointError, UnmountError};
 

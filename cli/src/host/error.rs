@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use indicatif::BinaryBytes;
 
 use super::mkfs::FileSystemType;
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 /// A program of the system's that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,7 +17,7 @@ use super::error::{MakeError, MissingProgram, MountError, MountingError, Program
 use super::mkfs::FileSystemType;
 use super::process::{Process, wait_for_one};
 use super::program;
-use crate::error::in_one_line;
+use crate::explain::in_one_line;
 use crate::serve::clients::Clients;
 use crate::serve::fuse::detach;
 

@@ -9,7 +9,7 @@ use logwrites_core::format::SuperblockError;
 use logwrites_core::reader::{Malformed, ReadError};
 
 use crate::device::{DiskError, SameFile};
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 use crate::interrupt::Interrupted;
 use crate::output::style;
 use crate::point::ResolveError;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use logwrites_core::reader::Entry;
 use logwrites_core::{Extent, SectorSize};
 
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 /// A disk that is written has whole sectors of its log.
 ///

@@ -7,6 +7,7 @@ use logwrites_core::SectorSize;
 
 use super::clients::Clients;
 use super::engine::LiveDisk;
+pub use super::points::NoExport;
 use super::points::{Lease, Past, Points};
 
 /// A server, as its watcher sees it.
@@ -38,11 +39,6 @@ pub trait Exports {
     /// As [`describe`](Self::describe), and if it cannot be opened.
     fn open(&self, name: &str) -> Result<(Self::Export, ExportInfo), NoExport>;
 }
-
-/// Why there is no such export, in words for the client's user.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoExport(pub String);
 
 /// What a client is told of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 /// Where connections come from.
 #[derive(Debug)]

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::engine::LiveDisk;
-use super::exports::NoExport;
+
+/// Why there is no such export, in words for the client's user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoExport(pub String);
 
 /// A log, of which points can be opened.
 pub trait Past: Send + Sync {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::{Answer, Ask, FILE_NAME, MAX_LINE_BYTES, StatusJson};
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 use crate::serve::listen::is_socket;
 
 /// Whether it takes marks and requests: a control socket, or the control file of a folder.

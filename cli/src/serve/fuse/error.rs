@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::{End, Explain};
+use crate::explain::{End, Explain};
 
 /// Why files cannot be served on a folder.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use rustix::mount::UnmountFlags;
 use super::error::{HELPER, Hidden, MountError, MountpointError, UnmountError};
 use super::file_system::FileSystem;
 use crate::device::links;
-use crate::error::in_one_line;
+use crate::explain::in_one_line;
 use crate::host::program;
 use crate::serve::exports::Front as _;
 
