@@ -3,6 +3,8 @@
 
 use crate::common;
 
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::golden::golden;
@@ -17,12 +19,25 @@ fn explored(ran: &Ran) -> (Value, Vec<Value>) {
 
 /// `e2fsck` by its own, in one command, so that tests of the harness need no preset.
 fn explore(folder: &Folder, args: &[&str]) -> Ran {
-    let ran = folder.run_of(["explore", "log", "--size", "1M", "--json"].iter().chain(args));
-    assert!(
-        folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore")),
-        "nothing is left mounted"
-    );
+    run_of(folder, ["explore", "log", "--size", "1M", "--json"].iter().chain(args))
+}
+
+fn run(folder: &Folder, args: &str) -> Ran {
+    run_of(folder, args.split_whitespace())
+}
+
+/// Runs the tool, and looks whether it leaves anything mounted.
+fn run_of(folder: &Folder, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+    let ran = Ran::of(&mut command_of(folder, args));
+    assert!(!has_mounts(folder), "nothing is left mounted");
     ran
+}
+
+/// The tool, with its temporary files in the folder.
+fn command_of(folder: &Folder, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = folder.command_of(args);
+    command.env("TMPDIR", folder.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// What is told on standard output.
@@ -32,9 +47,10 @@ fn prints(ran: &Ran, texts: &[&str]) {
     }
 }
 
-fn folder_of_mounts() -> Vec<String> {
+/// Whether anything is mounted in the folder.
+fn has_mounts(folder: &Folder) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("Linux has it");
-    mounts.lines().map(str::to_owned).collect()
+    mounts.contains(folder.path("").to_str().expect("a plain path"))
 }
 
 #[test]
@@ -42,7 +58,7 @@ fn ext4_survives_every_crash_of_a_kernel_log() {
     let folder = golden("ext4-64m");
     for order in ["", "--log-order completion"] {
         let ran =
-            folder.run(&format!("explore log --base base --check ext4 --from mark:mkfs --json {order}"));
+            run(&folder, &format!("explore log --base base --check ext4 --from mark:mkfs --json {order}"));
         let (summary, checks) = explored(&ran.code(0));
         assert_eq!(summary["verdict"], "proved");
         assert_eq!((&summary["groups"], &summary["groups_decided"]), (&77.into(), &77.into()));
@@ -62,9 +78,9 @@ fn ext4_survives_every_crash_of_a_kernel_log() {
 fn ext4_survives_every_crash_of_a_log_of_qemu() {
     let folder = golden("qemu-ext4-64m");
     // The first flushes are those of mkfs, in the midst of which there is no file system.
-    let ran = folder.run("explore log --base base --check ext4 --from flush:6 --json").code(0);
+    let ran = run(&folder, "explore log --base base --check ext4 --from flush:6 --json").code(0);
     assert_eq!(explored(&ran).0["verdict"], "proved");
-    let ran = folder.run("explore log --base base --check ext4 --to flush:6").code(1);
+    let ran = run(&folder, "explore log --base base --check ext4 --to flush:6").code(1);
     prints(&ran, &["failed", "exit code 8", "nothing is lost"]);
 }
 
@@ -72,10 +88,10 @@ fn ext4_survives_every_crash_of_a_log_of_qemu() {
 fn torn_writes_are_those_of_the_atomic_unit() {
     let folder = golden("ext4-64m");
     let explore = "explore log --base base --check ext4 --from mark:mkfs --model torn";
-    let ran = folder.run(&format!("{explore} --atomic-unit 4k --json")).code(0);
+    let ran = run(&folder, &format!("{explore} --atomic-unit 4k --json")).code(0);
     assert_eq!(explored(&ran).0["verdict"], "proved");
     // A superblock of ext4 has 1 KiB, which a disk with sectors of 512 bytes can tear.
-    let (summary, checks) = explored(&folder.run(&format!("{explore} --json")).code(1));
+    let (summary, checks) = explored(&run(&folder, &format!("{explore} --json")).code(1));
     assert_eq!((&summary["verdict"], &summary["distinct_failures"]), (&"failed".into(), &1.into()));
     let finding = &checks[0]["findings"][0];
     assert_eq!((&finding["ended"], &finding["one_minimal"]), (&"exit code 8".into(), &true.into()));
@@ -83,9 +99,9 @@ fn torn_writes_are_those_of_the_atomic_unit() {
     let entry = state.split_once('^').expect("something is lost").1;
     assert!(entry.contains(':') && !entry.contains(','), "a part of one write: {state}");
     let again =
-        folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", state]).code(1);
+        run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", state]).code(1);
     prints(&again, &["exit code 8", "superblock", state]);
-    let whole = folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", "103"]);
+    let whole = run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", "103"]);
     prints(&whole.code(0), &["passed"]);
 }
 
@@ -124,7 +140,7 @@ fn a_store_that_forgets_a_flush_is_shown_the_write_that_it_may_not_lose() {
     folder.run("replay log --size 1M --output crashed --at 2^0").code(0);
     let crashed = folder.read("crashed");
     assert!(crashed[..512] == [2; 512] && crashed[512..].iter().all(|byte| *byte == 0));
-    let ran = folder.run_of(["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
+    let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
     prints(&ran, &["lost: entry 0, a write of 4.00 KiB at sector 128", "--state '2^0'", "| no data"]);
 }
 
@@ -183,9 +199,9 @@ fn a_check_that_hangs_is_ended_with_all_that_it_started() {
 #[test]
 fn an_end_before_the_end_says_what_is_decided() {
     let folder = golden("ext4-64m");
-    let ran = folder.run("explore log --base base --check ext4 --from mark:mkfs --budget 5 --jobs 1");
+    let ran = run(&folder, "explore log --base base --check ext4 --from mark:mkfs --budget 5 --jobs 1");
     prints(&ran.code(0), &["sampled", "groups are decided"]);
-    folder.run("explore log --base base --check ext4 --budget never").code(2).says(&["--budget"]);
+    run(&folder, "explore log --base base --check ext4 --budget never").code(2).says(&["--budget"]);
 }
 
 #[test]
@@ -194,65 +210,58 @@ fn an_interrupt_leaves_nothing_mounted() {
     let marker = folder.path("began");
     let args = ["explore", "log", "--size", "1M", "--timeout", "2s", "--check"];
     let check = format!("cat \"$CRASH_IMAGE\" >/dev/null; echo >>{}; sleep 1", marker.display());
-    let mut command = folder.command_of(args.iter().copied().chain([check.as_str()]));
-    let child = command
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let mut command = command_of(&folder, args.iter().copied().chain([check.as_str()]));
+    let child = command.spawn().expect("it starts");
     wait_until("a checker runs", || marker.exists());
     std::thread::sleep(Duration::from_millis(50));
     signal(&child, "INT");
     Ran::end_of(child).code(130).says(&["interrupted"]);
-    assert!(folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore")));
+    assert!(!has_mounts(&folder));
 }
 
 #[test]
 fn what_cannot_be_a_state_is_refused() {
     let folder = golden("ext4-64m");
     let state = |state: &str| {
-        folder.run_of(["explore", "log", "--base", "base", "--check", "ext4", "--state", state])
+        run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", state])
     };
     state("999").code(2).says(&["after the end"]);
     state("117^3").code(2).says(&["durable at point 117: flush"]);
     state("117^x").code(2).says(&["103,105-109"]);
     let range = "explore log --base base --check ext4 --from 20 --to 10";
-    folder.run(range).code(2).says(&["--from is point 20"]);
-    folder.run("explore log --base base --check ext4 --atomic-unit 4k").code(2).says(&["--model torn"]);
+    run(&folder, range).code(2).says(&["--from is point 20"]);
+    run(&folder, "explore log --base base --check ext4 --atomic-unit 4k").code(2).says(&["--model torn"]);
 }
 
 #[test]
 fn an_exploration_that_is_resumed_runs_nothing_twice() {
     let folder = golden("ext4-64m");
     let explore = "explore log --base base --check ext4 --from mark:mkfs --out dir --json";
-    let (part, _) = explored(&folder.run(&format!("{explore} --budget 40")).code(0));
+    let (part, _) = explored(&run(&folder, &format!("{explore} --budget 40")).code(0));
     assert_eq!(part["verdict"], "sampled");
-    folder.run(explore).code(2).says(&["dir is not empty", "--resume"]);
-    let (whole, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
+    run(&folder, explore).code(2).says(&["dir is not empty", "--resume"]);
+    let (whole, _) = explored(&run(&folder, &format!("{explore} --resume")).code(0));
     assert_eq!(whole["verdict"], "proved");
     let runs = |summary: &Value| summary["runs"].as_u64().expect("a number");
     assert!(runs(&part) + runs(&whole) < 200, "{part} {whole}");
-    let (again, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
-    // The whole disk is run each time.
-    assert_eq!((&again["verdict"], runs(&again)), (&"proved".into(), 1));
+    let (again, _) = explored(&run(&folder, &format!("{explore} --resume")).code(0));
+    assert_eq!((&again["verdict"], runs(&again)), (&"proved".into(), 0));
     let other = "explore log --base base --check ext4 --from mark:mkfs --out dir --resume --model torn";
-    folder.run(other).code(2).says(&["another log, disk or model"]);
+    run(&folder, other).code(2).says(&["another log, disk or model"]);
 }
 
 #[test]
 fn a_kill_leaves_what_was_proved_and_nothing_mounted() {
     let folder = golden("ext4-64m");
     let explore = "explore log --base base --check ext4 --from mark:mkfs --out dir --json";
-    let mut child = folder.start(explore);
+    let mut child = command_of(&folder, explore.split_whitespace()).spawn().expect("it starts");
     let outcomes = folder.path("dir/outcomes.jsonl");
     let nr_lines = || std::fs::read(&outcomes).map_or(0, |text| text.split(|byte| *byte == b'\n').count());
     wait_until("some runs are done", || nr_lines() > 20);
     child.kill().expect("it runs");
     child.wait().expect("it was started");
-    wait_until("nothing is mounted", || {
-        folder_of_mounts().iter().all(|mount| !mount.contains("logwrites-explore"))
-    });
-    let (summary, _) = explored(&folder.run(&format!("{explore} --resume")).code(0));
+    wait_until("nothing is mounted", || !has_mounts(&folder));
+    let (summary, _) = explored(&run(&folder, &format!("{explore} --resume")).code(0));
     assert_eq!(summary["verdict"], "proved");
     assert!(summary["runs"].as_u64() < Some(120), "{summary}");
 }
@@ -263,10 +272,10 @@ fn the_parts_of_a_partition_are_the_whole() {
     let explore = "explore log --base base --check ext4 --from mark:mkfs --json --partition";
     let parts: Vec<Value> = ["1/2", "2/2"]
         .iter()
-        .map(|part| explored(&folder.run(&format!("{explore} {part}")).code(0)).0)
+        .map(|part| explored(&run(&folder, &format!("{explore} {part}")).code(0)).0)
         .collect();
     let groups: u64 = parts.iter().filter_map(|part| part["groups"].as_u64()).sum();
     assert_eq!(groups, 77);
     assert!(parts.iter().all(|part| part["verdict"] == "proved"));
-    folder.run(&format!("{explore} 3/2")).code(2).says(&["expected M/N"]);
+    run(&folder, &format!("{explore} 3/2")).code(2).says(&["expected M/N"]);
 }
