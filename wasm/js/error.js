@@ -3,7 +3,7 @@
 /**
  * What went wrong. `README.md` says what each means.
  *
- * @typedef {"BAD_ARGUMENT" | "BAD_MARK" | "BAD_SECTOR_SIZE" | "BUSY" | "CLOSED" | "MALFORMED" | "NO_MEMORY" | "NO_RANGES" | "NO_SPACE"
+ * @typedef {"BAD_ARGUMENT" | "BAD_MARK" | "BAD_SECTOR_SIZE" | "BAD_STATE" | "BUSY" | "CLOSED" | "MALFORMED" | "NO_MEMORY" | "NO_RANGES" | "NO_SPACE"
  *   | "NOT_A_LOG" | "NOT_INITIALISED" | "NOT_SYNC" | "OUT_OF_RANGE" | "SINK_FAILED" | "SINK_FULL" | "SINK_LOST"
  *   | "SINK_NOT_EMPTY" | "SOURCE_FAILED" | "STATE_MISMATCH" | "UNALIGNED" | "UNKNOWN_VERSION" | "UNSAFE_NUMBER"
  *   | "UNSUPPORTED"} LogErrorCode

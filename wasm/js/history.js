@@ -250,19 +250,44 @@ export class History {
   }
 
   /**
-   * The disk at a point: the base with the first `point` entries applied.
+   * The name of a state that a crash at a point can leave, in which these entries are lost, such as `"117^103,105-109"`; the
+   * tool knows it by the same name. `BAD_STATE` says what cannot be lost, and why.
    *
    * @param {number} point
+   * @param {Iterable<number>} [lost]
+   * @returns {string}
+   */
+  stateAt(point, lost = []) {
+    return this._raw.stateAt(point, Float64Array.from(lost));
+  }
+
+  /**
+   * What the name of a state says: `BAD_STATE` if a crash cannot leave it, `UNSUPPORTED` if an entry has lost only a part, as
+   * in `"117^112:0-3"`.
+   *
+   * @param {string} state
+   * @returns {{ point: number, lost: number[] }}
+   */
+  stateOf(state) {
+    const [point, ...lost] = this._raw.stateOf(state);
+    return { point, lost };
+  }
+
+  /**
+   * The disk at a point, the base with the first `point` entries applied; or in a state that a crash can leave, by its name.
+   *
+   * @param {number | string} at a point, or a state such as `"117^103,112:0-3"`
    * @param {SourceLike | null} [base] zeros, if there is none
    * @param {{ byteLength?: number, without?: Iterable<number> }} [options] the size of the disk, if it is not that of
-   *   the base; and the numbers of entries to leave out, as if the disk had lost them
+   *   the base; and, at a point, the numbers of entries to leave out, whether or not a crash can lose them
    * @returns {Disk}
    */
-  diskAt(point, base = null, { byteLength, without = [] } = {}) {
+  diskAt(at, base = null, { byteLength, without = [] } = {}) {
     const source = base === null ? null : toSource(base);
-    const lost = Float64Array.from(without);
-    const map = this._raw.mapAt(point, lost);
-    const id = `${source?.id ?? "zeros"}/${this.id}@${point}${lost.length ? `-${[...lost].sort((a, b) => a - b)}` : ""}`;
+    const left = Float64Array.from(without);
+    if (typeof at === "string" && left.length) throw new LogError("BAD_ARGUMENT", `the state ${at} says itself what is lost`);
+    const map = typeof at === "string" ? this._raw.mapOf(at) : this._raw.mapAt(at, left);
+    const id = `${source?.id ?? "zeros"}/${this.id}@${at}${left.length ? `-${[...left].sort((a, b) => a - b)}` : ""}`;
     return new Disk(map, source, this._log, byteLength ?? source?.byteLength ?? map.endBytes, id);
   }
 

@@ -157,14 +157,15 @@ export class LoggedDisk {
   }
 
   /**
-   * The disk as of a point of its log.
+   * The disk as of a point of its log, or in a state that a crash can leave.
    *
-   * @param {number} point
-   * @param {{ without?: Iterable<number> }} [options] the numbers of entries to leave out, as if the disk had lost them
+   * @param {number | string} at a point, or a state such as `"117^103,112:0-3"`
+   * @param {{ without?: Iterable<number> }} [options] at a point, the numbers of entries to leave out, whether or not a crash
+   *   can lose them
    * @returns {Disk}
    */
-  diskAt(point, { without } = {}) {
-    return this.#log.diskAt(point, this.#base, { byteLength: this.byteLength, without });
+  diskAt(at, { without } = {}) {
+    return this.#log.diskAt(at, this.#base, { byteLength: this.byteLength, without });
   }
 
   /**

@@ -1,6 +1,7 @@
 //! What is thrown: an error of the package, with a code for programs and a message for people.
 
 use logwrites_core::config::ConfigError;
+use logwrites_core::crash::{ParseStateError, StateError};
 use logwrites_core::format::{MarkTextError, SuperblockError};
 use logwrites_core::geometry::{ExtentError, InvalidSectorSize};
 use logwrites_core::logger::SubmitError;
@@ -70,12 +71,24 @@ pub enum Error {
     /// No sector size.
     #[error(transparent)]
     SectorSize(#[from] InvalidSectorSize),
+    /// A state that a crash cannot leave.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A text that is not the name of a state.
+    #[error(transparent)]
+    StateName(#[from] ParseStateError),
     /// The logger did not take it.
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// The log does not begin with a superblock.
     #[error(transparent)]
     Superblock(#[from] SuperblockError),
+    /// A state that cannot be told by whole entries.
+    #[error("of entry {entry} only a part is lost")]
+    Torn {
+        /// The number of the entry.
+        entry: u64,
+    },
 }
 
 impl Error {
@@ -91,11 +104,13 @@ impl Error {
             }
             Self::Extent(ExtentError::TooFar { .. })
             | Self::OutOfRange { .. }
+            | Self::State(StateError::Point { .. })
             | Self::Submit(SubmitError::ExtentTooFar { .. }) => "OUT_OF_RANGE",
             Self::Malformed(_) => "MALFORMED",
             Self::Mark(_) | Self::Submit(SubmitError::MarkTooLong { .. }) => "BAD_MARK",
             Self::Number(_) => "UNSAFE_NUMBER",
             Self::SectorSize(_) | Self::Superblock(SuperblockError::SectorSize(_)) => "BAD_SECTOR_SIZE",
+            Self::State(_) | Self::StateName(_) => "BAD_STATE",
             Self::Submit(SubmitError::Closed) => "CLOSED",
             Self::Submit(
                 SubmitError::LogFailed
@@ -104,6 +119,7 @@ impl Error {
                 | SubmitError::TagOutOfRange { .. },
             ) => "SINK_FAILED",
             Self::Superblock(SuperblockError::Magic { .. }) => "NOT_A_LOG",
+            Self::Torn { .. } => "UNSUPPORTED",
             Self::Superblock(SuperblockError::Version { .. }) => "UNKNOWN_VERSION",
         }
     }
@@ -145,6 +161,9 @@ mod tests {
             Error::NoInterval,
             InvalidNumber { number: 0.5 }.into(),
             SectorSize::try_from(513).unwrap_err().into(),
+            ParseStateError::Point.into(),
+            StateError::Fua { entry: 1 }.into(),
+            Error::Torn { entry: 1 },
             SubmitError::Closed.into(),
             SubmitError::LogFailed.into(),
             SuperblockError::Magic { found: 0 }.into(),

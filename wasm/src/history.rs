@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use logwrites_core::Extent;
+use logwrites_core::crash::State;
 use logwrites_core::format::Flags;
-use logwrites_core::history::Discards;
+use logwrites_core::history::{Discards, EntrySet};
 use logwrites_core::reader::Entry;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -188,17 +189,59 @@ impl History {
     }
 }
 
+/// The states that a crash can leave.
+#[wasm_bindgen]
+impl History {
+    /// The name of the state at a point in which the entries `lost` are lost.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if there is no such point; `BAD_STATE` if a crash there cannot lose them; `UNSAFE_NUMBER`.
+    #[wasm_bindgen(js_name = stateAt)]
+    pub fn state_at(&self, point: f64, lost: &[f64]) -> Result<String, Error> {
+        let state = State { point: to_u64(point)?, lost: to_set(lost)? };
+        state.check(self.past.borrow().index())?;
+        Ok(state.to_string())
+    }
+
+    /// The point of a state, and then the entries that are lost.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if there is no such point; `BAD_STATE` if it is not the name of a state that a crash can leave;
+    /// `UNSUPPORTED` if of an entry only a part is lost.
+    #[wasm_bindgen(js_name = stateOf)]
+    pub fn state_of(&self, name: &str) -> Result<Vec<f64>, Error> {
+        let state = self.check_state(name)?;
+        let mut numbers = vec![to_f64(state.point)];
+        for (entries, sectors) in state.lost.ranges() {
+            if sectors.is_some() {
+                return Err(Error::Torn { entry: *entries.start() });
+            }
+            numbers.extend(entries.map(to_f64));
+        }
+        Ok(numbers)
+    }
+
+    /// Where the bytes of the disk are in a state, by its name.
+    ///
+    /// # Errors
+    /// As [`state_of`](Self::state_of), but a part of an entry may be lost, too.
+    #[wasm_bindgen(js_name = mapOf)]
+    pub fn map_of(&self, name: &str) -> Result<DiskMap, Error> {
+        let State { point, lost } = self.check_state(name)?;
+        Ok(DiskMap::new(self.past.borrow_mut().map_at(point, &lost)))
+    }
+}
+
 /// The disk that it leaves.
 #[wasm_bindgen]
 impl History {
-    /// Where the bytes of the disk are at a point, had the entries `without` been lost.
+    /// Where the bytes of the disk are at a point, had the entries `without` been lost, whether or not a crash can lose them.
     ///
     /// # Errors
     /// `OUT_OF_RANGE` if there is no such point; `UNSAFE_NUMBER`.
     #[wasm_bindgen(js_name = mapAt)]
     pub fn map_at(&self, point: f64, without: &[f64]) -> Result<DiskMap, Error> {
-        let point = self.check_point(point)?;
-        let without = without.iter().map(|entry| to_u64(*entry)).collect::<Result<_, _>>()?;
+        let (point, without) = (self.check_point(point)?, to_set(without)?);
         Ok(DiskMap::new(self.past.borrow_mut().map_at(point, &without)))
     }
 
@@ -239,6 +282,12 @@ impl History {
         if number > limit { Err(Error::OutOfRange { what: "point", number, limit }) } else { Ok(number) }
     }
 
+    fn check_state(&self, name: &str) -> Result<State, Error> {
+        let state: State = name.parse()?;
+        state.check(self.past.borrow().index())?;
+        Ok(state)
+    }
+
     fn collect<T, const N: usize>(
         &self,
         from: f64,
@@ -248,6 +297,11 @@ impl History {
         let range = to_u64(from)?..to_u64(to)?;
         Ok(self.past.borrow().index().entries(range).flat_map(|entry| numbers(&entry)).collect())
     }
+}
+
+/// Whole entries, in any order.
+fn to_set(entries: &[f64]) -> Result<EntrySet, Error> {
+    Ok(entries.iter().map(|entry| to_u64(*entry)).collect::<Result<_, _>>()?)
 }
 
 /// A write, a FUA, a flush, a discard, a mark: 0 to 4, as `KINDS` has them in JavaScript.
@@ -284,6 +338,7 @@ const _: () = {
 mod tests {
     use super::*;
     use logwrites_core::SectorSize;
+    use logwrites_core::crash::StateError;
     use logwrites_core::format::{EntryHeader, Superblock};
     use logwrites_core::history::Index;
     use logwrites_core::reader::Walk;
@@ -354,6 +409,32 @@ mod tests {
         assert_eq!(history.previous_flush(6.0).map(to_u64), Ok(Ok(5)));
         assert_eq!(history.next_flush(3.0).map(to_u64), Ok(Ok(5)));
         assert!(history.volatile_among(2.0, &[-1.0]).is_err());
+    }
+
+    #[test]
+    fn a_state_has_the_name_that_the_core_gives_it() {
+        let history = history();
+        assert_eq!(history.state_at(2.0, &[1.0, 0.0, 0.0]), Ok("2^0-1".to_owned()));
+        assert_eq!(history.state_at(6.0, &[]), Ok("6".to_owned()));
+        let numbers = |name| -> Result<Vec<u64>, Error> {
+            history.state_of(name)?.into_iter().map(|number| Ok(to_u64(number)?)).collect()
+        };
+        assert_eq!((numbers("2^0-1"), numbers("5")), (Ok(vec![2, 0, 1]), Ok(vec![5])));
+        assert_eq!(numbers("2^0:1"), Err(Error::Torn { entry: 0 }));
+        assert!(matches!(numbers("2^x"), Err(Error::StateName(_))));
+        let flushed = StateError::Flushed { entry: 0, flush: 2, point: 3 };
+        assert_eq!(history.state_at(3.0, &[0.0]), Err(flushed.into()));
+        assert_eq!(history.map_of("3^0").unwrap_err(), flushed.into());
+        assert_eq!(numbers("7"), Err(StateError::Point { point: 7, nr_entries: 6 }.into()));
+        let writers = |name| {
+            let map = history.map_of(name).unwrap();
+            [8.0, 9.0].map(|sector| history.writer_of(&map, sector * 512.0).unwrap().to_string())
+        };
+        assert_eq!(
+            (writers("2^0"), writers("2^1")),
+            (["1", "-1"].map(Into::into), ["0", "0"].map(Into::into))
+        );
+        assert_eq!(writers("2^0:1"), ["1", "-1"].map(String::from));
     }
 
     #[test]

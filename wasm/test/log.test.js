@@ -110,6 +110,22 @@ test("what comes next, who wrote, and what changed", async () => {
     const disk = view.diskAt(7, null, { byteLength: 8192, without: [3] });
     assert.deepEqual(await disk.readAt(0, 1024), new Uint8Array([...sector(3), ...sector(1)]));
     assert.throws(() => disk.readAt(8000, 512), { code: "OUT_OF_RANGE" });
+    // The same by the name of the state, which says also whether a crash can leave it.
+    assert.equal(view.stateAt(7, [4, 3]), "7^3-4");
+    assert.deepEqual([view.stateOf("7^3-4"), view.stateOf("7")], [{ point: 7, lost: [3, 4] }, { point: 7, lost: [] }]);
+    const crashed = view.diskAt(view.stateAt(7, new Set([3])), null, { byteLength: 8192 });
+    assert.equal(crashed.id, `zeros/${view.id}@7^3`);
+    assert.deepEqual(await crashed.readAt(0, 8192), await disk.readAt(0, 8192));
+    // Entry 6 was in flight, and the discard of entry 4 has one sector.
+    assert.deepEqual(await view.diskAt("7^6").readAt(0, 512), sector(1));
+    assert.deepEqual(await view.diskAt("7^4:0").readAt(0, 512), sector(3));
+    assert.throws(() => view.stateAt(7, [0]), { code: "BAD_STATE", message: "entry 0 is durable at point 7: flush 2 covers it" });
+    for (const [name, code] of [["7^0", "BAD_STATE"], ["7^", "BAD_STATE"], ["7^4,3", "BAD_STATE"], ["x", "BAD_STATE"], ["99", "OUT_OF_RANGE"]]) {
+      assert.throws(() => view.diskAt(name), { code }, name);
+      assert.throws(() => view.stateOf(name), { code }, name);
+    }
+    assert.throws(() => view.stateOf("7^4:0"), { code: "UNSUPPORTED" });
+    assert.throws(() => view.diskAt("7^3", null, { without: [4] }), { code: "BAD_ARGUMENT" });
   }
 });
 
