@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { writeBigLog } from "./big-log.js";
 import { demoLog, folder, logwrites, NR_DEMO, openPage } from "./support.js";
-import { choose, dumped, goTo, listed, settle } from "./viewer.js";
+import { choose, download, dumped, goTo, listed, settle } from "./viewer.js";
 
 test("every sector at every point is that of the disk that the tool makes", async (t) => {
   const path = folder(t);
@@ -145,6 +145,35 @@ test("writes of the unflushed epoch can be lost, and come back", async (t) => {
   await goTo(page, 12);
   assert.equal(await page.locator("#crash-toggles [aria-pressed=true]").count(), 0, "a flush has made them durable");
   assert.equal((await listed(page)).length, NR_DEMO);
+});
+
+test("the address names the state that is shown, and leads to it", async (t) => {
+  const path = folder(t);
+  const { log, base } = demoLog(path);
+  const page = await openPage(t);
+  const visit = (/** @type {string} */ hash) => page.evaluate((hash) => void (location.hash = hash), hash);
+  const shown = async () => {
+    await settle(page);
+    return [await page.inputValue("#point"), ...(await page.locator("#crash-toggles [aria-pressed=true]").allTextContents())];
+  };
+  const isNamed = (/** @type {string} */ hash) => page.waitForFunction((hash) => location.hash === hash, hash);
+  await visit("at=12^9,11");
+  await choose(page, log, base);
+  assert.deepEqual(await shown(), ["12", "#11 8+2", "#9 8+1"]);
+  const saved = await download(page, "#save-image");
+  logwrites("replay", log, "--base", base, "--output", path("then"), "--at", "12^9,11");
+  assert.ok(saved.bytes.equals(readFileSync(path("then"))));
+
+  await page.click("#crash-toggles [data-entry='9']");
+  await isNamed("#at=12^11");
+  await goTo(page, 5);
+  await isNamed("#at=5");
+  await visit("at=7%5E4");
+  assert.deepEqual(await shown(), ["7", "#4 128+1"]);
+
+  await visit("at=7^0");
+  assert.equal(await page.textContent("#error-text"), "entry 0 is durable at point 7: flush 2 covers it");
+  assert.deepEqual(await shown(), ["7", "#4 128+1"]);
 });
 
 test("chance chooses what is lost, and all comes back", async (t) => {

@@ -5,6 +5,7 @@ import { init } from "./logwrites.js";
 import { Model } from "./model/model.js";
 import { listenForDrops, openFiles } from "./open.js";
 import { saveBlob, saveImage } from "./save.js";
+import { Address } from "./view/address.js";
 import { CrashView } from "./view/crash-view.js";
 import { byId } from "./view/dom.js";
 import { EntryList } from "./view/entry-list.js";
@@ -22,6 +23,13 @@ const model = new Model();
 const progress = new Progress();
 /** @type {import("./guest-panel.js").Guest | null} */
 let guest = null;
+const address = new Address(model, () => progress.run("Going there", async () => goToAddress()));
+
+/** Goes where the address says, if it says where. */
+function goToAddress() {
+  const { state } = address;
+  if (state !== null) model.goToState(state);
+}
 
 /** @param {File[]} files */
 async function open(files) {
@@ -30,8 +38,12 @@ async function open(files) {
     const onprogress = (/** @type {import("./open.js").Progress} */ { nrEntries, offset, byteLength }) =>
       report(offset / byteLength, `${count(nrEntries)} entries, ${size(offset)} of ${size(byteLength)}`);
     const { session, base } = await openFiles(files, { onprogress, signal });
-    if (session) model.open(session);
-    else if (base && model.session) model.setBase(base, base.name);
+    if (session) {
+      const isFirst = model.session === null;
+      model.open(session);
+      // Later, the address is that of the log before.
+      if (isFirst) goToAddress();
+    } else if (base && model.session) model.setBase(base, base.name);
     else throw new Error(`${files.map(({ name }) => name).join(", ")}: not a dm-log-writes log. Choose a log, or a log and its base image together.`);
   });
 }

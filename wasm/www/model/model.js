@@ -56,6 +56,20 @@ export class Model {
     this.#touch("point");
   }
 
+  /**
+   * Goes to a state by its name, if a crash can leave it.
+   *
+   * @param {string} state
+   */
+  goToState(state) {
+    const { session } = this;
+    if (!session) return;
+    const { point, lost } = session.log.stateOf(state);
+    this.goTo(point);
+    session.lost = new Set(lost);
+    this.#touch("lost");
+  }
+
   /** @param {number} sector */
   goToSector(sector) {
     if (!this.session || !Number.isFinite(sector)) return;

@@ -45,7 +45,7 @@ export async function readSector(session, sector, point, lost) {
   const length = log.sectorSize;
   if (writer < 0) {
     const there = Math.max(Math.min(length, session.byteLength - sector * length), 0);
-    return { bytes: await session.disk(0, []).readAt(sector * length, there), writer };
+    return { bytes: await session.disk(0).readAt(sector * length, there), writer };
   }
   if (columns.kind[writer] === DISCARD) return { bytes: new Uint8Array(length), writer };
   return { bytes: await log.payload(writer, { offset: (sector - columns.sector[writer]) * length, length }), writer };

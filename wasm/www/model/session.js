@@ -78,15 +78,19 @@ export class Session {
     return low === 0 ? 0 : this.marks[low - 1].point;
   }
 
+  /** The name of the state that the disk is in. */
+  get state() {
+    return this.log.stateAt(this.point, this.lost);
+  }
+
   /**
-   * The disk at a point.
+   * The disk at a point, or in a state by its name.
    *
-   * @param {number} [point]
-   * @param {Iterable<number>} [without] entries that the disk has lost
+   * @param {number | string} [at]
    * @returns {Disk}
    */
-  disk(point = this.point, without = this.lost) {
-    return this.log.diskAt(point, this.base, { byteLength: this.byteLength, without });
+  disk(at = this.state) {
+    return this.log.diskAt(at, this.base, { byteLength: this.byteLength });
   }
 
   /**
