@@ -140,6 +140,8 @@ fn a_store_that_forgets_a_flush_is_shown_the_write_that_it_may_not_lose() {
     folder.run("replay log --size 1M --output crashed --at 2^0").code(0);
     let crashed = folder.read("crashed");
     assert!(crashed[..512] == [2; 512] && crashed[512..].iter().all(|byte| *byte == 0));
+    let again = ["explore", "log", "--size", "1M", "--check", INTACT, "--state", "mark:stored~2^0"];
+    prints(&run_of(&folder, again).code(1), &["no data", "exit code 1 on state 2^0"]);
     let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
     prints(&ran, &["lost: entry 0, a write of 4.00 KiB at sector 128", "--state '2^0'", "| no data"]);
 }
@@ -225,7 +227,7 @@ fn what_cannot_be_a_state_is_refused() {
     let state = |state: &str| {
         run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", state])
     };
-    state("999").code(2).says(&["after the end"]);
+    state("999").code(2).says(&["999 is past the end"]);
     state("117^3").code(2).says(&["durable at point 117: flush"]);
     state("117^x").code(2).says(&["103,105-109"]);
     let range = "explore log --base base --check ext4 --from 20 --to 10";

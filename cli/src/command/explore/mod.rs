@@ -25,7 +25,7 @@ use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
 use crate::output::{print_json, stdout};
-use crate::point::Point;
+use crate::point::{Point, StateArg};
 use crate::size::Size;
 
 /// `logwrites explore`
@@ -54,7 +54,7 @@ pub(in crate::command) struct Args {
     check: Vec<Check>,
     /// Check this state only, and show what the checker prints
     #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json"])]
-    state: Option<State>,
+    state: Option<StateArg>,
     /// First point at which the disk may crash [default: start]
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     from: Option<Point>,
@@ -120,6 +120,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if from > to {
         return Err(Failure::Usage(format!("--from is point {from}, which is after --to, point {to}")).into());
     }
+    let state = match &args.state {
+        Some(state) => Some(log.resolve_state(Some(state), Edge::End)?),
+        None => None,
+    };
     let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes));
     let origin = origin.ok_or_else(|| Failure::Usage("--base or --size is needed".to_owned()))?.open()?;
     log.check_fits(log.index().nr_entries(), origin.len_bytes(), origin.name())?;
@@ -138,9 +142,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         partition: args.partition,
     };
     let (index, log) = log.into_parts();
-    if let Some(state) = &args.state {
-        state.check(&index).map_err(|error| Failure::Malformed(format!("--state {state}: {error}")))?;
-    }
     // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
     if rustix::process::geteuid().is_root() {
@@ -157,7 +158,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let open = if args.resume { OutDir::resume } else { OutDir::create };
     let out = args.out.as_deref().map(|path| open(path, &plan));
     let explorer = Explorer::start(recording, options, out.transpose().map_err(ExploreError::from)?)?;
-    let result = match &args.state {
+    let result = match &state {
         Some(state) => judge(args, &explorer, state),
         None => explore_all(args, &explorer),
     };
