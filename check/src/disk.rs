@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::media::{Media, Note, widened};
 use crate::origin::Origin;
-use crate::run::stop_if_overdue;
+use crate::overdue::stop_if_overdue;
 
 /// A disk in memory whose writes are logged.
 ///

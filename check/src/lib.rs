@@ -9,6 +9,7 @@ mod image;
 mod io;
 mod media;
 mod origin;
+mod overdue;
 mod place;
 mod recording;
 mod run;

@@ -10,6 +10,7 @@ use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 use crate::crash::{Crash, Marks};
 use crate::disk::{Disk, Shape};
 use crate::media::{Media, Recorded};
+use crate::overdue::Overdue;
 use crate::recording::{Device, Outcome, Recording};
 use crate::run::level::{Level, StatePath};
 use crate::run::panics::{self, Panic};
@@ -40,10 +41,6 @@ pub(crate) enum Failure {
     Error(String),
     Overdue(Duration),
 }
-
-/// What ends a checker that has run for too long.
-#[derive(Debug)]
-pub(crate) struct Overdue;
 
 /// The clock of one worker, which another thread looks at.
 #[derive(Debug, Default)]

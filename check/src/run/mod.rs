@@ -11,9 +11,7 @@ mod worker;
 
 pub use report::Report;
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use logwrites_core::crash::State;
 use logwrites_core::history::EntrySet;
@@ -131,13 +129,6 @@ impl std::fmt::Display for CrashFailure {
 }
 
 impl std::error::Error for CrashFailure {}
-
-/// Ends a checker that has run for too long, where it uses its disk.
-pub(crate) fn stop_if_overdue(is_overdue: &AtomicBool) {
-    if is_overdue.load(Ordering::Relaxed) && !std::thread::panicking() {
-        resume_unwind(Box::new(checker::Overdue));
-    }
-}
 
 /// The state in which nothing is lost, at a point.
 fn whole(point: u64) -> State {
