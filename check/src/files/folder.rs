@@ -8,8 +8,9 @@ use logwrites_core::num::{clip, narrow, widen};
 
 use crate::disk::Disk;
 use crate::files::journal::{Journal, Names};
-use crate::files::record::{Length, Record, SECTOR, Segment, sector_of, text_of};
-use crate::files::{Profile, Setup};
+use crate::files::layout::{AREA_BYTES, LENGTHS_SECTOR};
+use crate::files::record::{Length, Record, SECTOR, Segment, sector_of, text_of, too_scattered};
+use crate::files::setup::{Profile, Setup};
 use crate::media::Note;
 
 /// What is known of the folder in memory, as a kernel has it: names and lengths as they are for those that use the files,
@@ -441,10 +442,6 @@ fn write_length(disk: &Disk, record: &Record, file: u64, flags: WriteFlags, note
     disk.write_noted(&sector, length_place(file), flags, note)
 }
 
-pub(crate) fn too_scattered() -> io::Error {
-    io::Error::new(io::ErrorKind::StorageFull, "a file was cut and has grown again in too many places")
-}
-
 /// Where the length of a file is, where lengths have a sector each.
 const fn length_place(file: u64) -> u64 {
     (LENGTHS_SECTOR + file) * SECTOR
@@ -459,12 +456,7 @@ fn check_name(name: &str) -> io::Result<()> {
 /// What is lost or kept as a whole of a file's bytes: what a page cache writes back.
 pub(crate) const PAGE: u64 = 4096;
 
-/// Each area of the disk: the bytes of a file, or a journal.
-pub(crate) const AREA_BYTES: u64 = 1 << 40;
-
 const MAX_FILE_BYTES: u64 = AREA_BYTES;
-
-const LENGTHS_SECTOR: u64 = 1 << 20;
 
 /// Two of them and a verb fit into a sector.
 const MAX_NAME_BYTES: usize = 200;

@@ -8,9 +8,11 @@ use logwrites_core::WriteFlags;
 use logwrites_core::num::narrow;
 
 use crate::disk::Disk;
-use crate::files::folder::{AREA_BYTES, too_scattered};
-use crate::files::record::{Head, Record, SECTOR, SECTOR_BYTES, nr_sectors_of, sector_of, text_of};
-use crate::files::{Profile, Setup};
+use crate::files::layout::{AREA_BYTES, HEAD_SECTOR};
+use crate::files::record::{
+    Head, Record, SECTOR, SECTOR_BYTES, nr_sectors_of, sector_of, text_of, too_scattered,
+};
+use crate::files::setup::{Profile, Setup};
 use crate::media::Note;
 
 /// The names of a folder.
@@ -195,9 +197,6 @@ fn meaning_of(record: &Record) -> String {
 const fn place_of(head: Head, nth: u64) -> u64 {
     head.area * AREA_BYTES + (head.nr_snapshot_sectors + nth) * SECTOR
 }
-
-/// Where it is said where the journal is.
-const HEAD_SECTOR: u64 = 0;
 
 /// The journal of a disk that has no head.
 const FIRST: Head = Head { area: 1, nr_snapshot_sectors: 0 };

@@ -1,6 +1,7 @@
 //! What is written for names and lengths, as text: so a log that is looked into says what it means.
 
 use std::fmt;
+use std::io;
 
 use logwrites_core::num::widen;
 
@@ -112,6 +113,11 @@ pub(crate) fn sector_of(line: &str) -> Option<[u8; SECTOR_BYTES]> {
     let mut sector = [0; SECTOR_BYTES];
     sector.get_mut(..line.len())?.copy_from_slice(line.as_bytes());
     Some(sector)
+}
+
+/// Of a length whose line is longer than a sector.
+pub(crate) fn too_scattered() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "a file was cut and has grown again in too many places")
 }
 
 /// The text of sectors, up to the zeros after it.
