@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use logwrites_core::history::Index;
 
+use crate::device::Device;
 use crate::disk::Disk;
 use crate::files::Files;
-use crate::recording::Device;
 
 /// A crash: the disk or the files as they were left, to be recovered and looked at.
 #[derive(Debug)]

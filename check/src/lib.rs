@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::panic_in_result_fn, reason = "workloads and checkers of tests"))]
 
 mod crash;
+mod device;
 mod disk;
 mod files;
 mod image;
@@ -15,8 +16,9 @@ mod recording;
 mod run;
 
 pub use crash::Crash;
+pub use device::Device;
 pub use disk::Disk;
 pub use files::{File, Files, Profile};
 pub use logwrites_core::crash::StateCount;
-pub use recording::{Device, NewDisk, NewFiles, Outcome, Recording, disk, files};
+pub use recording::{NewDisk, NewFiles, Outcome, Recording, disk, files};
 pub use run::{CrashFailure, Report};

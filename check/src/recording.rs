@@ -1,7 +1,6 @@
 //! A workload that was recorded, and what is to be done with its crashes.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use logwrites_core::history::Index;
 use logwrites_core::num::{clip, widen};
 use logwrites_core::reader::Reader;
 
+use crate::device::Device;
 use crate::disk::{Disk, Shape};
 use crate::files::{Files, Profile, Setup};
 use crate::image::Image;
@@ -259,52 +259,6 @@ impl<D: Device> Recording<D> {
             nr_threads: std::thread::available_parallelism().map_or(1, usize::from),
         };
         Self { recorded, index, sector_size, size_bytes, setup, name, path, options }
-    }
-}
-
-/// What workloads are recorded on: [`Disk`] and [`Files`].
-pub trait Device: sealed::Sealed {}
-
-impl Device for Disk {}
-
-impl Device for Files {}
-
-pub(crate) mod sealed {
-    use super::{Disk, Files, Setup, fmt};
-
-    /// What a checker uses is made of a disk.
-    #[expect(unnameable_types, reason = "sealed")]
-    pub trait Sealed: Sized {
-        /// What is the same in all states, and has to be known to read one.
-        type Setup: Clone + fmt::Debug + Send + Sync;
-
-        /// The device, as it is on a disk. `is_recorded` says whether what is written will be crashed.
-        fn mount(disk: &Disk, setup: &Self::Setup, is_recorded: bool) -> Self;
-
-        /// What has to be known to read it after a crash of what was written since.
-        fn setup(&self) -> Self::Setup;
-    }
-
-    impl Sealed for Disk {
-        type Setup = ();
-
-        fn mount(disk: &Disk, _setup: &(), _is_recorded: bool) -> Self {
-            disk.clone()
-        }
-
-        fn setup(&self) {}
-    }
-
-    impl Sealed for Files {
-        type Setup = Setup;
-
-        fn mount(disk: &Disk, setup: &Setup, is_recorded: bool) -> Self {
-            Self::mount(disk.clone(), Setup { is_recorded, ..*setup })
-        }
-
-        fn setup(&self) -> Setup {
-            self.setup()
-        }
     }
 }
 

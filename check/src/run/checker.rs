@@ -8,10 +8,11 @@ use logwrites_core::geometry::Extent;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 
 use crate::crash::{Crash, Marks};
+use crate::device::Device;
 use crate::disk::{Disk, Shape};
 use crate::media::{Media, Recorded};
 use crate::overdue::Overdue;
-use crate::recording::{Device, Outcome, Recording};
+use crate::recording::{Outcome, Recording};
 use crate::run::level::{Level, StatePath};
 use crate::run::panics::{self, Panic};
 

@@ -7,7 +7,8 @@ use logwrites_core::crash::State;
 use logwrites_core::format::Flags;
 use logwrites_core::reader::Entry;
 
-use crate::recording::{Device, Recording};
+use crate::device::Device;
+use crate::recording::Recording;
 use crate::run::STATE_VARIABLE;
 use crate::run::level::Level;
 use crate::run::report::Report;

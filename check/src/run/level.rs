@@ -8,9 +8,10 @@ use logwrites_core::crash::{Model, ParseStateError, Rules, State};
 use logwrites_core::geometry::SectorSize;
 use logwrites_core::history::{Discards, ExtentMap, Index};
 
+use crate::device::Device;
 use crate::image::Image;
 use crate::media::Note;
-use crate::recording::{Device, Options, Recording, index_of};
+use crate::recording::{Options, Recording, index_of};
 use crate::run::checker::Ran;
 
 /// Writes that can be crashed, over an image. The first level is the recording, the next what recovered from a crash of it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use logwrites_core::crash::{Bisect, Minimise, State};
 use logwrites_core::history::{EntrySet, ExtentMap};
 
-use crate::recording::Device;
+use crate::device::Device;
 use crate::run::checker::{Clock, Runner, map_of};
 use crate::run::search::Found;
 use crate::run::worker;

@@ -17,7 +17,8 @@ use logwrites_core::crash::State;
 use logwrites_core::history::EntrySet;
 
 use crate::crash::Crash;
-use crate::recording::{Device, Outcome, Recording};
+use crate::device::Device;
+use crate::recording::{Outcome, Recording};
 use crate::run::checker::Runner;
 use crate::run::explain::Message;
 use crate::run::level::{Level, StatePath};

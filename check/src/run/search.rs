@@ -9,7 +9,8 @@ use logwrites_core::crash::{
 use logwrites_core::geometry::Extent;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 
-use crate::recording::{Device, Options};
+use crate::device::Device;
+use crate::recording::Options;
 use crate::run::checker::{Failure, Runner};
 use crate::run::level::{Level, StatePath, rules};
 use crate::run::report::Report;

@@ -8,7 +8,8 @@ use logwrites_core::geometry::Extent;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap};
 use parking_lot::{Condvar, Mutex};
 
-use crate::recording::{Device, Options};
+use crate::device::Device;
+use crate::recording::Options;
 use crate::run::checker::{Clock, Failure, Ran, Runner};
 use crate::run::level::{Level, rules};
 use crate::run::report::Report;
