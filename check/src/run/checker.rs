@@ -4,43 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use logwrites_core::geometry::Extent;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap, Index};
 
 use crate::crash::{Crash, Marks};
 use crate::device::Device;
 use crate::disk::{Disk, Shape};
-use crate::media::{Media, Recorded};
+use crate::media::Media;
 use crate::overdue::Overdue;
 use crate::recording::{Outcome, Recording};
 use crate::run::level::{Level, StatePath};
 use crate::run::panics::{self, Panic};
+use crate::run::ran::{Failure, Ran};
 
 /// Runs a checker on the states of a recording.
 pub(crate) struct Runner<'a, D: Device> {
     recording: &'a Recording<D>,
     checker: &'a (dyn Fn(&Crash<D>) -> Outcome + Sync),
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub(crate) struct Ran<S> {
-    pub(crate) outcome: Result<(), Failure>,
-    /// What it read that it had not written, in order.
-    pub(crate) reads: Vec<Extent>,
-    pub(crate) has_looked_at_marks: bool,
-    /// What it wrote, if that is to be crashed.
-    pub(crate) recorded: Option<Recorded>,
-    /// What is to be known to read what it wrote.
-    pub(crate) setup: S,
-}
-
-/// Why a state fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    Panic(Panic),
-    Error(String),
-    Overdue(Duration),
 }
 
 /// The clock of one worker, which another thread looks at.
@@ -162,28 +141,4 @@ impl<'a, D: Device> Runner<'a, D> {
 /// Where the bytes of a state are.
 pub(crate) fn map_of(index: &Index, point: u64, lost: &logwrites_core::history::EntrySet) -> ExtentMap {
     Checkpoints::new(Discards::Zero).map_at(index, point, lost)
-}
-
-impl Failure {
-    /// Whether it fails in the same way: at the same place, or with the same words but for the numbers.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
-        match (self, other) {
-            (Self::Panic(a), Self::Panic(b)) => a.place == b.place,
-            (Self::Error(a), Self::Error(b)) => words(a) == words(b),
-            (Self::Overdue(_), Self::Overdue(_)) => true,
-            _ => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Panic(Panic { message, place }) if place.is_empty() => f.write_str(message),
-            Self::Panic(Panic { message, place }) => write!(f, "{message}\n  (panicked at {place})"),
-            Self::Error(message) => f.write_str(message),
-            Self::Overdue(timeout) => write!(f, "the checker ran for more than {} s", timeout.as_secs_f64()),
-        }
-    }
 }

@@ -9,10 +9,9 @@ use logwrites_core::reader::Entry;
 
 use crate::device::Device;
 use crate::recording::Recording;
-use crate::run::STATE_VARIABLE;
-use crate::run::level::Level;
+use crate::run::found::Found;
+use crate::run::level::{Level, STATE_VARIABLE};
 use crate::run::report::Report;
-use crate::run::search::Found;
 
 /// What is to be said.
 pub(crate) struct Message<'a, D: Device> {

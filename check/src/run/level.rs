@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::image::Image;
 use crate::media::Note;
 use crate::recording::{Options, Recording, index_of};
-use crate::run::checker::Ran;
+use crate::run::ran::Ran;
 
 /// Writes that can be crashed, over an image. The first level is the recording, the next what recovered from a crash of it.
 #[derive(Debug)]
@@ -117,3 +117,6 @@ impl FromStr for StatePath {
         text.split('/').map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
+
+/// The variable of the environment that names the only state to be run.
+pub(crate) const STATE_VARIABLE: &str = "LOGWRITES_STATE";

@@ -7,7 +7,7 @@ use logwrites_core::history::{EntrySet, ExtentMap};
 
 use crate::device::Device;
 use crate::run::checker::{Clock, Runner, map_of};
-use crate::run::search::Found;
+use crate::run::found::Found;
 use crate::run::worker;
 
 /// The same failure with as few writes lost as there is time to find, after as few entries of the log.

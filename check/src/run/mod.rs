@@ -2,26 +2,26 @@
 
 mod checker;
 mod explain;
+mod found;
 mod level;
 mod minimise;
 mod panics;
+mod ran;
 mod report;
 mod search;
+mod work;
 mod worker;
 
 pub use report::Report;
 
 use std::sync::Arc;
 
-use logwrites_core::crash::State;
-use logwrites_core::history::EntrySet;
-
 use crate::crash::Crash;
 use crate::device::Device;
 use crate::recording::{Outcome, Recording};
 use crate::run::checker::Runner;
 use crate::run::explain::Message;
-use crate::run::level::{Level, StatePath};
+use crate::run::level::{Level, STATE_VARIABLE, StatePath};
 use crate::run::search::End;
 
 impl<D: Device + Send + Sync> Recording<D> {
@@ -130,10 +130,3 @@ impl std::fmt::Display for CrashFailure {
 }
 
 impl std::error::Error for CrashFailure {}
-
-/// The state in which nothing is lost, at a point.
-fn whole(point: u64) -> State {
-    State { point, lost: EntrySet::empty() }
-}
-
-const STATE_VARIABLE: &str = "LOGWRITES_STATE";

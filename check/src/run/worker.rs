@@ -10,19 +10,12 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::device::Device;
 use crate::recording::Options;
-use crate::run::checker::{Clock, Failure, Ran, Runner};
+use crate::run::checker::{Clock, Runner};
+use crate::run::found::Found;
 use crate::run::level::{Level, rules};
+use crate::run::ran::{Failure, Ran};
 use crate::run::report::Report;
-use crate::run::search::{Environment, Found, LastMark, Stop, Work, look_up};
-
-/// A state to be run.
-pub(crate) struct Job {
-    /// What it is a trial of; `None` if it is decided already, and run to see that it passes.
-    pub(crate) trial: Option<(u64, Trial)>,
-    pub(crate) map: ExtentMap,
-    pub(crate) point: u64,
-    pub(crate) last_mark: LastMark,
-}
+use crate::run::work::{Environment, Job, LastMark, Stop, Work, look_up};
 
 /// Runs all there is to run. Gives what stopped it, if anything did.
 pub(crate) fn run_all<D: Device<Setup: Send + Sync> + Send + Sync>(
