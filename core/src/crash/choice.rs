@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::crash::State;
 use crate::crash::layers::{Layers, StackRoom};
+use crate::geometry::Extent;
 use crate::history::ExtentMap;
 
 /// One state of a group, as something to make a disk from.
@@ -63,8 +64,7 @@ impl Choice {
     pub fn map(&self) -> ExtentMap {
         let mut map = self.layers.uniform(self.is_kept).clone();
         let (mut room, mut pieces) = (StackRoom::default(), Vec::new());
-        for unit in &self.except {
-            let extent = self.layers.unit(*unit).extent;
+        for extent in self.changed_extents() {
             self.layers.stacks(extent, &mut room, |stack| {
                 let is_seen =
                     |number: &&u32| self.layers.layer(**number).unit.is_none_or(|unit| self.is_kept(unit));
@@ -79,6 +79,20 @@ impl Choice {
             }
         }
         map
+    }
+
+    /// The extents of the units that differ from what most are, joined where they overlap.
+    fn changed_extents(&self) -> Vec<Extent> {
+        let mut extents: Vec<Extent> = self.except.iter().map(|unit| self.layers.unit(*unit).extent).collect();
+        extents.sort_unstable();
+        extents.dedup_by(|extent, before| {
+            let is_joined = extent.sector() <= before.end();
+            if is_joined {
+                *before = before.hull(*extent);
+            }
+            is_joined
+        });
+        extents
     }
 
     /// Its name. O(n) for n units that are lost.

@@ -81,7 +81,9 @@ impl StateCount {
     /// The number divided by 2 to the power of `unit`, which an `f64` must be able to hold.
     fn in_units_of(&self, unit: u64) -> f64 {
         // From the smallest on, so that many small ones count.
-        self.ones.iter().map(|one| libm::exp2(to_f64(*one) - to_f64(unit))).sum()
+        let parts = self.ones.iter().map(|one| libm::exp2(to_f64(*one) - to_f64(unit)));
+        // A sum of nothing would be -0.
+        parts.fold(0.0, |sum, part| sum + part)
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Checkpoints {
     discards: Discards,
     /// In the order of their points.
     maps: Vec<(u64, ExtentMap)>,
+    /// Where the last one was without losses, so that points that are asked for in order cost what lies between them.
+    recent: Option<(u64, ExtentMap)>,
     /// How many entries lie between two of them at least.
     min_stride: u64,
 }
@@ -22,12 +24,13 @@ impl Checkpoints {
     /// None yet.
     #[must_use]
     pub const fn new(discards: Discards) -> Self {
-        Self { discards, maps: Vec::new(), min_stride: MIN_STRIDE }
+        Self { discards, maps: Vec::new(), recent: None, min_stride: MIN_STRIDE }
     }
 
     /// Forgets the maps after `point`: for a log whose entries from there on have changed.
     pub fn truncate(&mut self, point: u64) {
         self.maps.retain(|(at, _)| *at <= point);
+        self.recent.take_if(|(at, _)| *at > point);
     }
 
     /// Where the bytes of the disk are at `point`, or at the end of the log if that comes first, without what a crash there
@@ -49,7 +52,15 @@ impl Checkpoints {
             at += stride;
             self.keep(at, &map);
         }
-        for entry in index.entries(at..point) {
+        for entry in index.entries(at..whole) {
+            map.apply(&entry, self.discards);
+        }
+        // Also where many small steps have led away from the last one.
+        if whole >= self.maps.last().map_or(0, |(last, _)| *last) + stride {
+            self.keep(whole, &map);
+        }
+        self.recent = Some((whole, map.clone()));
+        for entry in index.entries(whole..point) {
             map.apply_kept(&entry, lost, self.discards);
         }
         map
@@ -57,7 +68,10 @@ impl Checkpoints {
 
     fn last_before(&self, point: u64) -> Option<(u64, ExtentMap)> {
         let after = self.maps.partition_point(|(at, _)| *at <= point);
-        self.maps.get(after.checked_sub(1)?).cloned()
+        let kept = after.checked_sub(1).and_then(|last| self.maps.get(last));
+        let recent = self.recent.as_ref().filter(|(at, _)| *at <= point);
+        let nearest = kept.into_iter().chain(recent).max_by_key(|(at, _)| *at);
+        nearest.cloned()
     }
 
     /// Keeps a map, after all others. A log that grows gets some when it is short: where they become too many,
