@@ -87,6 +87,27 @@ pub(super) enum Outcome {
     TimedOut,
 }
 
+impl Outcome {
+    /// Whether the software did not survive.
+    pub(super) const fn is_failure(self) -> bool {
+        matches!(self, Self::Fail(_) | Self::Signal(_) | Self::TimedOut)
+    }
+
+    /// Whether it depends on the disk alone. How long something takes does not.
+    pub(super) const fn is_repeatable(self) -> bool {
+        !matches!(self, Self::TimedOut)
+    }
+}
+
+impl Judgement {
+    /// The last lines of what was printed.
+    pub(super) fn last_words(&self) -> String {
+        let nr_lines = self.output.lines().count();
+        let last: Vec<&str> = self.output.lines().skip(nr_lines.saturating_sub(MAX_LAST_LINES)).collect();
+        last.join(" / ")
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,6 +304,8 @@ fn last_of(output: &mut File) -> io::Result<String> {
 }
 
 const MAX_LABEL_CHARS: usize = 60;
+
+const MAX_LAST_LINES: usize = 3;
 
 /// As in `git bisect run`.
 const UNDECIDED: i32 = 125;

@@ -15,10 +15,14 @@ pub enum ExploreError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The disk fails the check without a crash.
-    #[error("the check `{check}` fails on the disk at the end, where nothing is lost: {output}")]
+    #[error(
+        "the check `{check}` does not pass on the disk at the end, where nothing is lost ({ended}): {output}"
+    )]
     FailsWhole {
         /// The check.
         check: String,
+        /// How it ended.
+        ended: String,
         /// What it printed.
         output: String,
     },
@@ -27,6 +31,20 @@ pub enum ExploreError {
     ReadsNothing {
         /// The check.
         check: String,
+    },
+    /// Something that the check has started still uses the disk.
+    #[error("the check `{check}` has left a process or a mount that uses the disk")]
+    StillOpen {
+        /// The check.
+        check: String,
+    },
+    /// A check's temporary folder cannot be emptied.
+    #[error("the check `{check}` has left something in $CRASH_TMPDIR that cannot be removed")]
+    Leftovers {
+        /// The check.
+        check: String,
+        /// Why not.
+        source: io::Error,
     },
     /// The log or the base cannot be read.
     #[error("cannot read the recorded disk")]
@@ -57,8 +75,10 @@ pub enum ExploreError {
 impl Explain for ExploreError {
     fn end(&self) -> Option<End> {
         match self {
-            Self::FailsWhole { .. } => Some(End::CheckFailed),
-            Self::ReadsNothing { .. }
+            Self::FailsWhole { .. }
+            | Self::ReadsNothing { .. }
+            | Self::StillOpen { .. }
+            | Self::Leftovers { .. }
             | Self::TooManyUnits(_)
             | Self::OutDir(
                 OutDirError::NotEmpty { .. } | OutDirError::OtherPlan { .. } | OutDirError::Malformed { .. },

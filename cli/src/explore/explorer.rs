@@ -1,6 +1,5 @@
 //! An exploration from its start to its result.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +54,7 @@ pub struct Budget {
 }
 
 /// What an exploration by one check has come to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Explored {
     /// The check.
     pub check: Check,
@@ -85,8 +84,12 @@ pub struct Explored {
     pub undecided: u64,
     /// Whether what was run to see contradicts what was decided.
     pub is_contradicted: bool,
+    /// States on which the check failed once, and passed the second time.
+    pub flaky_states: Vec<State>,
     /// Each way to fail, with its cause.
     pub findings: Vec<Finding>,
+    /// What has ended it before everything was tried.
+    pub ended_by: Option<ExploreError>,
     /// How long it took.
     pub took: Duration,
 }
@@ -96,7 +99,7 @@ pub struct Explored {
 pub enum Verdict {
     /// Every state is decided, and passes.
     Proved,
-    /// No state was seen to fail, but not all are decided for certain.
+    /// No state fails for certain, but not all are decided for certain either.
     Sampled,
     /// A state fails.
     Failed,
@@ -107,7 +110,7 @@ impl Explored {
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         let is_certain =
-            !self.is_contradicted && self.flaky == 0 && self.timeouts == 0 && self.undecided == 0;
+            !self.is_contradicted && self.flaky == 0 && self.undecided == 0 && self.ended_by.is_none();
         if !self.findings.is_empty() {
             Verdict::Failed
         } else if self.groups_decided == self.groups && is_certain {
@@ -173,7 +176,8 @@ impl Explorer {
         &self.jobs.recording
     }
 
-    /// Has a check judge every state, or as many as the budget allows.
+    /// Has a check judge every state, or as many as the budget allows. What was found before an error counts:
+    /// [`Explored::ended_by`] has the error.
     ///
     /// # Errors
     /// [`ExploreError`] if the check cannot be run, fails without a crash, or reads nothing.
@@ -185,6 +189,9 @@ impl Explorer {
         let (nth, nr_parts) = options.partition;
         let groups = Groups::new(recording.index(), options.rules, from..to);
         let groups: Vec<Group> = groups.skip(nth).step_by(nr_parts).collect();
+        for group in &groups {
+            Layers::check_size(group)?;
+        }
         let round = Round::new(&self.jobs, check, progress, &groups);
         round.check_whole(to)?;
         std::thread::scope(|scope| {
@@ -193,11 +200,9 @@ impl Explorer {
                 scope.spawn(move || round.work(job));
             }
         });
-        if let Some(error) = round.error.lock().take() {
-            return Err(error);
+        if let Err(error) = round.explain().and_then(|()| recording.check().map_err(ExploreError::Read)) {
+            round.error.lock().get_or_insert(error);
         }
-        recording.check().map_err(ExploreError::Read)?;
-        round.explain()?;
         Ok(round.into_explored(&groups, begin.elapsed()))
     }
 
@@ -237,9 +242,11 @@ impl Jobs {
             last_mark: last_mark.as_deref(),
             timeout: self.options.timeout,
         };
-        let judgement = check.judge(&around)?;
-        let disk = self.slots.take(job).expect("it was put there");
-        empty(&tmpdir).map_err(ExploreError::Prepare)?;
+        let judgement = check.judge(&around);
+        let disk = self.slots.take(job, Instant::now() + OPEN_PATIENCE);
+        let judgement = judgement?;
+        let disk = disk.ok_or_else(|| ExploreError::StillOpen { check: check.label() })?;
+        renew(&tmpdir).map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
         let map = disk.map().clone();
         Ok(Run { judgement, reads: disk.into_reads(), map })
     }
@@ -265,8 +272,7 @@ struct Round<'a> {
     /// Something was reported.
     reported: Condvar,
     proved: RwLock<Proved<Key, Outcome>>,
-    /// States of an earlier exploration that were decided by themselves alone, by name.
-    alone: HashMap<String, Outcome>,
+    flaky_states: Mutex<Vec<State>>,
     findings: Mutex<Findings>,
     error: Mutex<Option<ExploreError>>,
     /// Nothing new is begun.
@@ -292,7 +298,7 @@ impl<'a> Round<'a> {
             schedule: Mutex::new(Schedule::new(groups.iter().copied().collect(), checkpoints)),
             reported: Condvar::new(),
             proved: RwLock::new(Proved::new()),
-            alone: HashMap::new(),
+            flaky_states: Mutex::default(),
             findings: Mutex::default(),
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
@@ -320,22 +326,20 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let run = self.run(0, map, point)?;
+        if run.judgement.outcome != Outcome::Pass {
+            let (check, ended) = (self.check.label(), run.judgement.outcome.to_string());
+            return Err(ExploreError::FailsWhole { check, ended, output: run.judgement.last_words() });
+        }
         if run.reads.is_empty() {
-            return Err(ExploreError::ReadsNothing { check: self.check.to_string() });
+            return Err(ExploreError::ReadsNothing { check: self.check.label() });
         }
-        match run.judgement.outcome {
-            Outcome::Pass => {
-                self.add(self.key(point), &State::from(point), &run)?;
-                Ok(())
-            }
-            _ => {
-                Err(ExploreError::FailsWhole { check: self.check.to_string(), output: run.judgement.output })
-            }
-        }
+        self.add(self.key(point), &State::from(point), &run)?;
+        Ok(())
     }
 
     /// Takes state after state until nothing is left, or it is time to stop.
     fn work(&self, job: usize) {
+        let _guard = StopOnPanic(self);
         while let Some(task) = self.next() {
             let decided = match self.decide(job, task) {
                 Ok(decided) => decided,
@@ -348,12 +352,8 @@ impl<'a> Round<'a> {
                 return self.fail(error);
             }
             let groups_decided = self.schedule.lock().tally().groups_decided;
-            self.progress.show(
-                self.runs.load(Relaxed),
-                groups_decided,
-                self.nr_groups,
-                self.findings.lock().len(),
-            );
+            let nr_findings = self.findings.lock().len();
+            self.progress.show(self.runs.load(Relaxed), groups_decided, self.nr_groups, nr_findings);
         }
     }
 
@@ -390,6 +390,10 @@ impl<'a> Round<'a> {
 
     fn fail(&self, error: ExploreError) {
         self.error.lock().get_or_insert(error);
+        self.stop();
+    }
+
+    fn stop(&self) {
         self.is_stopped.store(true, Relaxed);
         // Under the lock: nobody is between looking and waiting.
         let schedule = self.schedule.lock();
@@ -413,57 +417,89 @@ impl<'a> Round<'a> {
             return Ok(self.schedule.lock().report(task, &reads, says(outcome), contents));
         }
         let state = task.trial.state();
-        if let Some(outcome) = self.alone.get(&state.to_string()) {
-            self.count_alone(*outcome);
-            return Ok(self.schedule.lock().report_alone(task, says(*outcome)));
-        }
         let run = self.run(job, map, point)?;
         let outcome = run.judgement.outcome;
-        let is_repeatable = match outcome {
-            Outcome::Pass => true,
-            Outcome::Fail(_) => self.run(job, run.map.clone(), point)?.judgement.outcome == outcome,
-            Outcome::Undecided | Outcome::Signal(_) | Outcome::TimedOut => false,
-        };
-        if is_repeatable && outcome != Outcome::Pass || matches!(outcome, Outcome::Signal(_)) {
+        if outcome == Outcome::Pass {
+            return self.take_in(task, &state, key, &[run]);
+        }
+        // What does not pass is run twice.
+        let again = self.run(job, run.map.clone(), point)?;
+        if outcome.is_failure() && again.judgement.outcome.is_failure() {
             self.findings.lock().add(task.trial.choice(), &run.judgement);
+        } else if outcome.is_failure() {
+            self.flaky_states.lock().push(state.clone());
         }
-        if is_repeatable && self.add(key.clone(), &state, &run)? {
-            return Ok(self.schedule.lock().report(task, &run.reads, says(outcome), contents));
+        self.count(outcome, again.judgement.outcome);
+        self.take_in(task, &state, key, &[run, again])
+    }
+
+    /// Reports a state that was run once or twice: its verdict holds for all states with the same bytes where it was read, if
+    /// it can be repeated.
+    fn take_in(
+        &self,
+        task: Task,
+        state: &State,
+        key: Key,
+        runs: &[Run],
+    ) -> Result<Option<Arc<Layers>>, ExploreError> {
+        let (outcome, reads) = (runs[0].judgement.outcome, &runs[0].reads);
+        let mut holds = outcome.is_repeatable() && runs.iter().all(|run| run.judgement.outcome == outcome);
+        for run in runs {
+            holds = holds && self.add(key.clone(), state, run)?;
         }
-        self.count_alone(outcome);
-        self.write(&self.line(key, &state, outcome))?;
+        if holds {
+            let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+            return Ok(self.schedule.lock().report(task, reads, says(outcome), contents));
+        }
+        self.write(&self.line(key, state, outcome))?;
         Ok(self.schedule.lock().report_alone(task, says(outcome)))
     }
 
-    /// Counts a run that has decided its own state alone.
-    fn count_alone(&self, outcome: Outcome) {
-        let count = match outcome {
-            Outcome::Undecided => &self.undecided,
-            Outcome::TimedOut => &self.timeouts,
-            Outcome::Fail(_) => &self.flaky,
-            Outcome::Pass | Outcome::Signal(_) => return,
-        };
-        count.fetch_add(1, Relaxed);
+    /// Counts a state that did not pass.
+    fn count(&self, outcome: Outcome, again: Outcome) {
+        let counts = [
+            (outcome != again, &self.flaky),
+            (outcome == Outcome::TimedOut, &self.timeouts),
+            (outcome == Outcome::Undecided, &self.undecided),
+        ];
+        for (_, count) in counts.iter().filter(|(is_counted, _)| *is_counted) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
-    /// Runs a state of a group that is decided, one for each hundred runs: what was decided without it must hold.
+    /// Runs states of a group that is decided, so that there is one for each hundred runs: what was decided without a run
+    /// must hold, read for read.
     fn cross_check(&self, job: usize, layers: &Arc<Layers>) -> Result<(), ExploreError> {
-        let nth = self.cross_checks.load(Relaxed);
-        if layers.group().nr_units() == 0 || nth * 100 >= self.runs.load(Relaxed) || self.must_stop() {
+        if layers.group().nr_units() == 0 {
             return Ok(());
         }
-        self.cross_checks.fetch_add(1, Relaxed);
-        let mut random = Random(self.jobs.options.seed ^ nth);
-        let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
-        let (map, point) = (choice.map(), layers.group().point());
-        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
-        let proof = self.proved.read().look_up(&self.key(point), &map, contents).map(|proof| *proof.verdict);
-        let run = self.run(job, map, point)?;
-        // What was decided alone, such as a state that ended with a signal, has no proof.
-        let holds = proof.is_none_or(|outcome| outcome == run.judgement.outcome);
-        if !holds {
-            tracing::warn!(outcome = ?run.judgement.outcome, "a state that was decided without a run comes to something else");
-            self.is_contradicted.store(true, Relaxed);
+        while !self.must_stop() {
+            let nth = self.cross_checks.fetch_add(1, Relaxed);
+            if nth * 100 >= self.runs.load(Relaxed) {
+                self.cross_checks.fetch_sub(1, Relaxed);
+                break;
+            }
+            let mut random = Random(self.jobs.options.seed.wrapping_add(nth.wrapping_mul(GOLDEN)));
+            let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
+            let (map, point, state) = (choice.map(), layers.group().point(), choice.state());
+            let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+            let key = self.key(point);
+            let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
+            let run = self.run(job, map, point)?;
+            let outcome = run.judgement.outcome;
+            let holds = match proof {
+                Some(proved) => proved == outcome && self.add(key, &state, &run)?,
+                // It was decided alone, or there was no more room for what is proved.
+                None => {
+                    outcome == Outcome::Pass || self.schedule.lock().tally().failing != StateCount::zero()
+                }
+            };
+            if !holds {
+                self.is_contradicted.store(true, Relaxed);
+                if outcome.is_failure() {
+                    self.findings.lock().add(&choice, &run.judgement);
+                }
+            }
         }
         Ok(())
     }
@@ -471,28 +507,30 @@ impl<'a> Round<'a> {
     /// Finds the least that each way to fail takes.
     fn explain(&self) -> Result<(), ExploreError> {
         let mut findings = std::mem::take(&mut *self.findings.lock());
+        let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
-            if interrupt::is_requested() {
-                break;
+            if explained.is_ok() {
+                explained = finding.minimise(|choice| self.judge(choice), || self.must_stop());
             }
-            finding.minimise(|choice| -> Result<_, ExploreError> {
-                let point = choice.layers().group().point();
-                let map = choice.map();
-                let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
-                let key = self.key(point);
-                let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
-                if proof == Some(Outcome::Pass) {
-                    return Ok(None);
-                }
-                let run = self.run(0, map, point)?;
-                if matches!(run.judgement.outcome, Outcome::Pass | Outcome::Fail(_)) {
-                    self.add(key, &choice.state(), &run)?;
-                }
-                Ok(Some(run.judgement))
-            })?;
         }
         *self.findings.lock() = findings;
-        Ok(())
+        explained
+    }
+
+    /// The judgement of a state; `None` if it is known to pass.
+    fn judge(&self, choice: &Choice) -> Result<Option<Judgement>, ExploreError> {
+        let (map, point) = (choice.map(), choice.layers().group().point());
+        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+        let key = self.key(point);
+        let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
+        if proof == Some(Outcome::Pass) {
+            return Ok(None);
+        }
+        let run = self.run(0, map, point)?;
+        if run.judgement.outcome.is_repeatable() {
+            self.add(key, &choice.state(), &run)?;
+        }
+        Ok(Some(run.judgement))
     }
 
     fn run(&self, job: usize, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
@@ -541,13 +579,9 @@ impl<'a> Round<'a> {
         let out = self.jobs.out.iter().flat_map(OutDir::known);
         let check = self.check.to_string();
         for line in out.filter(|line| line.check == check) {
-            let is_added = match line.reads() {
-                Some(reads) => self.proved.get_mut().add(line.last_mark.clone(), reads, line.ended).is_ok(),
-                // What a signal has ended is run again, so that it can be explained.
-                None if matches!(line.ended, Outcome::Signal(_)) => true,
-                None => self.alone.insert(line.state.clone(), line.ended).is_none(),
-            };
-            if !is_added {
+            // What has decided its own state alone is run again.
+            let Some(reads) = line.reads() else { continue };
+            if self.proved.get_mut().add(line.last_mark.clone(), reads, line.ended).is_err() {
                 *self.is_contradicted.get_mut() = true;
             }
         }
@@ -586,8 +620,21 @@ impl<'a> Round<'a> {
             timeouts: self.timeouts.into_inner(),
             undecided: self.undecided.into_inner(),
             is_contradicted: self.is_contradicted.into_inner(),
+            flaky_states: self.flaky_states.into_inner(),
             findings: self.findings.into_inner().into_vec(),
+            ended_by: self.error.into_inner(),
             took,
+        }
+    }
+}
+
+/// Lets the other jobs end, too, if one panics.
+struct StopOnPanic<'a>(&'a Round<'a>);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
         }
     }
 }
@@ -609,17 +656,17 @@ fn tmp_name(job: usize) -> String {
     format!("tmp-{job}")
 }
 
-/// Removes what a check has left in its folder.
-fn empty(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
+/// Makes the folder of a job anew, whatever a check has left in its place. Links are not followed.
+fn renew(folder: &Path) -> io::Result<()> {
+    let removed = match std::fs::symlink_metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(folder),
+        Ok(_) => std::fs::remove_file(folder),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::create_dir(folder),
     }
-    Ok(())
 }
 
 /// A linear congruential generator: the same choices from the same seed.
@@ -634,5 +681,11 @@ impl Random {
 
 /// How many ways to fail are explained.
 const MAX_EXPLAINED: usize = 20;
+
+/// Spreads what is numbered over all 64 bits.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// How long what a check has opened may take to be closed once its processes were ended.
+const OPEN_PATIENCE: Duration = Duration::from_secs(2);
 
 const PATIENCE: Duration = Duration::from_secs(10);

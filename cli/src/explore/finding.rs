@@ -9,7 +9,7 @@ use super::check::{Judgement, Outcome};
 pub struct Finding {
     outcome: Outcome,
     signature: String,
-    /// The state that loses the fewest entries of those that fail so.
+    /// The first state that failed so; the one that loses the least once it is minimised.
     choice: Choice,
     output: String,
     nr_runs: u64,
@@ -89,13 +89,17 @@ impl Finding {
         self.is_one_minimal
     }
 
-    /// Looks for the fewest lost writes that fail so. `judge` gives the judgement of a state, `None` if it is known to pass.
+    /// Looks for the fewest lost writes that fail so, until it must stop. `judge` gives the judgement of a state, `None` if it
+    /// is known to pass.
     pub(super) fn minimise<E>(
         &mut self,
         mut judge: impl FnMut(&Choice) -> Result<Option<Judgement>, E>,
+        must_stop: impl Fn() -> bool,
     ) -> Result<(), E> {
         let mut minimise = Minimise::new(&self.choice);
-        while let Some(choice) = minimise.next_choice() {
+        while !must_stop()
+            && let Some(choice) = minimise.next_choice()
+        {
             let judgement = judge(&choice)?.filter(|judgement| self.is_same(judgement));
             if let Some(judgement) = &judgement {
                 self.output.clone_from(&judgement.output);

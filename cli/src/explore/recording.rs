@@ -52,9 +52,14 @@ impl Recording {
     /// Reads an extent of the disk that `map` describes.
     ///
     /// # Errors
-    /// Those of the base and of the log.
+    /// Those of the base and of the log; [`check`](Self::check) tells them too.
     pub fn read(&self, map: &ExtentMap, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
-        View { base: self.base.disk(), log: &self.log, map }.read(extent, buffer)
+        let read = View { base: self.base.disk(), log: &self.log, map }.read(extent, buffer);
+        read.map_err(|error| {
+            let kind = error.kind();
+            self.failure.lock().get_or_insert(error);
+            kind.into()
+        })
     }
 
     /// A hash of what some pieces hold, one after the other: 128 bits of SHA-256, so that not even a log that was made for it
@@ -83,7 +88,8 @@ impl Recording {
     /// Whether everything could be read.
     ///
     /// # Errors
-    /// The first error that a [`fingerprint`](Self::fingerprint) has met.
+    /// The first error of a [`read`](Self::read) or a [`fingerprint`](Self::fingerprint): what a checker said of the disk then
+    /// does not count.
     pub fn check(&self) -> io::Result<()> {
         self.failure.lock().take().map_or(Ok(()), Err)
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fuser::{
     BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
@@ -12,7 +12,7 @@ use fuser::{
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite, Request, TimeOrNow,
 };
 use logwrites_core::num::{clip, narrow, widen};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustix::fs::FallocateFlags;
 
 use super::crash_disk::CrashDisk;
@@ -21,12 +21,29 @@ use super::crash_disk::CrashDisk;
 #[derive(Debug)]
 pub(super) struct Slots {
     len_bytes: u64,
-    slots: Vec<Mutex<Option<CrashDisk>>>,
+    slots: Vec<Slot>,
+}
+
+/// The file of a job.
+#[derive(Debug, Default)]
+struct Slot {
+    state: Mutex<SlotState>,
+    /// A file was closed.
+    closed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    disk: Option<CrashDisk>,
+    /// Which disk it is: what was opened before is another one, and must not touch this.
+    generation: u64,
+    /// How many times the disk is open.
+    nr_open: usize,
 }
 
 impl Slots {
     pub(super) fn new(len_bytes: u64, nr_jobs: usize) -> Self {
-        Self { len_bytes, slots: (0..nr_jobs).map(|_| Mutex::default()).collect() }
+        Self { len_bytes, slots: (0..nr_jobs).map(|_| Slot::default()).collect() }
     }
 
     /// The path of a job's file below the folder where they are mounted.
@@ -36,12 +53,22 @@ impl Slots {
 
     /// From now on the file of a job is this disk.
     pub(super) fn put(&self, job: usize, disk: CrashDisk) {
-        *self.slots[job].lock() = Some(disk);
+        let mut state = self.slots[job].state.lock();
+        *state = SlotState { disk: Some(disk), generation: state.generation + 1, nr_open: 0 };
     }
 
-    /// The file of a job is no disk any more.
-    pub(super) fn take(&self, job: usize) -> Option<CrashDisk> {
-        self.slots[job].lock().take()
+    /// The file of a job is no disk any more: nothing that was opened reaches the next one. What is still open is waited
+    /// for, since its last reads and writes count; `None` if it stays open.
+    pub(super) fn take(&self, job: usize, deadline: Instant) -> Option<CrashDisk> {
+        let slot = &self.slots[job];
+        let mut state = slot.state.lock();
+        while state.nr_open > 0 {
+            if slot.closed.wait_until(&mut state, deadline).timed_out() {
+                state.disk = None;
+                return None;
+            }
+        }
+        state.disk.take()
     }
 }
 
@@ -89,19 +116,20 @@ impl StateFiles {
         (job < self.slots.slots.len()).then_some(job)
     }
 
-    /// Does something with the disk that a file is.
+    /// Does something with the disk that was opened.
     fn with<T>(
         &self,
         number: INodeNo,
+        handle: FileHandle,
         what: impl FnOnce(&mut CrashDisk) -> io::Result<T>,
     ) -> Result<T, Errno> {
         let job = self.job(number).ok_or(Errno::EISDIR)?;
-        let mut slot = self.slots.slots[job].lock();
-        let disk = slot.as_mut().ok_or(Errno::ENODEV)?;
-        what(disk).map_err(|error| {
-            tracing::warn!(%error, "a state cannot be read");
-            Errno::EIO
-        })
+        let mut state = self.slots.slots[job].state.lock();
+        if state.generation != handle.0 {
+            return Err(Errno::ESTALE);
+        }
+        let disk = state.disk.as_mut().ok_or(Errno::ESTALE)?;
+        what(disk).map_err(|_| Errno::EIO)
     }
 }
 
@@ -160,17 +188,42 @@ impl Filesystem for StateFiles {
     }
 
     fn open(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        match self.with(number, |_| Ok(())) {
-            Ok(()) => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH),
-            Err(errno) => reply.error(errno),
+        let Some(job) = self.job(number) else { return reply.error(Errno::EISDIR) };
+        let mut state = self.slots.slots[job].state.lock();
+        if state.disk.is_none() {
+            return reply.error(Errno::ENODEV);
         }
+        state.nr_open += 1;
+        let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH;
+        reply.opened(FileHandle(state.generation), flags);
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        if let Some(job) = self.job(number) {
+            let slot = &self.slots.slots[job];
+            let mut state = slot.state.lock();
+            if state.generation == handle.0 {
+                state.nr_open -= 1;
+                slot.closed.notify_all();
+            }
+        }
+        reply.ok();
     }
 
     fn read(
         &self,
         _request: &Request,
         number: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         offset: u64,
         size: u32,
         _flags: OpenFlags,
@@ -179,7 +232,7 @@ impl Filesystem for StateFiles {
     ) {
         let len = u64::from(size).min(self.slots.len_bytes.saturating_sub(offset));
         let mut buffer = vec![0; narrow(len)];
-        match self.with(number, |disk| disk.read_at(offset, &mut buffer)) {
+        match self.with(number, handle, |disk| disk.read_at(offset, &mut buffer)) {
             Ok(()) => reply.data(&buffer),
             Err(errno) => reply.error(errno),
         }
@@ -189,7 +242,7 @@ impl Filesystem for StateFiles {
         &self,
         _request: &Request,
         number: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         offset: u64,
         data: &[u8],
         _write_flags: fuser::WriteFlags,
@@ -201,7 +254,7 @@ impl Filesystem for StateFiles {
         if room == 0 && !data.is_empty() {
             return reply.error(Errno::ENOSPC);
         }
-        match self.with(number, |disk| disk.write_at(offset, &data[..room])) {
+        match self.with(number, handle, |disk| disk.write_at(offset, &data[..room])) {
             Ok(()) => {
                 reply.written(u32::try_from(room).expect("the kernel's requests have lengths of 32 bits"));
             }
@@ -235,7 +288,7 @@ impl Filesystem for StateFiles {
         &self,
         _request: &Request,
         number: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         offset: u64,
         length: u64,
         mode: i32,
@@ -247,7 +300,7 @@ impl Filesystem for StateFiles {
         if is_other || offset.saturating_add(length) > self.slots.len_bytes {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        match self.with(number, |disk| if is_zeroing { disk.zero(offset, length) } else { Ok(()) }) {
+        match self.with(number, handle, |disk| if is_zeroing { disk.zero(offset, length) } else { Ok(()) }) {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
         }

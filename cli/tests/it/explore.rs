@@ -81,7 +81,7 @@ fn ext4_survives_every_crash_of_a_log_of_qemu() {
     let ran = run(&folder, "explore log --base base --check ext4 --from flush:6 --json").code(0);
     assert_eq!(explored(&ran).0["verdict"], "proved");
     let ran = run(&folder, "explore log --base base --check ext4 --to flush:6").code(1);
-    prints(&ran, &["failed", "exit code 8", "nothing is lost"]);
+    prints(&ran, &["failed", "exit code 8", "no write is lost"]);
 }
 
 #[test]
@@ -163,7 +163,8 @@ fn a_check_that_proves_nothing_is_refused() {
     let refused =
         |check: &str, code, texts: &[&str]| explore(&folder, &["--check", check]).code(code).says(texts);
     refused("true", 2, &["never read the disk", "CRASH_IMAGE"]);
-    refused(r#"cat "$CRASH_IMAGE" >/dev/null; echo broken; exit 3"#, 1, &["nothing is lost", "broken"]);
+    refused(r#"cat "$CRASH_IMAGE" >/dev/null; echo broken; exit 3"#, 2, &["exit code 3", "broken"]);
+    refused("echo cannot; exit 4", 2, &["exit code 4", "cannot"]);
     refused("no-such-program-anywhere", 3, &["cannot be run", "127"]);
     explore(&folder, &["--check", ""]).code(2).says(&["expected a preset or a command"]);
 }
@@ -184,18 +185,48 @@ fn a_check_that_is_not_deterministic_is_caught() {
 }
 
 #[test]
-fn a_check_that_hangs_is_ended_with_all_that_it_started() {
+fn a_check_that_hangs_has_failed_and_is_ended_with_all_that_it_started() {
     let folder = store("");
     let pid = folder.path("pid");
-    let check = format!("{INTACT}\ndata || {{ sleep 1234 & echo $! >{}; wait; }}", pid.display());
-    let check = check.replace("data || { echo \"no data\"; exit 1; }", "true");
-    let ran = explore(&folder, &["--check", &check, "--timeout", "300ms"]).code(0);
-    let (summary, _) = explored(&ran);
-    assert_eq!((&summary["verdict"], &summary["timeouts"]), (&"sampled".into(), &2.into()));
+    let hang = format!("sleep 1234 & echo $! >{}; wait", pid.display());
+    let check = INTACT.replace(r#"{ echo "no data"; exit 1; }"#, &format!("{{ {hang}; }}"));
+    let ran = explore(&folder, &["--check", &check, "--timeout", "300ms"]).code(1);
+    let (summary, checks) = explored(&ran);
+    assert_eq!((&summary["verdict"], &summary["timeouts"]), (&"failed".into(), &1.into()));
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["ended"], &finding["state"]), (&"timed out".into(), &"2^0".into()));
     let pid = String::from_utf8(folder.read("pid")).expect("a number");
     // Where nobody waits for orphans, it stays as a zombie.
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
     assert!(status.is_empty() || status.contains("State:\tZ"), "its child has ended, too: {status}");
+}
+
+#[test]
+fn what_a_check_leaves_behind_does_not_reach_the_next_state() {
+    let folder = store("");
+    let keeper = |how: &str| {
+        format!("{how} sh -c 'exec 3<>\"$CRASH_IMAGE\"; sleep 30' >/dev/null 2>&1 &\nsleep 0.1\n{INTACT}")
+    };
+    // In the check's process group it is ended; the verdict is the one that the check alone comes to.
+    let (summary, checks) = explored(&explore(&folder, &["--check", &keeper("")]).code(1));
+    assert_eq!((&summary["verdict"], &checks[0]["findings"][0]["state"]), (&"failed".into(), &"2^0".into()));
+    // Outside of it, it keeps the disk open.
+    explore(&folder, &["--check", &keeper("setsid")]).code(2).says(&["has left a process or a mount"]);
+
+    folder.write("precious", "kept");
+    let link =
+        format!("rm -r \"$CRASH_TMPDIR\"; ln -s {} \"$CRASH_TMPDIR\"; {INTACT}", folder.path("").display());
+    explore(&folder, &["--check", &link]).code(1);
+    assert_eq!(folder.read("precious"), b"kept");
+}
+
+#[test]
+fn what_was_found_before_an_error_is_told() {
+    let folder = store("");
+    let check =
+        format!("{}\n[ \"$CRASH_LAST_MARK\" = stored ] || exit 127", INTACT.replace("exit 1", "exit 5"));
+    let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--jobs", "1", "--check", &check]).code(3);
+    assert!(ran.stderr.contains("cannot be run") && ran.stdout.contains("decided by"), "{ran:#?}");
 }
 
 #[test]

@@ -83,7 +83,8 @@ impl Choice {
 
     /// The extents of the units that differ from what most are, joined where they overlap.
     fn changed_extents(&self) -> Vec<Extent> {
-        let mut extents: Vec<Extent> = self.except.iter().map(|unit| self.layers.unit(*unit).extent).collect();
+        let mut extents: Vec<Extent> =
+            self.except.iter().map(|unit| self.layers.unit(*unit).extent).collect();
         extents.sort_unstable();
         extents.dedup_by(|extent, before| {
             let is_joined = extent.sector() <= before.end();

@@ -51,9 +51,7 @@ impl Layers {
     /// # Errors
     /// [`TooManyUnits`], before any memory is taken.
     pub fn new(index: &Index, group: &Group, checkpoints: &mut Checkpoints) -> Result<Self, TooManyUnits> {
-        if group.nr_units() > MAX_UNITS {
-            return Err(TooManyUnits { nr_units: group.nr_units() });
-        }
+        Self::check_size(group)?;
         let (layers, never) = layers_of(index, group);
         let is_unit = |layer: &Layer| layer.unit.is_some();
         let numbered = (0u32..).zip(&layers);
@@ -78,6 +76,17 @@ impl Layers {
             units,
             never,
         })
+    }
+
+    /// Whether a group is one that fits into memory, before anything is made of it.
+    ///
+    /// # Errors
+    /// [`TooManyUnits`] if not.
+    pub const fn check_size(group: &Group) -> Result<(), TooManyUnits> {
+        if group.nr_units() > MAX_UNITS {
+            return Err(TooManyUnits { nr_units: group.nr_units() });
+        }
+        Ok(())
     }
 
     /// The group.

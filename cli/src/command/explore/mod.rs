@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logwrites_core::SectorSize;
 use logwrites_core::crash::{Model, Rules, State, ordering_of};
+use logwrites_core::num::widen;
 
 use self::report::{Report, print_report};
 use super::serve::log_to_stderr;
@@ -24,6 +25,7 @@ use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
+use crate::output::style::count;
 use crate::output::{print_json, stdout};
 use crate::point::{Point, StateArg};
 use crate::size::Size;
@@ -76,7 +78,7 @@ pub(in crate::command) struct Args {
     /// Number of checkers that run at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     jobs: Option<u8>,
-    /// Stop after this time, such as 10m, or after this number of runs
+    /// Stop each check after this time, such as 10m, or after this number of runs
     #[arg(long, value_parser = parse_budget, value_name = "TIME|RUNS")]
     budget: Option<Budget>,
     /// How long one run of a checker may take
@@ -88,7 +90,7 @@ pub(in crate::command) struct Args {
     /// Keep what every run has proved in this folder, which must be new or empty
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// With --out: continue an exploration that has ended early; nothing is run twice
+    /// With --out: continue an exploration that has ended early; what is proved is not run again
     #[arg(long, requires = "out")]
     resume: bool,
     /// Explore part M of N of the groups only, such as 1/4; the N parts are the whole
@@ -162,8 +164,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(state) => judge(args, &explorer, state),
         None => explore_all(args, &explorer),
     };
-    explorer.end()?;
-    result
+    let ended = explorer.end();
+    result?;
+    Ok(ended?)
 }
 
 fn explore_all(args: &Args, explorer: &Explorer) -> anyhow::Result<()> {
@@ -171,15 +174,23 @@ fn explore_all(args: &Args, explorer: &Explorer) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for check in &args.check {
         let line = StatusLine::new(check);
-        let found = explorer.explore(check, &line)?;
+        let mut found = explorer.explore(check, &line)?;
         drop(line);
+        let ended_by = found.ended_by.take();
         if args.json {
             print_json(&mut out, &Report::new(&found, explorer.recording()))?;
         } else {
             print_report(&mut out, args, &found, explorer.recording())?;
         }
         out.flush()?;
+        // What was found by then was told.
+        if let Some(error) = ended_by {
+            return Err(error.into());
+        }
         all.push(found);
+        if interrupt::is_requested() {
+            break;
+        }
     }
     if args.json {
         print_json(&mut out, &report::Summary::new(&all))?;
@@ -273,7 +284,10 @@ impl StatusLine {
 impl Progress for StatusLine {
     fn show(&self, runs: u64, groups_decided: u64, groups: u64, failures: usize) {
         if !self.bar.is_hidden() {
-            let failures = if failures == 0 { String::new() } else { format!(", {failures} ways to fail") };
+            let failures = match failures {
+                0 => String::new(),
+                _ => format!(", {}", count(widen(failures), "way to fail", "ways to fail")),
+            };
             self.bar
                 .set_message(format!("{runs} runs, {groups_decided} of {groups} groups decided{failures}"));
         }
@@ -308,4 +322,5 @@ Examples:
   logwrites explore run.log --base old.img --check 'my-fsck \"$CRASH_IMAGE\"' --model torn --atomic-unit 4k
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
 
-Exit codes: 0 every state that was tried is good, 1 a state is bad.";
+Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is bad,
+2 the check itself is wrong: it fails without a crash, or never reads the disk.";

@@ -1,15 +1,17 @@
 //! What an exploration has found, for people and for machines.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use indicatif::BinaryBytes;
 use logwrites_core::crash::{State, StateCount};
 use logwrites_core::format::Flags;
+use logwrites_core::history::Discards;
 use serde::Serialize;
 
 use super::Args;
 use crate::explore::{Check, Explored, Finding, Recording, Verdict};
-use crate::output::printable::{Printable, printable};
+use crate::output::printable::Printable;
 use crate::output::style::{self, count, paint};
 use crate::size::Size;
 
@@ -32,10 +34,7 @@ pub(super) fn print_report(
         Verdict::Sampled => {
             let word = paint(style::WARNING, "sampled");
             let share = percent(&explored.decided, &explored.states);
-            writeln!(
-                out,
-                "{check}: {word}: no failure, but not all is decided: {share} of {states} by {runs}"
-            )?;
+            writeln!(out, "{check}: {word}: no proof: {share} of {states} decided by {runs}")?;
             print_doubts(out, explored)?;
         }
         Verdict::Failed => {
@@ -63,21 +62,27 @@ fn print_doubts(out: &mut impl Write, explored: &Explored) -> io::Result<()> {
         let (loses, keeps) = (up_to(guarantee.loses_at_most), up_to(guarantee.keeps_at_most));
         writeln!(
             out,
-            "  of the groups that were begun, every state is decided that loses at most {loses} or keeps at most {keeps} of the writes"
+            "  of the groups that were begun, every state is decided that loses at most {loses} or keeps at most {keeps} of the units"
         )?;
     }
-    for (nr, one, many) in [
-        (explored.flaky, "run came", "runs came"),
-        (explored.timeouts, "run took too long", "runs took too long"),
-        (explored.undecided, "run could not tell", "runs could not tell"),
-    ] {
-        if nr > 0 {
-            let end = if one == "run came" { " to something else the second time" } else { "" };
-            writeln!(out, "  {}{end}", count(nr, one, many))?;
-        }
+    if explored.flaky > 0 {
+        writeln!(
+            out,
+            "  {} to something else the second time",
+            count(explored.flaky, "state came", "states came")
+        )?;
+    }
+    for state in explored.flaky_states.iter().take(MAX_LOST) {
+        writeln!(out, "  state {state} failed the first time only")?;
+    }
+    if explored.undecided > 0 {
+        writeln!(out, "  on {} the check could not tell", count(explored.undecided, "run", "runs"))?;
     }
     if explored.is_contradicted {
-        writeln!(out, "  the check is not deterministic: on the same bytes it came to different verdicts")?;
+        writeln!(
+            out,
+            "  the check is not deterministic: on the same bytes it read something else, or came to another verdict"
+        )?;
     }
     Ok(())
 }
@@ -106,7 +111,7 @@ fn print_finding(
 /// The lost writes, one a line.
 fn print_lost(out: &mut impl Write, state: &State, recording: &Recording) -> io::Result<()> {
     if state.lost.is_empty() {
-        return writeln!(out, "   nothing is lost");
+        return writeln!(out, "   no write is lost: what is missing was not yet written");
     }
     let mut nr_left = MAX_LOST;
     for (entries, sectors) in state.lost.ranges() {
@@ -119,9 +124,7 @@ fn print_lost(out: &mut impl Write, state: &State, recording: &Recording) -> io:
             let (extent, sector_size) = (entry.extent(), recording.sector_size());
             let what = if entry.flags().contains(Flags::DISCARD) { "discard" } else { "write" };
             let len = BinaryBytes(sector_size.bytes_of(extent.nr_sectors()));
-            let part = sectors.as_ref().map_or(String::new(), |sectors| {
-                format!("sectors {} to {} of ", sectors.start(), sectors.end())
-            });
+            let part = sectors.as_ref().map_or_else(String::new, named);
             let mark = after_mark(recording, number);
             writeln!(
                 out,
@@ -139,18 +142,39 @@ fn after_mark(recording: &Recording, point: u64) -> String {
         .map_or(String::new(), |mark| format!(", after mark {}", Printable(mark.as_bytes())))
 }
 
+/// Sectors of an entry, as a part of it.
+fn named(sectors: &RangeInclusive<u64>) -> String {
+    let (first, last) = (sectors.start(), sectors.end());
+    if first == last { format!("sector {first} of ") } else { format!("sectors {first} to {last} of ") }
+}
+
 /// The command that shows a state again.
 fn again(args: &Args, state: &State, check: &Check) -> String {
-    let log = Printable::path(&args.log);
-    let origin = match (&args.base, args.size) {
-        (Some(base), _) => format!("--base {}", Printable::path(base)),
-        (None, size) => format!("--size {}", size.map_or(0, Size::bytes)),
-    };
-    // What a shell would take for something else is for the person to repeat.
-    let check = check.to_string();
-    let is_plain = check.chars().all(|char| char != '\'' && printable(char) == char);
-    let check = if is_plain { format!("'{check}'") } else { "…".to_owned() };
-    format!("logwrites explore {log} {origin} --check {check} --state '{state}'")
+    let mut words = vec!["logwrites".to_owned(), "explore".to_owned(), args.log.display().to_string()];
+    match (&args.base, args.size) {
+        (Some(base), _) => words.extend(["--base".to_owned(), base.display().to_string()]),
+        (None, size) => words.extend(["--size".to_owned(), size.map_or(0, Size::bytes).to_string()]),
+    }
+    if args.images.raw {
+        words.push("--raw".to_owned());
+    }
+    if Discards::from(args.discard) == Discards::Ignore {
+        words.extend(["--discard".to_owned(), "ignore".to_owned()]);
+    }
+    words.extend(["--check".to_owned(), check.to_string(), "--state".to_owned(), state.to_string()]);
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    words.join(" ")
+}
+
+/// A word as a shell takes it, on one line and without what could steer a terminal.
+fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:,+=@%".contains(char);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    let word = word.replace('\'', r"'\''");
+    let lines = word.lines().map(|line| Printable(line.as_bytes()).to_string());
+    format!("'{}'", lines.collect::<Vec<_>>().join("\n"))
 }
 
 fn last_lines(output: &str) -> impl Iterator<Item = &str> {
@@ -184,6 +208,10 @@ pub(super) struct Report {
     flaky: u64,
     timeouts: u64,
     undecided: u64,
+    contradicted: bool,
+    loses_at_most: Option<u64>,
+    keeps_at_most: Option<u64>,
+    flaky_states: Vec<String>,
     seconds: f64,
     findings: Vec<FindingJson>,
 }
@@ -217,6 +245,10 @@ impl Report {
             flaky: explored.flaky,
             timeouts: explored.timeouts,
             undecided: explored.undecided,
+            contradicted: explored.is_contradicted,
+            loses_at_most: explored.guarantee.and_then(|guarantee| guarantee.loses_at_most),
+            keeps_at_most: explored.guarantee.and_then(|guarantee| guarantee.keeps_at_most),
+            flaky_states: explored.flaky_states.iter().map(State::to_string).collect(),
             seconds: explored.took.as_secs_f64(),
             findings: explored.findings.iter().map(|finding| FindingJson::new(finding, recording)).collect(),
         }
