@@ -4,11 +4,22 @@
 use crate::common;
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::golden::golden;
+use common::images::unpack;
 use common::{Folder, Ran, signal, wait_until};
+use logwrites::device::{ImageFormat, OriginOptions};
+use logwrites::explore::Recording;
+use logwrites::log::Log;
+use logwrites_core::Extent;
+use logwrites_core::crash::{
+    Group, Groups, Layers, Model, Proved, Rules, Search, StateCount, Verdict, ordering_of,
+};
+use logwrites_core::history::{Checkpoints, Discards, Piece};
 use serde_json::Value;
 
 /// What the last line of `--json` says of all checks, and what the lines before say of each.
@@ -311,4 +322,75 @@ fn the_parts_of_a_partition_are_the_whole() {
     assert_eq!(groups, 77);
     assert!(parts.iter().all(|part| part["verdict"] == "proved"));
     run(&folder, &format!("{explore} 3/2")).code(2).says(&["expected M/N"]);
+}
+
+/// What e2fsck reads of the crash states of a real log, recorded once, in place of e2fsck: the search alone.
+#[test]
+fn recorded_reads_of_e2fsck_decide_a_kernel_log() {
+    let folder = golden("ext4-64m");
+    let log = Log::open(&folder.path("log")).expect("a log");
+    let from = log.index().marks_named(b"mkfs").next().expect("the mark") + 1;
+    let (index, disk) = log.into_parts();
+    let origin = OriginOptions::Image(folder.path("base"), ImageFormat::Probed).open().expect("the base");
+    let recording = Recording::new(index, disk, origin);
+    let e2fsck = recorded();
+    for (model, most) in [(Model::Lost, 122), (Model::Ordered, 118)] {
+        let rules = Rules { ordering: ordering_of(recording.index()), model, discards: Discards::Zero };
+        let groups: Vec<Group> =
+            Groups::new(recording.index(), rules, from..recording.index().nr_entries()).collect();
+        let (mut states, mut decided) = (StateCount::zero(), StateCount::zero());
+        let (mut runs, mut reused) = (0, 0);
+        let mut proved = Proved::new();
+        let mut checkpoints = Checkpoints::new(Discards::Zero);
+        let begin = Instant::now();
+        for group in &groups {
+            let layers = Layers::new(recording.index(), group, &mut checkpoints).expect("few units");
+            let mut search = Search::new(Arc::new(layers));
+            while let Some(trial) = search.next_trial() {
+                let map = trial.map();
+                let contents = |pieces: &[Piece]| recording.fingerprint(pieces);
+                let run = e2fsck.look_up(&(), &map, contents).expect("the recorded runs decide every state");
+                if proved.look_up(&(), &map, contents).is_some() {
+                    reused += 1;
+                } else {
+                    runs += 1;
+                    let found = run.reads.iter().map(|read| {
+                        (*read, contents(&map.pieces(*read).collect::<Vec<_>>()).expect("it can be read"))
+                    });
+                    proved.add((), found, ()).expect("deterministic");
+                }
+                search.report(trial, &run.reads, Verdict::Pass, contents);
+            }
+            assert!(search.is_decided());
+            states += &group.nr_states();
+            decided += search.decided();
+        }
+        println!(
+            "{model:?}: {states} states in {} groups: {} runs, of which {reused} were proved before; {:.1?}",
+            groups.len(),
+            runs + reused,
+            begin.elapsed()
+        );
+        assert_eq!(decided, states);
+        assert!(runs <= most, "{model:?}: {runs} runs");
+    }
+}
+
+/// The runs of `ext4-64m/explored.jsonl.zst`.
+fn recorded() -> Proved<(), ()> {
+    let folder = Folder::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/golden/ext4-64m/explored.jsonl.zst");
+    unpack(Path::new(path), &folder.path("runs"));
+    let mut runs = Proved::new();
+    for line in folder.read("runs").split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let line: Value = serde_json::from_slice(line).expect("JSON");
+        assert_eq!(line["ended"], "pass");
+        let reads = line["reads"].as_array().expect("reads").iter().map(|read| {
+            let number = |nth: usize| read[nth].as_u64().expect("a number");
+            let hash = u128::from_str_radix(read[2].as_str().expect("a hash"), 16).expect("a hash");
+            (Extent::new(number(0), number(1)).expect("an extent"), hash)
+        });
+        runs.add((), reads, ()).expect("deterministic");
+    }
+    runs
 }
