@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub mod mkfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod mount;
+#[cfg(target_os = "linux")]
 pub(crate) mod namespace;
 #[cfg(target_os = "linux")]
 pub(crate) mod process;
