@@ -62,6 +62,8 @@ pub struct Explored {
     pub groups: u64,
     /// How many of them are decided.
     pub groups_decided: u64,
+    /// How many groups were left since so many of their states fail.
+    pub groups_given_up: u64,
     /// How many states there are.
     pub states: StateCount,
     /// How many of them are decided.
@@ -351,7 +353,7 @@ impl<'a> Round<'a> {
             {
                 return self.fail(error);
             }
-            let groups_decided = self.schedule.lock().tally().groups_decided;
+            let groups_decided = self.schedule.lock().groups_decided();
             let nr_findings = self.findings.lock().len();
             self.progress.show(self.runs.load(Relaxed), groups_decided, self.nr_groups, nr_findings);
         }
@@ -609,6 +611,7 @@ impl<'a> Round<'a> {
             check: self.check.clone(),
             groups: self.nr_groups,
             groups_decided: tally.groups_decided,
+            groups_given_up: tally.groups_given_up,
             states,
             decided: tally.decided,
             failing: tally.failing,

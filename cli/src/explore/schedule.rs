@@ -20,6 +20,8 @@ pub(super) struct Schedule {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) groups_decided: u64,
+    /// Groups that were left since so many of their states fail.
+    pub(super) groups_given_up: u64,
     pub(super) decided: StateCount,
     pub(super) failing: StateCount,
     /// The weakest of the groups that were begun and not decided.
@@ -29,6 +31,16 @@ pub(super) struct Tally {
 struct Active {
     number: u64,
     search: Search,
+    /// How many of its trials are out.
+    nr_out: usize,
+    nr_failed: u64,
+}
+
+impl Active {
+    /// Whether so much fails that more runs would tell nothing new.
+    const fn is_given_up(&self) -> bool {
+        self.nr_failed >= MAX_FAILED
+    }
 }
 
 /// A state to run, and whose group it is of.
@@ -54,7 +66,10 @@ impl Schedule {
     pub(super) fn next(&mut self, index: &Index) -> Result<Next, TooManyUnits> {
         loop {
             for active in &mut self.active {
-                if let Some(trial) = active.search.next_trial() {
+                if !active.is_given_up()
+                    && let Some(trial) = active.search.next_trial()
+                {
+                    active.nr_out += 1;
                     return Ok(Next::Task(Box::new(Task { number: active.number, trial })));
                 }
             }
@@ -64,7 +79,12 @@ impl Schedule {
             let layers = Layers::new(index, &group, &mut self.checkpoints)?;
             let number = self.next_number;
             self.next_number += 1;
-            self.active.push(Active { number, search: Search::new(Arc::new(layers)) });
+            self.active.push(Active {
+                number,
+                search: Search::new(Arc::new(layers)),
+                nr_out: 0,
+                nr_failed: 0,
+            });
         }
     }
 
@@ -76,26 +96,41 @@ impl Schedule {
         verdict: Verdict,
         fingerprint: impl FnMut(&[Piece]) -> Option<u128>,
     ) -> Option<Arc<Layers>> {
-        self.take_in(task.number, |search| _ = search.report(task.trial, reads, verdict, fingerprint))
+        let report = |search: &mut Search| _ = search.report(task.trial, reads, verdict, fingerprint);
+        self.take_in(task.number, verdict, report)
     }
 
     /// Takes in a run that has decided its own state, and no other.
     pub(super) fn report_alone(&mut self, task: Task, verdict: Verdict) -> Option<Arc<Layers>> {
-        self.take_in(task.number, |search| _ = search.report_alone(task.trial, verdict))
+        self.take_in(task.number, verdict, |search| _ = search.report_alone(task.trial, verdict))
     }
 
     /// Takes in a report, and gives the layers of its group if it is decided by now.
-    fn take_in(&mut self, number: u64, report: impl FnOnce(&mut Search)) -> Option<Arc<Layers>> {
+    fn take_in(
+        &mut self,
+        number: u64,
+        verdict: Verdict,
+        report: impl FnOnce(&mut Search),
+    ) -> Option<Arc<Layers>> {
         let at = self.active.iter().position(|active| active.number == number);
         let at = at.expect("a group is active while one of its states is out");
         let active = &mut self.active[at];
         report(&mut active.search);
-        if active.search.nr_open() > 0 {
+        active.nr_out -= 1;
+        active.nr_failed += u64::from(verdict == Verdict::Fail);
+        let is_over = active.search.nr_open() == 0 || (active.is_given_up() && active.nr_out == 0);
+        if !is_over {
             return None;
         }
         let search = self.active.remove(at).search;
+        self.tally.groups_given_up += u64::from(!search.is_decided());
         self.tally.add(&search);
         search.is_decided().then(|| Arc::clone(search.layers()))
+    }
+
+    /// How many groups are decided.
+    pub(super) const fn groups_decided(&self) -> u64 {
+        self.tally.groups_decided
     }
 
     /// What is decided, those groups among it whose search has not ended.
@@ -123,3 +158,6 @@ impl Tally {
         }
     }
 }
+
+/// After so many failing runs a group is left: its failures are known by then, and there can be one for each of its states.
+const MAX_FAILED: u64 = 200;

@@ -57,6 +57,10 @@ fn print_doubts(out: &mut impl Write, explored: &Explored) -> io::Result<()> {
         let decided = explored.groups_decided;
         writeln!(out, "  {decided} of {} groups are decided", explored.groups)?;
     }
+    if explored.groups_given_up > 0 {
+        let given_up = count(explored.groups_given_up, "group was", "groups were");
+        writeln!(out, "  {given_up} left after many failures; --from POINT begins later")?;
+    }
     if let Some(guarantee) = explored.guarantee {
         let up_to = |most: Option<u64>| most.map_or("none".to_owned(), |most| most.to_string());
         let (loses, keeps) = (up_to(guarantee.loses_at_most), up_to(guarantee.keeps_at_most));
@@ -198,6 +202,7 @@ pub(super) struct Report {
     verdict: &'static str,
     groups: u64,
     groups_decided: u64,
+    groups_given_up: u64,
     states: String,
     states_log2: f64,
     decided_share: f64,
@@ -235,6 +240,7 @@ impl Report {
             verdict: word(explored.verdict()),
             groups: explored.groups,
             groups_decided: explored.groups_decided,
+            groups_given_up: explored.groups_given_up,
             states: explored.states.decimal(),
             states_log2: explored.states.log2(),
             decided_share: explored.decided.share_of(&explored.states),
