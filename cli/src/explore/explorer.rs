@@ -512,16 +512,28 @@ impl<'a> Round<'a> {
         let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
             if explained.is_ok() {
-                explained = finding.minimise(|choice| self.judge(choice), || self.must_stop());
+                explained = self.explain_one(finding);
             }
         }
         *self.findings.lock() = findings;
         explained
     }
 
+    fn explain_one(&self, finding: &mut Finding) -> Result<(), ExploreError> {
+        let must_stop = || self.must_stop();
+        finding.minimise(|choice| self.judge(choice.map(), &choice.state()), must_stop)?;
+        let Options { points: (from, _), rules, .. } = self.jobs.options;
+        let mut checkpoints = Checkpoints::new(rules.discards);
+        let judge = |point| {
+            let state = State::from(point);
+            self.judge(checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
+        };
+        finding.find_first(from, judge, must_stop)
+    }
+
     /// The judgement of a state; `None` if it is known to pass.
-    fn judge(&self, choice: &Choice) -> Result<Option<Judgement>, ExploreError> {
-        let (map, point) = (choice.map(), choice.layers().group().point());
+    fn judge(&self, map: ExtentMap, state: &State) -> Result<Option<Judgement>, ExploreError> {
+        let point = state.point;
         let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
         let key = self.key(point);
         let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
@@ -530,7 +542,7 @@ impl<'a> Round<'a> {
         }
         let run = self.run(0, map, point)?;
         if run.judgement.outcome.is_repeatable() {
-            self.add(key, &choice.state(), &run)?;
+            self.add(key, state, &run)?;
         }
         Ok(Some(run.judgement))
     }

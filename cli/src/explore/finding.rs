@@ -1,6 +1,6 @@
 //! The ways in which states fail, and the least that each takes.
 
-use logwrites_core::crash::{Choice, Minimise, State};
+use logwrites_core::crash::{Bisect, Choice, Minimise, State};
 
 use super::check::{Judgement, Outcome};
 
@@ -14,6 +14,16 @@ pub struct Finding {
     output: String,
     nr_runs: u64,
     is_one_minimal: bool,
+    first: Option<FirstPoint>,
+}
+
+/// Where a disk that has lost nothing begins to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstPoint {
+    /// The last point that passes.
+    pub last_good: u64,
+    /// The point after it, which fails.
+    pub first_bad: u64,
 }
 
 /// All ways to fail, in the order in which they were found.
@@ -37,6 +47,7 @@ impl Findings {
             output: judgement.output.clone(),
             nr_runs: 1,
             is_one_minimal: false,
+            first: None,
         });
     }
 
@@ -108,6 +119,36 @@ impl Finding {
         }
         self.choice = minimise.least();
         self.is_one_minimal = minimise.is_one_minimal();
+        Ok(())
+    }
+
+    /// Where the disk begins to fail with nothing lost, if the least that fails has lost nothing, and a point before it
+    /// passes.
+    #[must_use]
+    pub const fn first(&self) -> Option<FirstPoint> {
+        self.first
+    }
+
+    /// Looks for the first point that fails so with nothing lost, from a point on, until it must stop.
+    pub(super) fn find_first<E>(
+        &mut self,
+        from: u64,
+        mut judge: impl FnMut(u64) -> Result<Option<Judgement>, E>,
+        must_stop: impl Fn() -> bool,
+    ) -> Result<(), E> {
+        let State { point, lost } = self.choice.state();
+        let Some(mut bisect) = Bisect::new(from, point).filter(|_| lost.is_empty()) else { return Ok(()) };
+        let mut fails = |point| Ok(judge(point)?.is_some_and(|judgement| self.is_same(&judgement)));
+        if fails(from)? {
+            return Ok(());
+        }
+        while let Some(point) = bisect.next_point() {
+            if must_stop() {
+                return Ok(());
+            }
+            bisect.report(fails(point)?);
+        }
+        self.first = Some(FirstPoint { last_good: bisect.last_good(), first_bad: bisect.first_bad() });
         Ok(())
     }
 

@@ -26,6 +26,6 @@ mod state_files;
 pub use self::check::{Check, CheckError, PRESETS, ParseCheckError, Preset};
 pub use self::error::ExploreError;
 pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict};
-pub use self::finding::Finding;
+pub use self::finding::{Finding, FirstPoint};
 pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;

@@ -157,6 +157,21 @@ fn a_store_that_forgets_a_flush_is_shown_the_write_that_it_may_not_lose() {
     prints(&ran, &["lost: entry 0, a write of 4.00 KiB at sector 128", "--state '2^0'", "| no data"]);
 }
 
+/// The mark says that it is stored, and it is written afterwards.
+#[test]
+fn a_store_that_promises_too_early_is_shown_the_point() {
+    let folder = Folder::new();
+    let script = "write -P 1 64k 4k\nflush\nwrite -P 7 32k 4k\nmark stored\nflush\nwrite -P 2 0 512\nflush\n";
+    folder.record("disk --create 1M --log log", script);
+    let (summary, checks) = explored(&explore(&folder, &["--check", INTACT]).code(1));
+    assert_eq!(summary["verdict"], "failed");
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["lost"], &finding["output"]), (&"".into(), &"nothing was stored".into()));
+    assert_eq!((&finding["last_good"], &finding["first_bad"]), (&3.into(), &4.into()));
+    let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
+    prints(&ran, &["first fails at point 4; point 3 passes"]);
+}
+
 #[test]
 fn checks_are_decided_each_on_its_own() {
     let folder = store("");

@@ -74,6 +74,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it makes too many steps for an interpreter")]
     fn a_long_chain_is_let_go_without_recursion() {
         let mut chain = Chain::default();
         for unit in 0..1_000_000 {

@@ -210,3 +210,35 @@ impl Bisect {
         self.bad
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_point_that_fails_after_one_that_does_not_is_found(
+            points in proptest::collection::vec(any::<bool>(), 2..40),
+        ) {
+            let mut points = points;
+            let last = points.len() - 1;
+            (points[0], points[last]) = (false, true);
+            let is_failing = |point: u64| points[usize::try_from(point).unwrap()];
+            let mut bisect = Bisect::new(0, u64::try_from(last).unwrap()).unwrap();
+            let mut nr_tries = 0;
+            while let Some(point) = bisect.next_point() {
+                bisect.report(is_failing(point));
+                nr_tries += 1;
+            }
+            let (good, bad) = (bisect.last_good(), bisect.first_bad());
+            prop_assert!(good + 1 == bad && is_failing(bad) && !is_failing(good));
+            prop_assert!(nr_tries <= 6);
+        }
+    }
+
+    #[test]
+    fn there_is_nothing_between_a_point_and_itself() {
+        assert_eq!((Bisect::new(3, 3), Bisect::new(4, 3)), (None, None));
+    }
+}

@@ -106,6 +106,10 @@ fn print_finding(
     let least = if finding.is_one_minimal() { "the least that fails so" } else { "a state that fails so" };
     writeln!(out, "   {least}: a crash at point {}{}", state.point, after_mark(recording, state.point))?;
     print_lost(out, &state, recording)?;
+    if let Some(first) = finding.first() {
+        let (good, bad) = (first.last_good, first.first_bad);
+        writeln!(out, "   with nothing lost it first fails at point {bad}; point {good} passes")?;
+    }
     for line in last_lines(finding.output()) {
         writeln!(out, "   {} {}", paint(style::DIM, "|"), Printable(line.as_bytes()))?;
     }
@@ -229,6 +233,8 @@ struct FindingJson {
     one_minimal: bool,
     ended: String,
     runs: u64,
+    last_good: Option<u64>,
+    first_bad: Option<u64>,
     last_mark: Option<String>,
     output: String,
 }
@@ -270,6 +276,8 @@ impl FindingJson {
             one_minimal: finding.is_one_minimal(),
             ended: finding.outcome(),
             runs: finding.nr_runs(),
+            last_good: finding.first().map(|first| first.last_good),
+            first_bad: finding.first().map(|first| first.first_bad),
             last_mark: recording.last_mark(state.point),
             output: finding.output().to_owned(),
             state: state.to_string(),
