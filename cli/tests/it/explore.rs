@@ -216,7 +216,7 @@ fn a_check_that_hangs_has_failed_and_is_ended_with_all_that_it_started() {
     let pid = folder.path("pid");
     let hang = format!("sleep 1234 & echo $! >{}; wait", pid.display());
     let check = INTACT.replace(r#"{ echo "no data"; exit 1; }"#, &format!("{{ {hang}; }}"));
-    let ran = explore(&folder, &["--check", &check, "--timeout", "300ms"]).code(1);
+    let ran = explore(&folder, &["--check", &check, "--timeout", "2s"]).code(1);
     let (summary, checks) = explored(&ran);
     assert_eq!((&summary["verdict"], &summary["timeouts"]), (&"failed".into(), &1.into()));
     let finding = &checks[0]["findings"][0];
