@@ -165,9 +165,7 @@ impl Folder {
     ) -> io::Result<()> {
         let end = offset_bytes + widen(bytes.len());
         let old_end = self.state(disk, file)?.length.len_bytes;
-        if end > MAX_FILE_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a file here has at most 1 TiB"));
-        }
+        check_len(end)?;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -191,9 +189,7 @@ impl Folder {
 
     pub(crate) fn set_len(&mut self, disk: &Disk, file: u64, len_bytes: u64, note: &Note) -> io::Result<()> {
         let old = self.state(disk, file)?.length.len_bytes;
-        if len_bytes > MAX_FILE_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a file here has at most 1 TiB"));
-        }
+        check_len(len_bytes)?;
         if len_bytes == old {
             return Ok(());
         }
@@ -392,6 +388,14 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Whether a file may have this length.
+fn check_len(len_bytes: u64) -> io::Result<()> {
+    if len_bytes > MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a file here has at most 1 TiB"));
+    }
+    Ok(())
 }
 
 /// Whether a sync of `file` needs a record to be durable.
