@@ -322,9 +322,7 @@ impl<'a> Round<'a> {
         let discards = self.jobs.options.rules.discards;
         let map =
             Checkpoints::new(discards).map_at(self.recording().index(), point, &State::from(point).lost);
-        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
-        let proof = self.proved.read().look_up(&self.key(point), &map, contents).map(|proof| *proof.verdict);
-        if proof == Some(Outcome::Pass) {
+        if self.proved_outcome(&self.key(point), &map) == Some(Outcome::Pass) {
             return Ok(());
         }
         let run = self.run(0, map, point)?;
@@ -484,12 +482,11 @@ impl<'a> Round<'a> {
             let mut random = Random(self.jobs.options.seed.wrapping_add(nth.wrapping_mul(GOLDEN)));
             let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
             let (map, point, state) = (choice.map(), layers.group().point(), choice.state());
-            let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
             let key = self.key(point);
-            let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
+            let proved = self.proved_outcome(&key, &map);
             let run = self.run(job, map, point)?;
             let outcome = run.judgement.outcome;
-            let holds = match proof {
+            let holds = match proved {
                 Some(proved) => proved == outcome && self.add(key, &state, &run)?,
                 // It was decided alone, or there was no more room for what is proved.
                 None => {
@@ -534,10 +531,8 @@ impl<'a> Round<'a> {
     /// The judgement of a state; `None` if it is known to pass.
     fn judge(&self, map: ExtentMap, state: &State) -> Result<Option<Judgement>, ExploreError> {
         let point = state.point;
-        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
         let key = self.key(point);
-        let proof = self.proved.read().look_up(&key, &map, contents).map(|proof| *proof.verdict);
-        if proof == Some(Outcome::Pass) {
+        if self.proved_outcome(&key, &map) == Some(Outcome::Pass) {
             return Ok(None);
         }
         let run = self.run(0, map, point)?;
@@ -545,6 +540,12 @@ impl<'a> Round<'a> {
             self.add(key, state, &run)?;
         }
         Ok(Some(run.judgement))
+    }
+
+    /// What an earlier run has proved of a disk.
+    fn proved_outcome(&self, key: &Key, map: &ExtentMap) -> Option<Outcome> {
+        let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
+        self.proved.read().look_up(key, map, contents).map(|proof| *proof.verdict)
     }
 
     fn run(&self, job: usize, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
