@@ -11,6 +11,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | every state that a crash can leave (`alloc`) | [`crash`]: which there are, and a search that decides them all |
+//! | what a sector is to its file system (`alloc`) | [`contents`] |
 //! | the disk at any point (`alloc`) | [`history`]: where each byte came from; [`overlay`]: a disk that lives in its log |
 //! | front ends that block | [`drive`], over the devices of [`device`]; [`perform`], for drivers with threads of their own |
 //! | the log as a state machine | [`logger`] writes one, [`reader`] reads one |
@@ -153,6 +154,8 @@ extern crate std;
 
 pub mod command;
 pub mod config;
+#[cfg(feature = "alloc")]
+pub mod contents;
 #[cfg(feature = "alloc")]
 pub mod crash;
 pub mod device;
