@@ -173,7 +173,12 @@ impl Check {
     /// What a line calls it: the preset's name, or the first line of the command.
     #[must_use]
     pub fn label(&self) -> String {
-        let text = self.to_string();
+        Self::label_of(&self.to_string())
+    }
+
+    /// The same for a check that is given as text.
+    #[must_use]
+    pub fn label_of(text: &str) -> String {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         let short: String = first.chars().take(MAX_LABEL_CHARS).collect();

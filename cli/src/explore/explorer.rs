@@ -12,6 +12,7 @@ use logwrites_core::crash::{
 };
 use logwrites_core::history::{Checkpoints, ExtentMap, Piece};
 use parking_lot::{Condvar, Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::check::{Check, Judgement, Outcome, Surroundings};
@@ -97,7 +98,8 @@ pub struct Explored {
 }
 
 /// An exploration in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every state is decided, and passes.
     Proved,

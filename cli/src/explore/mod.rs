@@ -7,6 +7,7 @@
 //! | `state_files` | these disks as files, one for each job, by FUSE |
 //! | [`Check`] | what judges a state: a preset, or a command |
 //! | [`Finding`] | a way to fail, and the least that it takes |
+//! | [`Report`] | what was found, as data |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
 //! | `schedule` | which state is next, over all groups, for several jobs |
 //! | [`Explorer`] | the whole: jobs, what is proved, what is run twice, the causes of failures |
@@ -20,6 +21,7 @@ mod explorer;
 mod finding;
 mod outcomes;
 mod recording;
+mod report;
 mod schedule;
 mod state_files;
 
@@ -29,3 +31,4 @@ pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict}
 pub use self::finding::{Finding, FirstPoint};
 pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;
+pub use self::report::{FindingReport, LostKind, LostWrite, Report, Summary};

@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use core::fmt;
 use core::ops::AddAssign;
+use core::str::FromStr;
 
 use num_bigint::BigUint;
 
@@ -78,6 +79,11 @@ impl StateCount {
         alloc::format!("{number}")
     }
 
+    /// The exponents of the powers of two that it is the sum of, ascending.
+    pub fn exponents(&self) -> impl Iterator<Item = u64> + '_ {
+        self.ones.iter().copied()
+    }
+
     /// The number divided by 2 to the power of `unit`, which an `f64` must be able to hold.
     fn in_units_of(&self, unit: u64) -> f64 {
         // From the smallest on, so that many small ones count.
@@ -94,6 +100,22 @@ impl AddAssign<&Self> for StateCount {
         }
     }
 }
+
+/// Decimal digits, as [`decimal`](StateCount::decimal) gives them. O(n²) for n digits.
+impl FromStr for StateCount {
+    type Err = ParseStateCountError;
+
+    fn from_str(text: &str) -> Result<Self, ParseStateCountError> {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number: BigUint = text.parse().ok().filter(|_| is_number).ok_or(ParseStateCountError)?;
+        Ok(Self { ones: (0..number.bits()).filter(|bit| number.bit(*bit)).collect() })
+    }
+}
+
+/// A text that is not a number of states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected decimal digits")]
+pub struct ParseStateCountError;
 
 /// Exact below a million, `1.5e20` from there on.
 impl fmt::Display for StateCount {
@@ -154,6 +176,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_a_number_is_refused() {
+        for text in ["", "-1", "+1", "1_0", "1e20", " 1"] {
+            assert_eq!(text.parse::<StateCount>(), Err(ParseStateCountError), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_share_is_relative_to_the_whole() {
         let whole = StateCount::power_of_two(5000);
         assert!((StateCount::power_of_two(4998).share_of(&whole) - 0.25).abs() < 1e-12);
@@ -172,6 +201,8 @@ mod tests {
                 exact += 1u128 << exponent;
             }
             prop_assert_eq!(count.decimal(), exact.to_string());
+            prop_assert_eq!(count.decimal().parse(), Ok(count.clone()));
+            prop_assert_eq!(count.exponents().map(|exponent| 1u128 << exponent).sum::<u128>(), exact);
         }
     }
 }

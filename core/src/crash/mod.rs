@@ -88,7 +88,7 @@ mod stab;
 mod state;
 
 pub use choice::Choice;
-pub use count::StateCount;
+pub use count::{ParseStateCountError, StateCount};
 pub use groups::{Group, Groups};
 pub use layers::{Layers, TooManyUnits};
 pub use minimise::{Bisect, Minimise};

@@ -13,13 +13,14 @@ use logwrites_core::SectorSize;
 use logwrites_core::crash::{Model, Rules, State, ordering_of};
 use logwrites_core::num::widen;
 
-use self::report::{Report, print_report};
+use self::report::{again, print_report};
 use super::serve::log_to_stderr;
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
 use crate::device::OriginOptions;
 use crate::error::Failure;
 use crate::explore::{
-    Budget, Check, ExploreError, Explorer, Options, OutDir, PRESETS, Plan, Progress, Recording, Verdict,
+    Budget, Check, ExploreError, Explorer, Options, OutDir, PRESETS, Plan, Progress, Recording, Report,
+    Summary, Verdict,
 };
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
@@ -177,27 +178,28 @@ fn explore_all(args: &Args, explorer: &Explorer) -> anyhow::Result<()> {
         let mut found = explorer.explore(check, &line)?;
         drop(line);
         let ended_by = found.ended_by.take();
+        let report = Report::new(&found, explorer.recording(), |state| again(args, state, check));
         if args.json {
-            print_json(&mut out, &Report::new(&found, explorer.recording()))?;
+            print_json(&mut out, &report)?;
         } else {
-            print_report(&mut out, args, &found, explorer.recording())?;
+            print_report(&mut out, &report)?;
         }
         out.flush()?;
         // What was found by then was told.
         if let Some(error) = ended_by {
             return Err(error.into());
         }
-        all.push(found);
+        all.push(report);
         if interrupt::is_requested() {
             break;
         }
     }
     if args.json {
-        print_json(&mut out, &report::Summary::new(&all))?;
+        print_json(&mut out, &Summary::new(&all))?;
     }
     out.flush()?;
     interrupt::check("; what was decided by then is above")?;
-    let nr_failed = all.iter().filter(|explored| explored.verdict() == Verdict::Failed).count();
+    let nr_failed = all.iter().filter(|report| report.verdict == Verdict::Failed).count();
     match nr_failed {
         0 => Ok(()),
         _ => Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", all.len())).into()),

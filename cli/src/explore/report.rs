@@ -1,0 +1,274 @@
+//! What an exploration has found, as data: what `--json` prints, and what the folder of an exploration keeps.
+
+use logwrites_core::crash::{State, StateCount};
+use logwrites_core::format::Flags;
+use serde::{Deserialize, Serialize};
+
+use super::explorer::{Explored, Verdict};
+use super::finding::Finding;
+use super::recording::Recording;
+
+/// An exploration by one check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The check, as it was given.
+    pub check: String,
+    /// The result in a word.
+    pub verdict: Verdict,
+    /// How many groups of states there are.
+    pub groups: u64,
+    /// How many of them are decided.
+    pub groups_decided: u64,
+    /// How many groups were left since so many of their states fail.
+    pub groups_given_up: u64,
+    /// How many states there are.
+    #[serde(with = "decimal")]
+    pub states: StateCount,
+    /// The same as a binary logarithm; missing where there is none.
+    pub states_log2: Option<f64>,
+    /// How many of the states are decided.
+    #[serde(with = "decimal")]
+    pub decided: StateCount,
+    /// How many of those fail.
+    #[serde(with = "decimal")]
+    pub failing: StateCount,
+    /// The share of the states that are decided.
+    pub decided_share: f64,
+    /// The share of the states that fail.
+    pub failing_share: f64,
+    /// How many times the checker was run.
+    pub runs: u64,
+    /// How many runs were spared since an earlier one had read the same.
+    pub reused: u64,
+    /// How many states that were decided without a run were run all the same, to see.
+    pub cross_checks: u64,
+    /// States that came to something else the second time.
+    pub flaky: u64,
+    /// Runs that took too long.
+    pub timeouts: u64,
+    /// Runs whose check could not tell.
+    pub undecided: u64,
+    /// Whether what was run to see contradicts what was decided.
+    pub contradicted: bool,
+    /// Whether some of the groups were begun, and not decided as a whole: then the next two count.
+    pub partly: bool,
+    /// Of those groups, every state that loses at most so many units is decided.
+    pub loses_at_most: Option<u64>,
+    /// Of those groups, every state that keeps at most so many units is decided.
+    pub keeps_at_most: Option<u64>,
+    /// States on which the check failed once, and passed the second time.
+    pub flaky_states: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+    /// Each way to fail, with its cause.
+    pub findings: Vec<FindingReport>,
+}
+
+/// One way to fail, and the least that it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingReport {
+    /// The state that loses the least of those that fail so.
+    pub state: String,
+    /// Its point.
+    pub point: u64,
+    /// What it has lost, as in its name.
+    pub lost: String,
+    /// The same, one by one, as far as it is not too much.
+    pub lost_writes: Vec<LostWrite>,
+    /// Whether every state that loses one of the writes less passes, or fails in another way.
+    pub one_minimal: bool,
+    /// How the check ended, as in "exit code 4".
+    pub ended: String,
+    /// How many runs have failed so.
+    pub runs: u64,
+    /// With nothing lost: the last point that passes.
+    pub last_good: Option<u64>,
+    /// With nothing lost: the point after it, which fails.
+    pub first_bad: Option<u64>,
+    /// The last mark before the crash.
+    pub last_mark: Option<String>,
+    /// The end of what the check printed.
+    pub output: String,
+    /// The command that shows it again.
+    pub again: String,
+}
+
+/// A write that a crash has lost, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostWrite {
+    /// The number of its entry.
+    pub entry: u64,
+    /// What it is.
+    pub kind: LostKind,
+    /// Its first sector.
+    pub sector: u64,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// The first and the last of its sectors that are lost, counted from its first; missing where all are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sectors: Option<(u64, u64)>,
+    /// The last mark before it.
+    pub last_mark: Option<String>,
+}
+
+/// What can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostKind {
+    /// A discard: what was there before is there again.
+    Discard,
+    /// A write, of data or of zeros.
+    Write,
+}
+
+/// All checks together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    groups: u64,
+    groups_decided: u64,
+    states: String,
+    states_log2: Option<f64>,
+    decided_share: f64,
+    runs: u64,
+    reused: u64,
+    failures: u64,
+    distinct_failures: usize,
+    flaky: u64,
+    timeouts: u64,
+    seconds: f64,
+    /// The worst of all.
+    pub verdict: Verdict,
+}
+
+impl Report {
+    /// What an exploration has come to. `again` gives the command that shows a state once more.
+    #[must_use]
+    pub fn new(explored: &Explored, recording: &Recording, again: impl Fn(&State) -> String) -> Self {
+        let findings = explored.findings.iter().map(|finding| {
+            let state = finding.state();
+            FindingReport::new(finding, &state, recording, again(&state))
+        });
+        Self {
+            check: explored.check.to_string(),
+            verdict: explored.verdict(),
+            groups: explored.groups,
+            groups_decided: explored.groups_decided,
+            groups_given_up: explored.groups_given_up,
+            states_log2: finite(explored.states.log2()),
+            decided_share: explored.decided.share_of(&explored.states),
+            failing_share: explored.failing.share_of(&explored.states),
+            states: explored.states.clone(),
+            decided: explored.decided.clone(),
+            failing: explored.failing.clone(),
+            runs: explored.runs,
+            reused: explored.reused,
+            cross_checks: explored.cross_checks,
+            flaky: explored.flaky,
+            timeouts: explored.timeouts,
+            undecided: explored.undecided,
+            contradicted: explored.is_contradicted,
+            partly: explored.guarantee.is_some(),
+            loses_at_most: explored.guarantee.and_then(|guarantee| guarantee.loses_at_most),
+            keeps_at_most: explored.guarantee.and_then(|guarantee| guarantee.keeps_at_most),
+            flaky_states: explored.flaky_states.iter().map(State::to_string).collect(),
+            seconds: explored.took.as_secs_f64(),
+            findings: findings.collect(),
+        }
+    }
+}
+
+impl FindingReport {
+    fn new(finding: &Finding, state: &State, recording: &Recording, again: String) -> Self {
+        Self {
+            state: state.to_string(),
+            point: state.point,
+            lost: state.lost.to_string(),
+            lost_writes: lost_writes(state, recording),
+            one_minimal: finding.is_one_minimal(),
+            ended: finding.outcome(),
+            runs: finding.nr_runs(),
+            last_good: finding.first().map(|first| first.last_good),
+            first_bad: finding.first().map(|first| first.first_bad),
+            last_mark: recording.last_mark(state.point),
+            output: finding.output().to_owned(),
+            again,
+        }
+    }
+}
+
+/// The lost writes of a state, one by one.
+fn lost_writes(state: &State, recording: &Recording) -> Vec<LostWrite> {
+    let ranges = state.lost.ranges();
+    let entries = ranges.flat_map(|(entries, sectors)| entries.map(move |entry| (entry, sectors.clone())));
+    let writes = entries.filter_map(|(number, sectors)| {
+        let entry = recording.index().entry(number)?;
+        let extent = entry.extent();
+        let is_discard = entry.flags().contains(Flags::DISCARD);
+        Some(LostWrite {
+            entry: number,
+            kind: if is_discard { LostKind::Discard } else { LostKind::Write },
+            sector: extent.sector(),
+            len_bytes: recording.sector_size().bytes_of(extent.nr_sectors()),
+            sectors: sectors.map(std::ops::RangeInclusive::into_inner),
+            last_mark: recording.last_mark(number),
+        })
+    });
+    writes.take(MAX_LOST_WRITES).collect()
+}
+
+impl Summary {
+    /// Of the shares and the groups that are decided, those of the check that has decided the least.
+    #[must_use]
+    pub fn new(all: &[Report]) -> Self {
+        let sum = |of: fn(&Report) -> u64| all.iter().map(of).sum();
+        let states = all.first().map(|report| report.states.clone()).unwrap_or_default();
+        let shares = all.iter().map(|report| report.decided_share);
+        let verdicts = [Verdict::Failed, Verdict::Sampled];
+        let worst = verdicts.into_iter().find(|verdict| all.iter().any(|report| report.verdict == *verdict));
+        let findings = || all.iter().flat_map(|report| &report.findings);
+        Self {
+            groups: all.first().map_or(0, |report| report.groups),
+            groups_decided: all.iter().map(|report| report.groups_decided).min().unwrap_or(0),
+            states: states.decimal(),
+            states_log2: finite(states.log2()),
+            decided_share: shares.fold(1.0, f64::min),
+            runs: sum(|report| report.runs),
+            reused: sum(|report| report.reused),
+            failures: findings().map(|finding| finding.runs).sum(),
+            distinct_failures: findings().count(),
+            flaky: sum(|report| report.flaky),
+            timeouts: sum(|report| report.timeouts),
+            seconds: all.iter().map(|report| report.seconds).sum(),
+            verdict: worst.unwrap_or(Verdict::Proved),
+        }
+    }
+}
+
+fn finite(number: f64) -> Option<f64> {
+    Some(number).filter(|number| number.is_finite())
+}
+
+/// A number of states as a string of every digit.
+mod decimal {
+    use logwrites_core::crash::StateCount;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(count: &StateCount, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&count.decimal())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StateCount, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() > MAX_DIGITS {
+            return Err(D::Error::custom("a number of states has too many digits"));
+        }
+        text.parse().map_err(D::Error::custom)
+    }
+
+    /// Some seconds' worth.
+    const MAX_DIGITS: usize = 1_000_000;
+}
+
+/// How many lost writes are told one by one.
+const MAX_LOST_WRITES: usize = 64;
