@@ -1,33 +1,24 @@
 //! `logwrites explore`: whether a program survives every crash of a recorded disk.
 
 mod report;
+mod search;
+mod status;
 
 use std::io::Write;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use logwrites_core::SectorSize;
-use logwrites_core::crash::{Model, Rules, State, ordering_of};
-use logwrites_core::num::widen;
+use logwrites_core::crash::State;
 
-use self::report::{again, print_report};
+pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
 use super::serve::log_to_stderr;
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
-use crate::device::OriginOptions;
 use crate::error::Failure;
-use crate::explore::{
-    Budget, Check, ExploreError, Explorer, Options, OutDir, PRESETS, Plan, Progress, Recording, Report,
-    Summary, Verdict,
-};
+use crate::explore::{Explorer, PRESETS};
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
-use crate::output::style::count;
-use crate::output::{print_json, stdout};
+use crate::output::stdout;
 use crate::point::{Point, StateArg};
 use crate::size::Size;
 
@@ -35,7 +26,8 @@ use crate::size::Size;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = format!("{}\n\n{EXAMPLES}", presets()),
-    group = clap::ArgGroup::new("origin").required(true).args(["base", "size"])
+    group = clap::ArgGroup::new("origin").required(true).args(["base", "size"]),
+    group = clap::ArgGroup::new("what").required(true).args(["check"])
 )]
 pub(in crate::command) struct Args {
     /// Log to read
@@ -49,12 +41,9 @@ pub(in crate::command) struct Args {
     /// How images are read.
     #[command(flatten)]
     images: ImageArgs,
-    #[arg(
-        long,
-        required = true,
-        help = "Preset, or command that exits with 0 if the disk at $CRASH_IMAGE is good; may be given several times"
-    )]
-    check: Vec<Check>,
+    /// How states are searched.
+    #[command(flatten)]
+    search: SearchArgs,
     /// Check this state only, and show what the checker prints
     #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json"])]
     state: Option<StateArg>,
@@ -64,33 +53,12 @@ pub(in crate::command) struct Args {
     /// Last point at which the disk may crash [default: end]
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     to: Option<Point>,
-    /// What a crash does to writes that are not durable
-    #[arg(long, value_enum, default_value_t)]
-    model: ModelArg,
-    /// With --model torn: what the disk writes as a whole or not at all [default: a log sector]
-    #[arg(long, value_name = "SIZE")]
-    atomic_unit: Option<Size>,
     /// Order of the entries in the log [default: told from the log]
     #[arg(long, value_enum, value_name = "ORDER")]
     log_order: Option<OrderingArg>,
     /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     discard: VerifyDiscardArg,
-    /// Number of checkers that run at a time [default: one for each processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
-    jobs: Option<u8>,
-    /// Stop each check after this time, such as 10m, or after this number of runs
-    #[arg(long, value_parser = parse_budget, value_name = "TIME|RUNS")]
-    budget: Option<Budget>,
-    /// How long one run of a checker may take
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME", default_value = "30s")]
-    timeout: Duration,
-    /// Seed of the random choice of states that are run to cross-check the others
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Keep what every run has proved in this folder, which must be new or empty
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// With --out: continue an exploration that has ended early; what is proved is not run again
     #[arg(long, requires = "out")]
     resume: bool,
@@ -100,18 +68,6 @@ pub(in crate::command) struct Args {
     /// Print JSON: an object for each check, and one for all of them
     #[arg(long)]
     json: bool,
-}
-
-/// `--model`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ModelArg {
-    /// Keep all of them: every prefix of the log
-    Ordered,
-    /// Keep or lose each on its own
-    #[default]
-    Lost,
-    /// Keep or lose each atomic unit of each on its own
-    Torn,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -127,90 +83,40 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(state) => Some(log.resolve_state(Some(state), Edge::End)?),
         None => None,
     };
-    let origin = OriginOptions::new(args.base.as_deref(), args.images.into(), args.size.map(Size::bytes));
-    let origin = origin.ok_or_else(|| Failure::Usage("--base or --size is needed".to_owned()))?.open()?;
-    log.check_fits(log.index().nr_entries(), origin.len_bytes(), origin.name())?;
-    let rules = Rules {
-        ordering: args.log_order.map_or_else(|| ordering_of(log.index()), Into::into),
-        model: model(args, log.index().sector_size())?,
-        discards: args.discard.into(),
-    };
-    let options = Options {
-        rules,
-        points: (from, to),
-        nr_jobs: args.jobs.map_or_else(processors, usize::from),
-        timeout: args.timeout,
-        budget: args.budget.unwrap_or_default(),
-        seed: args.seed,
-        partition: args.partition,
-    };
-    let (index, log) = log.into_parts();
     // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
     if rustix::process::geteuid().is_root() {
         keep_mounts_to_ourselves()?;
     }
-    let recording = Recording::new(index, log, origin);
-    let plan = Plan {
-        version: 1,
-        nr_entries: recording.index().nr_entries(),
-        log_bytes: recording.index().end_bytes(),
-        disk_bytes: recording.len_bytes(),
-        rules: format!("{rules:?}"),
+    let subject = Subject {
+        log: &args.log,
+        base: args.base.as_deref(),
+        size: args.size,
+        images: args.images,
+        discards: args.discard.into(),
     };
-    let open = if args.resume { OutDir::resume } else { OutDir::create };
-    let out = args.out.as_deref().map(|path| open(path, &plan));
-    let explorer = Explorer::start(recording, options, out.transpose().map_err(ExploreError::from)?)?;
+    let scope = Scope {
+        points: (from, to),
+        ordering: args.log_order.map(Into::into),
+        partition: args.partition,
+        is_resumed: args.resume,
+    };
+    let explorer = args.search.start(log, &subject, scope)?;
+    let form = if args.json { Form::Json } else { Form::Page };
     let result = match &state {
         Some(state) => judge(args, &explorer, state),
-        None => explore_all(args, &explorer),
+        None => args.search.explore(&explorer, &subject, form, &mut stdout()),
     };
     let ended = explorer.end();
     result?;
     Ok(ended?)
 }
 
-fn explore_all(args: &Args, explorer: &Explorer) -> anyhow::Result<()> {
-    let mut out = stdout();
-    let mut all = Vec::new();
-    for check in &args.check {
-        let line = StatusLine::new(check);
-        let mut found = explorer.explore(check, &line)?;
-        drop(line);
-        let ended_by = found.ended_by.take();
-        let report = Report::new(&found, explorer.recording(), |state| again(args, state, check));
-        if args.json {
-            print_json(&mut out, &report)?;
-        } else {
-            print_report(&mut out, &report)?;
-        }
-        out.flush()?;
-        // What was found by then was told.
-        if let Some(error) = ended_by {
-            return Err(error.into());
-        }
-        all.push(report);
-        if interrupt::is_requested() {
-            break;
-        }
-    }
-    if args.json {
-        print_json(&mut out, &Summary::new(&all))?;
-    }
-    out.flush()?;
-    interrupt::check("; what was decided by then is above")?;
-    let nr_failed = all.iter().filter(|report| report.verdict == Verdict::Failed).count();
-    match nr_failed {
-        0 => Ok(()),
-        _ => Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", all.len())).into()),
-    }
-}
-
 /// Runs the checks on one state.
 fn judge(args: &Args, explorer: &Explorer, state: &State) -> anyhow::Result<()> {
     let mut out = stdout();
     let mut failed = Vec::new();
-    for check in &args.check {
+    for check in args.search.checks() {
         let (ended, output) = explorer.judge(check, state)?;
         for line in output.lines() {
             writeln!(out, "{}", Printable(line.as_bytes()))?;
@@ -229,77 +135,11 @@ fn judge(args: &Args, explorer: &Explorer, state: &State) -> anyhow::Result<()> 
     }
 }
 
-fn model(args: &Args, sector_size: SectorSize) -> Result<Model, Failure> {
-    let unit_bytes = args.atomic_unit.map_or(sector_size.bytes(), Size::bytes);
-    let unit_sectors = NonZeroU64::new(unit_bytes / sector_size.bytes());
-    match (args.model, unit_sectors) {
-        (ModelArg::Ordered, _) => Ok(Model::Ordered),
-        (ModelArg::Lost, _) if args.atomic_unit.is_some() => {
-            Err(Failure::Usage("--atomic-unit needs --model torn".to_owned()))
-        }
-        (ModelArg::Lost, _) => Ok(Model::Lost),
-        (ModelArg::Torn, Some(unit_sectors)) if sector_size.is_aligned(unit_bytes) => {
-            Ok(Model::Torn { unit_sectors })
-        }
-        (ModelArg::Torn, _) => Err(Failure::Usage(format!(
-            "--atomic-unit {unit_bytes} is not a multiple of the log's sectors of {sector_size} bytes"
-        ))),
-    }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// A number is one of runs.
-fn parse_budget(text: &str) -> Result<Budget, String> {
-    if let Ok(runs) = text.parse() {
-        return Ok(Budget { runs: Some(runs), time: None });
-    }
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    Ok(Budget { time: Some(time), runs: None })
-}
-
 /// `M/N`, M from 1 to N, as which part it is from 0.
 fn parse_partition(text: &str) -> Result<(usize, usize), String> {
     let numbers = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
     let valid = numbers.filter(|(nth, of): &(usize, usize)| (1..=*of).contains(nth));
     valid.map(|(nth, of)| (nth - 1, of)).ok_or_else(|| "expected M/N, M from 1 to N, such as 1/4".to_owned())
-}
-
-/// How far an exploration is, on standard error, where a person looks.
-struct StatusLine {
-    bar: ProgressBar,
-}
-
-impl StatusLine {
-    fn new(check: &Check) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{prefix}: {msg}  {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.set_prefix(Printable(check.label().as_bytes()).to_string());
-        Self { bar }
-    }
-}
-
-impl Progress for StatusLine {
-    fn show(&self, runs: u64, groups_decided: u64, groups: u64, failures: usize) {
-        if !self.bar.is_hidden() {
-            let failures = match failures {
-                0 => String::new(),
-                _ => format!(", {}", count(widen(failures), "way to fail", "ways to fail")),
-            };
-            self.bar
-                .set_message(format!("{runs} runs, {groups_decided} of {groups} groups decided{failures}"));
-        }
-    }
-}
-
-impl Drop for StatusLine {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 fn presets() -> String {

@@ -4,13 +4,11 @@ use std::io::{self, Write};
 
 use indicatif::BinaryBytes;
 use logwrites_core::crash::{State, StateCount};
-use logwrites_core::history::Discards;
 
-use super::Args;
+use super::Subject;
 use crate::explore::{Check, FindingReport, LostKind, LostWrite, Report, Verdict};
 use crate::output::printable::Printable;
 use crate::output::style::{self, count, paint};
-use crate::size::Size;
 
 /// Prints a page that is understood at once: what was proved, what failed, and the least that it takes.
 pub(super) fn print_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -137,18 +135,9 @@ fn named((first, last): (u64, u64)) -> String {
 }
 
 /// The command that shows a state again.
-pub(super) fn again(args: &Args, state: &State, check: &Check) -> String {
-    let mut words = vec!["logwrites".to_owned(), "explore".to_owned(), args.log.display().to_string()];
-    match (&args.base, args.size) {
-        (Some(base), _) => words.extend(["--base".to_owned(), base.display().to_string()]),
-        (None, size) => words.extend(["--size".to_owned(), size.map_or(0, Size::bytes).to_string()]),
-    }
-    if args.images.raw {
-        words.push("--raw".to_owned());
-    }
-    if Discards::from(args.discard) == Discards::Ignore {
-        words.extend(["--discard".to_owned(), "ignore".to_owned()]);
-    }
+pub(super) fn again(subject: &Subject<'_>, state: &State, check: &Check) -> String {
+    let mut words = vec!["logwrites".to_owned(), "explore".to_owned()];
+    words.extend(subject.words());
     words.extend(["--check".to_owned(), check.to_string(), "--state".to_owned(), state.to_string()]);
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")
