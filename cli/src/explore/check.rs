@@ -135,7 +135,7 @@ impl Check {
     ///
     /// # Errors
     /// [`CheckError::Missing`].
-    pub(super) fn find_programs(&self) -> Result<(), CheckError> {
+    pub fn find_programs(&self) -> Result<(), CheckError> {
         let Self::Preset(preset) = self else { return Ok(()) };
         for step in preset.steps {
             if program::find(step.program).is_none() {

@@ -70,16 +70,27 @@ impl Line {
 }
 
 impl OutDir {
+    /// Whether the folder can be [made](Self::create).
+    ///
+    /// # Errors
+    /// [`OutDirError`] if it is there, and is not empty.
+    pub fn check_new(path: &Path) -> Result<(), OutDirError> {
+        let is_empty = match fs::read_dir(path) {
+            Ok(mut names) => names.next().is_none(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(source) => return Err(OutDirError::System { path: path.to_owned(), source }),
+        };
+        if is_empty { Ok(()) } else { Err(OutDirError::NotEmpty { path: path.to_owned() }) }
+    }
+
     /// Makes the folder, which must be new or empty.
     ///
     /// # Errors
     /// [`OutDirError`].
     pub fn create(path: &Path, plan: &Plan) -> Result<Self, OutDirError> {
         let system = |source| OutDirError::System { path: path.to_owned(), source };
+        Self::check_new(path)?;
         fs::create_dir_all(path).map_err(system)?;
-        if fs::read_dir(path).map_err(system)?.next().is_some() {
-            return Err(OutDirError::NotEmpty { path: path.to_owned() });
-        }
         let text = serde_json::to_vec_pretty(plan).map_err(|error| system(error.into()))?;
         fs::write(path.join(PLAN), text).map_err(system)?;
         let outcomes = File::create_new(path.join(OUTCOMES)).map_err(system)?;

@@ -15,6 +15,11 @@ pub(crate) fn adopt() -> Result<(), StrayError> {
     set_child_subreaper(Some(getpid())).map_err(|error| StrayError::Adopt(error.into()))
 }
 
+/// From now on, orphans become children of who had them before.
+pub(crate) fn leave() -> Result<(), StrayError> {
+    set_child_subreaper(None).map_err(|error| StrayError::Adopt(error.into()))
+}
+
 /// Ends all that descend from this process but one, mildly at first; what lost its parent does so only once it has been
 /// [adopted](adopt).
 pub(crate) fn end(spared: Option<u32>) -> Result<(), StrayError> {

@@ -31,6 +31,7 @@ mod recover;
 mod replay;
 mod replay_log;
 mod run;
+mod run_check;
 mod serve;
 mod serve_clients;
 mod serve_fuse;

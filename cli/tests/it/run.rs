@@ -319,25 +319,25 @@ fn without_root_fuse2fs_mounts() {
 }
 
 /// A folder to run in, with a folder for what is temporary.
-struct Stage {
-    folder: Folder,
+pub(crate) struct Stage {
+    pub(crate) folder: Folder,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         std::fs::create_dir(folder.path("tmp")).expect("a folder");
         Self { folder }
     }
 
-    fn command(&self, args: &[&str], words: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str], words: &[&str]) -> Command {
         let all = ["run", "--log", "log"].iter().chain(args).chain(&["--"]).chain(words);
         let mut command = self.folder.command_of(all);
         command.env("TMPDIR", self.folder.path("tmp"));
         command
     }
 
-    fn run(&self, args: &[&str], words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str], words: &[&str]) -> Ran {
         Ran::of(&mut self.command(args, words))
     }
 
@@ -362,7 +362,7 @@ impl Stage {
     }
 
     #[track_caller]
-    fn check_cleared(&self) {
+    pub(crate) fn check_cleared(&self) {
         assert_eq!(self.left_over(), Vec::<String>::new());
         let temporary = std::fs::read_dir(self.folder.path("tmp")).expect("the folder");
         assert_eq!(temporary.count(), 0, "temporary folders are gone");

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use logwrites_core::crash::State;
 
+pub(super) use self::report::command_line;
 pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
 use super::serve::log_to_stderr;
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};

@@ -139,7 +139,12 @@ pub(super) fn again(subject: &Subject<'_>, state: &State, check: &Check) -> Stri
     let mut words = vec!["logwrites".to_owned(), "explore".to_owned()];
     words.extend(subject.words());
     words.extend(["--check".to_owned(), check.to_string(), "--state".to_owned(), state.to_string()]);
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    command_line(words)
+}
+
+/// Words as a shell takes them.
+pub(in crate::command) fn command_line(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| quoted(&word)).collect();
     words.join(" ")
 }
 

@@ -106,7 +106,7 @@ impl Subject<'_> {
     }
 
     /// The options that say so.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(in crate::command) fn words(&self) -> Vec<String> {
         let mut words = vec![self.log.display().to_string()];
         match (self.base, self.size) {
             (Some(base), _) => words.extend(["--base".to_owned(), base.display().to_string()]),
@@ -126,6 +126,30 @@ impl SearchArgs {
     /// What judges the states; nothing where no exploration is asked for.
     pub(in crate::command) fn checks(&self) -> &[Check] {
         &self.check
+    }
+
+    /// Refuses what an exploration would refuse, before there is a log.
+    pub(in crate::command) fn check_early(&self, sector_size: SectorSize) -> anyhow::Result<()> {
+        self.model(sector_size)?;
+        for check in &self.check {
+            check.find_programs().map_err(ExploreError::from)?;
+        }
+        if let Some(out) = &self.out {
+            OutDir::check_new(out).map_err(ExploreError::from)?;
+        }
+        Ok(())
+    }
+
+    /// The options that say what is explored, without those that say for how long.
+    pub(in crate::command) fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> =
+            self.check.iter().flat_map(|check| ["--check".to_owned(), check.to_string()]).collect();
+        let model = self.model.to_possible_value().filter(|_| self.model != ModelArg::default());
+        words.extend(model.iter().flat_map(|model| ["--model".to_owned(), model.get_name().to_owned()]));
+        words.extend(
+            self.atomic_unit.iter().flat_map(|unit| ["--atomic-unit".to_owned(), unit.bytes().to_string()]),
+        );
+        words
     }
 
     /// Makes everything ready for checkers to run.

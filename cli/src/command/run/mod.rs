@@ -1,5 +1,5 @@
 //! `logwrites run`: the whole round in one line. A disk is made and served, a file system made on it and mounted, a command
-//! run in it, and all of it undone again, however it ends; what is left is the log.
+//! run in it, and all of it undone again, however it ends; what is left is the log. With checks, every crash of it is explored.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::BinaryBytes;
-use logwrites_core::SectorSize;
+use logwrites_core::history::Discards;
 use logwrites_core::reader::Position;
+use logwrites_core::{Ordering, SectorSize};
 
+use super::explore::{Form, Scope, SearchArgs, Subject, command_line};
 use super::serve::{DISK_NAME, log_to_stderr};
 use crate::args::ImageArgs;
 use crate::device::{Access, Disk, DiskError, OriginOptions};
@@ -24,9 +26,10 @@ use crate::host::mount::{Mount, Mounting, make};
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::host::strays;
 use crate::interrupt;
-use crate::log::{Existing, LogOptions};
+use crate::log::{Edge, Existing, Log, LogOptions};
 use crate::output::printable::Printable;
 use crate::output::style;
+use crate::point::Point;
 use crate::serve::control::{Control, FILE_NAME};
 use crate::serve::exports::Front as _;
 use crate::serve::fuse::{FileSystem, Folder, Mounted, Mountpoint};
@@ -66,6 +69,20 @@ pub(in crate::command) struct Args {
     /// Command to run, in the root of the file system
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    /// What is explored once the command has ended.
+    #[command(flatten, next_help_heading = "Every crash, after COMMAND")]
+    crash: CrashArgs,
+}
+
+/// What is explored.
+#[derive(Debug, clap::Args)]
+struct CrashArgs {
+    /// How states are searched.
+    #[command(flatten)]
+    search: SearchArgs,
+    /// First point at which the disk may crash [default: after mkfs; with --base, start]
+    #[arg(long, value_name = "POINT", allow_negative_numbers = true, requires = "check")]
+    from: Option<Point>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -100,7 +117,75 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let code = ended?;
     report(&args.log, logged?);
     dir.close().context("cannot remove the temporary folder")?;
-    if code == 0 { Ok(()) } else { Err(Failure::Peer { code, words: String::new() }.into()) }
+    if code != 0 {
+        tell_unexplored(args, "since the command has failed");
+        return Err(Failure::Peer { code, words: String::new() }.into());
+    }
+    if args.crash.search.checks().is_empty() {
+        return Ok(());
+    }
+    if interrupt::is_requested() {
+        tell_unexplored(args, "since an end was asked for");
+    }
+    interrupt::check("; the log is whole, but not explored")?;
+    explore(args)
+}
+
+/// Has the checks judge every crash from the time on when the command could begin.
+fn explore(args: &Args) -> anyhow::Result<()> {
+    // What a check leaves behind is ended by its group.
+    strays::leave()?;
+    let mut log = Log::open(&args.log)?;
+    log.check_whole()?;
+    let from = match &args.crash.from {
+        None => log
+            .index()
+            .marks_named(MKFS.as_bytes())
+            .next()
+            .filter(|_| args.mkfs.is_some())
+            .map_or(0, |mark| mark + 1),
+        from => log.resolve(from.as_ref(), Edge::Start)?,
+    };
+    let scope = Scope {
+        points: (from, log.index().nr_entries()),
+        ordering: Some(Ordering::Completion),
+        partition: (0, 1),
+        is_resumed: false,
+    };
+    let (search, subject) = (&args.crash.search, subject(args));
+    let explorer = search.start(log, &subject, scope)?;
+    // Standard output is the command's.
+    let result = search.explore(&explorer, &subject, Form::Page, &mut anstream::stderr());
+    let ended = explorer.end();
+    result?;
+    Ok(ended?)
+}
+
+/// Says how to explore a log that was not explored.
+fn tell_unexplored(args: &Args, why: &str) {
+    let search = &args.crash.search;
+    if search.checks().is_empty() {
+        return;
+    }
+    let from = args.crash.from.as_ref().map(ToString::to_string);
+    let from = from.or_else(|| args.mkfs.map(|_| format!("mark:{MKFS}")));
+    let from = from.into_iter().flat_map(|from| ["--from".to_owned(), from]);
+    let words = subject(args).words().into_iter().chain(from).chain(search.words());
+    anstream::eprintln!(
+        "not explored, {why}; to explore the log all the same:\n  {}",
+        command_line(["logwrites".to_owned(), "explore".to_owned()].into_iter().chain(words))
+    );
+}
+
+/// What is recorded, as its readers name it.
+fn subject(args: &Args) -> Subject<'_> {
+    Subject {
+        log: &args.log,
+        base: args.base.as_deref(),
+        size: args.size,
+        images: args.images,
+        discards: Discards::Zero,
+    }
 }
 
 /// Refuses what a server would refuse with the names of options that are not there.
@@ -109,6 +194,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
         let message = format!("{} is not empty; --force overwrites it", args.log.display());
         return Err(Failure::Usage(message).into());
     }
+    args.crash.search.check_early(SectorSize::B512)?;
     if let Some(base) = OriginOptions::new(args.base.as_deref(), args.images.into(), None)
         && let base = base.open()?
         && !SectorSize::B512.is_aligned(base.len_bytes())
@@ -141,7 +227,7 @@ impl Stage {
         let device = mounting.device(self.mounted.path().join(DISK_NAME))?;
         if let (Some(kind), Some(size)) = (args.mkfs, args.size) {
             make(kind, mounting, device.path(), size.bytes())?;
-            self.control.mark("mkfs", true)?;
+            self.control.mark(MKFS, true)?;
         }
         interrupt::check("; nothing was run")?;
         Ok(device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())?)
@@ -217,6 +303,9 @@ fn disk_options(args: &Args) -> anyhow::Result<DiskOptions> {
     Ok(DiskOptions::Live(LiveOptions { log: args.log.clone(), under, logging }))
 }
 
+/// The mark at which the file system is made.
+const MKFS: &str = "mkfs";
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Each file system of the table, with its help.
@@ -231,6 +320,7 @@ Examples:
   logwrites run --mkfs ext4 --size 256M --log run.log -- make -C /src/project check
   logwrites run --mkfs xfs --size 1G --log run.log -- sh -c 'cp -r /etc . && sync'
   logwrites run --base golden.img --log run.log -- bash
+  logwrites run --mkfs ext4 --size 64M --log run.log --check ext4 -- ./my-program
 
 Then:
   logwrites marks run.log
@@ -243,4 +333,9 @@ if COMMAND does not exist.
 As root, the file system is mounted by the kernel, over a loop device; only COMMAND and its children
 see the mount. Without root, ext4 is mounted by fuse2fs. When COMMAND ends, and on Ctrl-C, SIGTERM
 and errors, processes that COMMAND left running are ended, the file system is unmounted, and the log
-is closed. Signals are passed on to COMMAND; the third one kills COMMAND.";
+is closed. Signals are passed on to COMMAND; the third one kills COMMAND.
+
+With --check, the states that a crash can leave are explored once COMMAND has ended with exit code
+0, as `logwrites explore` does it; its help says what a check is. The result is on standard error.
+Exit codes are then those of `explore`, too: 0 no state that was tried is bad, 1 a state is bad, 2 a
+check itself is wrong. If COMMAND fails, nothing is explored.";
