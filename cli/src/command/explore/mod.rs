@@ -46,7 +46,7 @@ pub(in crate::command) struct Args {
     #[command(flatten)]
     search: SearchArgs,
     /// Check this state only, and show what the checker prints
-    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json"])]
+    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json", "require_proof"])]
     state: Option<StateArg>,
     /// First point at which the disk may crash [default: start]
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
@@ -166,4 +166,4 @@ Examples:
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
 
 Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is bad,
-2 the check itself is wrong: it fails without a crash, or never reads the disk.";
+or, with --require-proof, a check is not proved, 2 the check itself is wrong: it fails without a crash, or never reads the disk.";

@@ -52,6 +52,9 @@ pub(in crate::command) struct SearchArgs {
     /// Keep what every run has proved in this folder, which must be new or empty
     #[arg(long, value_name = "DIR", requires = "check")]
     out: Option<PathBuf>,
+    /// Exit with 1 also if no state that was tried is bad, but a check is not proved
+    #[arg(long, requires = "check")]
+    require_proof: bool,
 }
 
 /// `--model`
@@ -219,14 +222,21 @@ impl SearchArgs {
         }
         out.flush()?;
         interrupt::check("; what was decided by then is above")?;
-        let nr_failed = all.iter().filter(|report| report.verdict == Verdict::Failed).count();
-        match nr_failed {
-            0 => Ok(()),
-            _ => {
-                Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", all.len()))
-                    .into())
-            }
-        }
+        self.verdict_of(&all)
+    }
+
+    /// Whether the exit code is good.
+    fn verdict_of(&self, all: &[Report]) -> anyhow::Result<()> {
+        let nr = |verdict| all.iter().filter(|report| report.verdict == verdict).count();
+        let (nr_failed, nr_sampled) = (nr(Verdict::Failed), nr(Verdict::Sampled));
+        let message = if nr_failed > 0 {
+            format!("{nr_failed} of {} checks failed after a crash", all.len())
+        } else if nr_sampled > 0 && self.require_proof {
+            format!("{nr_sampled} of {} checks are not proved, which --require-proof asks for", all.len())
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Check(message).into())
     }
 
     fn model(&self, sector_size: SectorSize) -> Result<Model, Failure> {
