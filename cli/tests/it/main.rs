@@ -9,6 +9,7 @@ mod append;
 // The help texts are those of the default features.
 #[cfg(feature = "demo")]
 mod cmd;
+mod contents;
 mod cut;
 mod diff;
 mod engine;
@@ -31,7 +32,6 @@ mod recover;
 mod replay;
 mod replay_log;
 mod run;
-mod run_check;
 mod serve;
 mod serve_clients;
 mod serve_fuse;
