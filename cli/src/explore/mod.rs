@@ -7,6 +7,7 @@
 //! | `state_files` | these disks as files, one for each job, by FUSE |
 //! | [`Check`] | what judges a state: a preset, or a command |
 //! | [`Finding`] | a way to fail, and the least that it takes |
+//! | `names` | what the lost writes are to the file system |
 //! | [`Report`] | what was found, as data |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
 //! | `schedule` | which state is next, over all groups, for several jobs |
@@ -19,6 +20,7 @@ mod crash_disk;
 mod error;
 mod explorer;
 mod finding;
+mod names;
 mod outcomes;
 mod recording;
 mod report;

@@ -2,10 +2,12 @@
 
 use logwrites_core::crash::{State, StateCount};
 use logwrites_core::format::Flags;
+use logwrites_core::history::Discards;
 use serde::{Deserialize, Serialize};
 
 use super::explorer::{Explored, Verdict};
 use super::finding::Finding;
+use super::names::Names;
 use super::recording::Recording;
 
 /// An exploration by one check.
@@ -107,6 +109,9 @@ pub struct LostWrite {
     /// The first and the last of its sectors that are lost, counted from its first; missing where all are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sectors: Option<(u64, u64)>,
+    /// What it is to the file system, as in "inode bitmap of group 0"; empty where that is not known.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// The last mark before it.
     pub last_mark: Option<String>,
 }
@@ -143,10 +148,15 @@ pub struct Summary {
 impl Report {
     /// What an exploration has come to. `again` gives the command that shows a state once more.
     #[must_use]
-    pub fn new(explored: &Explored, recording: &Recording, again: impl Fn(&State) -> String) -> Self {
+    pub fn new(
+        explored: &Explored,
+        recording: &Recording,
+        discards: Discards,
+        again: impl Fn(&State) -> String,
+    ) -> Self {
         let findings = explored.findings.iter().map(|finding| {
             let state = finding.state();
-            FindingReport::new(finding, &state, recording, again(&state))
+            FindingReport::new(finding, &state, recording, discards, again(&state))
         });
         Self {
             check: explored.check.to_string(),
@@ -178,12 +188,18 @@ impl Report {
 }
 
 impl FindingReport {
-    fn new(finding: &Finding, state: &State, recording: &Recording, again: String) -> Self {
+    fn new(
+        finding: &Finding,
+        state: &State,
+        recording: &Recording,
+        discards: Discards,
+        again: String,
+    ) -> Self {
         Self {
             state: state.to_string(),
             point: state.point,
             lost: state.lost.to_string(),
-            lost_writes: lost_writes(state, recording),
+            lost_writes: lost_writes(state, recording, discards),
             one_minimal: finding.is_one_minimal(),
             ended: finding.outcome(),
             runs: finding.nr_runs(),
@@ -197,15 +213,18 @@ impl FindingReport {
 }
 
 /// The lost writes of a state, one by one.
-fn lost_writes(state: &State, recording: &Recording) -> Vec<LostWrite> {
+fn lost_writes(state: &State, recording: &Recording, discards: Discards) -> Vec<LostWrite> {
+    let mut all = Names::new(recording, discards, state);
     let ranges = state.lost.ranges();
     let entries = ranges.flat_map(|(entries, sectors)| entries.map(move |entry| (entry, sectors.clone())));
     let writes = entries.filter_map(|(number, sectors)| {
         let entry = recording.index().entry(number)?;
         let extent = entry.extent();
         let is_discard = entry.flags().contains(Flags::DISCARD);
+        let names = all.of(&entry, sectors.as_ref()).iter().map(ToString::to_string).collect();
         Some(LostWrite {
             entry: number,
+            names,
             kind: if is_discard { LostKind::Discard } else { LostKind::Write },
             sector: extent.sector(),
             len_bytes: recording.sector_size().bytes_of(extent.nr_sectors()),

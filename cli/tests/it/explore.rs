@@ -112,6 +112,7 @@ fn torn_writes_are_those_of_the_atomic_unit() {
     let again =
         run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", state]).code(1);
     prints(&again, &["exit code 8", "superblock", state]);
+    assert_eq!(finding["lost_writes"][0]["names"], serde_json::json!(["superblock"]), "{finding}");
     let whole = run_of(&folder, ["explore", "log", "--base", "base", "--check", "ext4", "--state", "103"]);
     prints(&whole.code(0), &["passed"]);
 }

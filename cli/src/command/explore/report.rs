@@ -122,7 +122,19 @@ fn lost_write(write: &LostWrite) -> String {
     let len = BinaryBytes(write.len_bytes);
     let part = write.sectors.map_or_else(String::new, named);
     let mark = after_mark(write.last_mark.as_deref());
-    format!("{part}entry {}, a {what} of {len} at sector {}{mark}", write.entry, write.sector)
+    let names = names(write);
+    format!("{part}entry {}, a {what} of {len} at sector {}{names}{mark}", write.entry, write.sector)
+}
+
+/// What it is to the file system, as far as that fits.
+fn names(write: &LostWrite) -> String {
+    let shown = write.names.iter().take(MAX_NAMES).map(|name| Printable(name.as_bytes()).to_string());
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    match write.names.len() {
+        0 => String::new(),
+        nr if nr > MAX_NAMES => format!(": {shown} and {} more", nr - MAX_NAMES),
+        _ => format!(": {shown}"),
+    }
 }
 
 fn after_mark(mark: Option<&str>) -> String {
@@ -175,6 +187,9 @@ fn percent(part: &StateCount, whole: &StateCount) -> String {
 
 /// How many lost writes are printed.
 const MAX_LOST: usize = 12;
+
+/// How many names of a lost write are printed.
+const MAX_NAMES: usize = 4;
 
 /// How much of what a check printed is shown.
 const MAX_LINES: usize = 8;

@@ -206,7 +206,9 @@ impl SearchArgs {
             let mut found = explorer.explore(check, &line)?;
             drop(line);
             let ended_by = found.ended_by.take();
-            let report = Report::new(&found, explorer.recording(), |state| again(subject, state, check));
+            let report = Report::new(&found, explorer.recording(), subject.discards, |state| {
+                again(subject, state, check)
+            });
             print_one(out, form, &report)?;
             // What was found by then was told.
             if let Some(error) = ended_by {

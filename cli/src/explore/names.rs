@@ -1,0 +1,108 @@
+//! What the lost writes of a state are to the file system of the disk.
+
+use std::io;
+use std::ops::RangeInclusive;
+
+use logwrites_core::Extent;
+use logwrites_core::contents::{Contents, Role, Written};
+use logwrites_core::crash::State;
+use logwrites_core::format::Flags;
+use logwrites_core::history::{Checkpoints, Discards, ExtentMap};
+use logwrites_core::num::{narrow, widen};
+use logwrites_core::reader::Entry;
+
+use super::recording::Recording;
+
+/// Names for what a state has lost: by the file system that is on the disk at the state's point with nothing lost, and for
+/// what is not yet in use there, by that at the end of the log.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    recording: &'a Recording,
+    checkpoints: Checkpoints,
+    now: Option<Named>,
+    last: Option<Named>,
+}
+
+/// The disk at a point, and what is on it.
+#[derive(Debug)]
+struct Named {
+    map: ExtentMap,
+    contents: Contents,
+}
+
+impl<'a> Names<'a> {
+    /// Names for a state. A disk that cannot be read, or has no file system that is known, has none.
+    pub(super) fn new(recording: &'a Recording, discards: Discards, state: &State) -> Self {
+        let mut names = Self { recording, checkpoints: Checkpoints::new(discards), now: None, last: None };
+        if !state.lost.is_empty() {
+            let nr_entries = recording.index().nr_entries();
+            names.now = names.named(state.point);
+            names.last = if state.point == nr_entries { None } else { names.named(nr_entries) };
+        }
+        names
+    }
+
+    /// What an entry is, or some of its sectors, counted from its first.
+    pub(super) fn of(&mut self, entry: &Entry, sectors: Option<&RangeInclusive<u64>>) -> Vec<Role> {
+        let extent = entry.extent();
+        let part = sectors.map_or(extent, |sectors| {
+            Extent::between(extent.sector() + sectors.start(), extent.sector() + sectors.end() + 1)
+        });
+        let (before, after) = (self.map_at(entry.index), self.map_at(entry.index + 1));
+        let roles = |named: &Option<Named>| {
+            named.as_ref().and_then(|named| named.roles(self.recording, entry, part, (&before, &after)).ok())
+        };
+        let now = roles(&self.now).filter(|roles| roles.iter().any(Role::is_used));
+        let known = now.or_else(|| roles(&self.last).filter(|roles| roles.iter().any(Role::is_used)));
+        known.or_else(|| roles(&self.now)).unwrap_or_default()
+    }
+
+    fn named(&mut self, point: u64) -> Option<Named> {
+        let map = self.map_at(point);
+        let read = |offset_bytes: u64, buffer: &mut [u8]| read(self.recording, &map, offset_bytes, buffer);
+        let contents = Contents::of(self.recording.len_bytes(), read).ok()??;
+        Some(Named { map, contents })
+    }
+
+    fn map_at(&mut self, point: u64) -> ExtentMap {
+        let nothing = State::from(point).lost;
+        self.checkpoints.map_at(self.recording.index(), point, &nothing)
+    }
+}
+
+impl Named {
+    fn roles(
+        &self,
+        recording: &Recording,
+        entry: &Entry,
+        part: Extent,
+        (before, after): (&ExtentMap, &ExtentMap),
+    ) -> io::Result<Vec<Role>> {
+        let sector_size = recording.sector_size();
+        let offset_bytes = sector_size.bytes_of(part.sector());
+        let len_bytes = sector_size.bytes_of(part.nr_sectors());
+        if entry.flags().contains(Flags::DISCARD) || len_bytes > MAX_WRITE_BYTES {
+            return Ok(self.contents.roles(offset_bytes..offset_bytes.saturating_add(len_bytes)));
+        }
+        let (mut bytes, mut old) = (vec![0; narrow(len_bytes)], vec![0; narrow(len_bytes)]);
+        recording.read(before, part, &mut old)?;
+        recording.read(after, part, &mut bytes)?;
+        let written = Written { offset_bytes, bytes: &bytes, before: &old };
+        self.contents.told(written, |offset_bytes, buffer| read(recording, &self.map, offset_bytes, buffer))
+    }
+}
+
+/// Reads bytes that need not be whole sectors.
+fn read(recording: &Recording, map: &ExtentMap, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let sector_size = recording.sector_size();
+    let end_bytes = offset_bytes.saturating_add(widen(buffer.len()));
+    let extent = Extent::between(offset_bytes / sector_size.bytes(), sector_size.sectors_for(end_bytes));
+    let mut sectors = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
+    recording.read(map, extent, &mut sectors)?;
+    let at = narrow(offset_bytes - sector_size.bytes_of(extent.sector()));
+    buffer.copy_from_slice(&sectors[at..at + buffer.len()]);
+    Ok(())
+}
+
+/// Of a longer write only the place is looked at, not what it says.
+const MAX_WRITE_BYTES: u64 = 64 << 20;
