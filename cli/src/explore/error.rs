@@ -76,6 +76,9 @@ impl Explain for ExploreError {
     fn end(&self) -> Option<End> {
         match self {
             Self::FailsWhole { .. }
+            | Self::Check(
+                CheckError::NothingPromised | CheckError::NeedsRoot { .. } | CheckError::NotInKernel { .. },
+            )
             | Self::ReadsNothing { .. }
             | Self::StillOpen { .. }
             | Self::Leftovers { .. }
@@ -103,6 +106,9 @@ impl Explain for ExploreError {
             Self::OutDir(OutDirError::NotEmpty { .. }) => {
                 Some("--resume continues an exploration; a new one needs a new folder".to_owned())
             }
+            Self::Check(CheckError::NothingPromised) => Some(
+                "`logwrites mark --promise FILE`, while it records, promises that a file is on the disk from then on".to_owned(),
+            ),
             Self::ReadsNothing { .. } => Some("the disk is at $CRASH_IMAGE".to_owned()),
             _ => None,
         }

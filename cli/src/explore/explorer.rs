@@ -1,12 +1,11 @@
 //! An exploration from its start to its result.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use logwrites_core::Extent;
+use logwrites_core::contents::FileSystemKind;
 use logwrites_core::crash::{
     Choice, Group, Groups, Guarantee, Layers, Proved, Rules, State, StateCount, Verdict as Says,
 };
@@ -20,6 +19,7 @@ use super::crash_disk::CrashDisk;
 use super::error::ExploreError;
 use super::finding::{Finding, Findings};
 use super::outcomes::{Line, OutDir};
+use super::place::{Place, Places};
 use super::recording::Recording;
 use super::schedule::{Next, Schedule, Task};
 use super::state_files::{Slots, StateFiles};
@@ -27,7 +27,7 @@ use crate::interrupt;
 use crate::serve::fuse::{Mounted, Mountpoint};
 
 /// What is explored, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Which states a crash can leave.
     pub rules: Rules,
@@ -41,6 +41,8 @@ pub struct Options {
     pub budget: Budget,
     /// Where random choices come from.
     pub seed: u64,
+    /// How states are mounted, as for `mount -o`.
+    pub mount_options: Option<String>,
     /// Of how many parts of the groups, the second number, which one is explored, counted from 0.
     pub partition: (usize, usize),
 }
@@ -147,10 +149,9 @@ struct Jobs {
     options: Options,
     slots: Arc<Slots>,
     out: Option<OutDir>,
-    /// Where the files are.
-    folder: PathBuf,
-    /// Where the temporary folders are.
-    dir: PathBuf,
+    places: Places,
+    /// The file system of the disk at the end, where nothing is lost.
+    file_system: Option<FileSystemKind>,
 }
 
 impl Explorer {
@@ -161,16 +162,14 @@ impl Explorer {
     pub fn start(recording: Recording, options: Options, out: Option<OutDir>) -> Result<Self, ExploreError> {
         let dir =
             tempfile::Builder::new().prefix("logwrites-explore.").tempdir().map_err(ExploreError::Prepare)?;
-        let folder = make_dir(dir.path(), "states")?;
-        for job in 0..options.nr_jobs {
-            make_dir(dir.path(), &tmp_name(job))?;
-        }
-        let mountpoint = Mountpoint::check(&folder, false)?;
+        let places = Places::make(dir.path(), options.nr_jobs).map_err(ExploreError::Prepare)?;
+        let mountpoint = Mountpoint::check(places.states(), false)?;
         let slots = Arc::new(Slots::new(recording.len_bytes(), options.nr_jobs));
         let nr_threads = u8::try_from(options.nr_jobs).ok().filter(|nr| *nr > 1);
         let mounted = mountpoint.mount_any(StateFiles::new(Arc::clone(&slots)), nr_threads, || {})?;
-        let (folder, path) = (mounted.path().to_owned(), dir.path().to_owned());
-        let jobs = Jobs { recording: Arc::new(recording), options, slots, out, folder, dir: path };
+        let file_system =
+            recording.file_system(options.points.1, options.rules.discards).map_err(ExploreError::Read)?;
+        let jobs = Jobs { recording: Arc::new(recording), options, slots, out, places, file_system };
         Ok(Self { jobs, mounted, dir })
     }
 
@@ -186,7 +185,7 @@ impl Explorer {
     /// # Errors
     /// [`ExploreError`] if the check cannot be run, fails without a crash, or reads nothing.
     pub fn explore(&self, check: &Check, progress: &dyn Progress) -> Result<Explored, ExploreError> {
-        check.find_programs()?;
+        check.prepare(self.jobs.file_system)?;
         let begin = Instant::now();
         let Jobs { recording, options, .. } = &self.jobs;
         let (from, to) = options.points;
@@ -197,14 +196,13 @@ impl Explorer {
             Layers::check_size(group)?;
         }
         let round = Round::new(&self.jobs, check, progress, &groups);
-        round.check_whole(to)?;
-        std::thread::scope(|scope| {
-            for job in 0..options.nr_jobs {
-                let round = &round;
-                scope.spawn(move || round.work(job));
-            }
-        });
-        if let Err(error) = round.explain().and_then(|()| recording.check().map_err(ExploreError::Read)) {
+        self.jobs.alone(|place| round.check_whole(place, to))?;
+        self.jobs
+            .places
+            .for_jobs(options.nr_jobs, |place| round.work(place))
+            .map_err(ExploreError::Prepare)?;
+        let explained = self.jobs.alone(|place| round.explain(place));
+        if let Err(error) = explained.and_then(|()| recording.check().map_err(ExploreError::Read)) {
             round.error.lock().get_or_insert(error);
         }
         Ok(round.into_explored(&groups, begin.elapsed()))
@@ -215,11 +213,13 @@ impl Explorer {
     /// # Errors
     /// [`ExploreError`] if the check cannot be run.
     pub fn judge(&self, check: &Check, state: &State) -> Result<(Option<String>, String), ExploreError> {
-        check.find_programs()?;
+        check.prepare(self.jobs.file_system)?;
         let Jobs { recording, options, .. } = &self.jobs;
         let map =
             Checkpoints::new(options.rules.discards).map_at(recording.index(), state.point, &state.lost);
-        let run = self.jobs.run(0, check, map, state.point)?;
+        let told = check.told(recording, state.point);
+        let jobs = &self.jobs;
+        let run = jobs.alone(|place| jobs.run(place, check, map.clone(), told.as_deref()))?;
         let ended = (run.judgement.outcome != Outcome::Pass).then(|| run.judgement.outcome.to_string());
         Ok((ended, run.judgement.output))
     }
@@ -235,22 +235,37 @@ impl Explorer {
 }
 
 impl Jobs {
+    /// Does something at the place of the first job.
+    fn alone<T: Send>(
+        &self,
+        work: impl Fn(&Place) -> Result<T, ExploreError> + Sync,
+    ) -> Result<T, ExploreError> {
+        let mut results = self.places.for_jobs(1, work).map_err(ExploreError::Prepare)?;
+        results.pop().expect("one job has one result")
+    }
+
     /// Runs a check on a disk.
-    fn run(&self, job: usize, check: &Check, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
-        self.slots.put(job, CrashDisk::new(Arc::clone(&self.recording), map));
-        let tmpdir = self.dir.join(tmp_name(job));
-        let last_mark = self.recording.last_mark(point);
+    fn run(
+        &self,
+        place: &Place,
+        check: &Check,
+        map: ExtentMap,
+        told: Option<&str>,
+    ) -> Result<Run, ExploreError> {
+        self.slots.put(place.job, CrashDisk::new(Arc::clone(&self.recording), map));
         let around = Surroundings {
-            image: &Slots::path(&self.folder, job),
-            tmpdir: &tmpdir,
-            last_mark: last_mark.as_deref(),
-            timeout: self.options.timeout,
+            image: &place.image,
+            tmpdir: &place.tmpdir,
+            mountpoint: &place.mountpoint,
+            told,
+            file_system: self.file_system,
+            mount_options: self.options.mount_options.as_deref(),
         };
-        let judgement = check.judge(&around);
-        let disk = self.slots.take(job, Instant::now() + OPEN_PATIENCE);
+        let judgement = check.judge(around, self.options.timeout);
+        let disk = self.slots.take(place.job, Instant::now() + OPEN_PATIENCE);
         let judgement = judgement?;
         let disk = disk.ok_or_else(|| ExploreError::StillOpen { check: check.label() })?;
-        renew(&tmpdir).map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
+        place.renew().map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
         let map = disk.map().clone();
         Ok(Run { judgement, reads: disk.into_reads(), map })
     }
@@ -263,7 +278,7 @@ struct Run {
     map: ExtentMap,
 }
 
-/// What besides the bytes a verdict may depend on: the last mark, where the check is told.
+/// What besides the bytes a verdict may depend on: what the check is told, such as the last mark.
 type Key = Option<String>;
 
 /// One check, and all that its jobs share.
@@ -320,14 +335,14 @@ impl<'a> Round<'a> {
     }
 
     /// The disk must pass where nothing is lost: otherwise the check is wrong, and not the crash.
-    fn check_whole(&self, point: u64) -> Result<(), ExploreError> {
+    fn check_whole(&self, place: &Place, point: u64) -> Result<(), ExploreError> {
         let discards = self.jobs.options.rules.discards;
         let map =
             Checkpoints::new(discards).map_at(self.recording().index(), point, &State::from(point).lost);
         if self.proved_outcome(&self.key(point), &map) == Some(Outcome::Pass) {
             return Ok(());
         }
-        let run = self.run(0, map, point)?;
+        let run = self.run(place, map, point)?;
         if run.judgement.outcome != Outcome::Pass {
             let (check, ended) = (self.check.label(), run.judgement.outcome.to_string());
             return Err(ExploreError::FailsWhole { check, ended, output: run.judgement.last_words() });
@@ -340,16 +355,16 @@ impl<'a> Round<'a> {
     }
 
     /// Takes state after state until nothing is left, or it is time to stop.
-    fn work(&self, job: usize) {
+    fn work(&self, place: &Place) {
         let _guard = StopOnPanic(self);
         while let Some(task) = self.next() {
-            let decided = match self.decide(job, task) {
+            let decided = match self.decide(place, task) {
                 Ok(decided) => decided,
                 Err(error) => return self.fail(error),
             };
             self.reported.notify_all();
             if let Some(layers) = decided
-                && let Err(error) = self.cross_check(job, &layers)
+                && let Err(error) = self.cross_check(place, &layers)
             {
                 return self.fail(error);
             }
@@ -404,7 +419,7 @@ impl<'a> Round<'a> {
     }
 
     /// Decides a state by what an earlier run has proved, or by a run. Gives the layers of a group that is decided by it.
-    fn decide(&self, job: usize, task: Task) -> Result<Option<Arc<Layers>>, ExploreError> {
+    fn decide(&self, place: &Place, task: Task) -> Result<Option<Arc<Layers>>, ExploreError> {
         let map = task.trial.map();
         let point = task.trial.choice().layers().group().point();
         let key = self.key(point);
@@ -419,13 +434,13 @@ impl<'a> Round<'a> {
             return Ok(self.schedule.lock().report(task, &reads, says(outcome), contents));
         }
         let state = task.trial.state();
-        let run = self.run(job, map, point)?;
+        let run = self.run(place, map, point)?;
         let outcome = run.judgement.outcome;
         if outcome == Outcome::Pass {
             return self.take_in(task, &state, key, &[run]);
         }
         // What does not pass is run twice.
-        let again = self.run(job, run.map.clone(), point)?;
+        let again = self.run(place, run.map.clone(), point)?;
         if outcome.is_failure() && again.judgement.outcome.is_failure() {
             self.findings.lock().add(task.trial.choice(), &run.judgement);
         } else if outcome.is_failure() {
@@ -471,7 +486,7 @@ impl<'a> Round<'a> {
 
     /// Runs states of a group that is decided, so that there is one for each hundred runs: what was decided without a run
     /// must hold, read for read.
-    fn cross_check(&self, job: usize, layers: &Arc<Layers>) -> Result<(), ExploreError> {
+    fn cross_check(&self, place: &Place, layers: &Arc<Layers>) -> Result<(), ExploreError> {
         if layers.group().nr_units() == 0 {
             return Ok(());
         }
@@ -486,7 +501,7 @@ impl<'a> Round<'a> {
             let (map, point, state) = (choice.map(), layers.group().point(), choice.state());
             let key = self.key(point);
             let proved = self.proved_outcome(&key, &map);
-            let run = self.run(job, map, point)?;
+            let run = self.run(place, map, point)?;
             let outcome = run.judgement.outcome;
             let holds = match proved {
                 Some(proved) => proved == outcome && self.add(key, &state, &run)?,
@@ -506,38 +521,38 @@ impl<'a> Round<'a> {
     }
 
     /// Finds the least that each way to fail takes.
-    fn explain(&self) -> Result<(), ExploreError> {
+    fn explain(&self, place: &Place) -> Result<(), ExploreError> {
         let mut findings = std::mem::take(&mut *self.findings.lock());
         let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
             if explained.is_ok() {
-                explained = self.explain_one(finding);
+                explained = self.explain_one(place, finding);
             }
         }
         *self.findings.lock() = findings;
         explained
     }
 
-    fn explain_one(&self, finding: &mut Finding) -> Result<(), ExploreError> {
+    fn explain_one(&self, place: &Place, finding: &mut Finding) -> Result<(), ExploreError> {
         let must_stop = || self.must_stop();
-        finding.minimise(|choice| self.judge(choice.map(), &choice.state()), must_stop)?;
-        let Options { points: (from, _), rules, .. } = self.jobs.options;
+        finding.minimise(|choice| self.judge(place, choice.map(), &choice.state()), must_stop)?;
+        let Options { points: (from, _), rules, .. } = &self.jobs.options;
         let mut checkpoints = Checkpoints::new(rules.discards);
         let judge = |point| {
             let state = State::from(point);
-            self.judge(checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
+            self.judge(place, checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
         };
-        finding.find_first(from, judge, must_stop)
+        finding.find_first(*from, judge, must_stop)
     }
 
     /// The judgement of a state; `None` if it is known to pass.
-    fn judge(&self, map: ExtentMap, state: &State) -> Result<Option<Judgement>, ExploreError> {
+    fn judge(&self, place: &Place, map: ExtentMap, state: &State) -> Result<Option<Judgement>, ExploreError> {
         let point = state.point;
         let key = self.key(point);
         if self.proved_outcome(&key, &map) == Some(Outcome::Pass) {
             return Ok(None);
         }
-        let run = self.run(0, map, point)?;
+        let run = self.run(place, map, point)?;
         if run.judgement.outcome.is_repeatable() {
             self.add(key, state, &run)?;
         }
@@ -550,9 +565,9 @@ impl<'a> Round<'a> {
         self.proved.read().look_up(key, map, contents).map(|proof| *proof.verdict)
     }
 
-    fn run(&self, job: usize, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
+    fn run(&self, place: &Place, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
         self.runs.fetch_add(1, Relaxed);
-        self.jobs.run(job, self.check, map, point)
+        self.jobs.run(place, self.check, map, self.key(point).as_deref())
     }
 
     /// Adds a run to what is proved; false if that contradicts an earlier run.
@@ -604,12 +619,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// A preset looks at the disk alone.
     fn key(&self, point: u64) -> Key {
-        match self.check {
-            Check::Preset(_) => None,
-            Check::Command(_) => self.recording().last_mark(point),
-        }
+        self.check.told(self.recording(), point)
     }
 
     fn recording(&self) -> &'a Recording {
@@ -661,29 +672,6 @@ const fn says(outcome: Outcome) -> Says {
     match outcome {
         Outcome::Pass | Outcome::Undecided => Says::Pass,
         Outcome::Fail(_) | Outcome::Signal(_) | Outcome::TimedOut => Says::Fail,
-    }
-}
-
-fn make_dir(dir: &Path, name: &str) -> Result<PathBuf, ExploreError> {
-    let path = dir.join(name);
-    std::fs::create_dir(&path).map_err(ExploreError::Prepare)?;
-    Ok(path)
-}
-
-fn tmp_name(job: usize) -> String {
-    format!("tmp-{job}")
-}
-
-/// Makes the folder of a job anew, whatever a check has left in its place. Links are not followed.
-fn renew(folder: &Path) -> io::Result<()> {
-    let removed = match std::fs::symlink_metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(folder),
-        Ok(_) => std::fs::remove_file(folder),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::create_dir(folder),
     }
 }
 

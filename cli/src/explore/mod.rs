@@ -5,7 +5,8 @@
 //! | [`Recording`] | the log and its base, and the contents of any of their sectors as a hash |
 //! | `crash_disk` | the disk of one state: what a checker writes stays apart, and what it reads is watched |
 //! | `state_files` | these disks as files, one for each job, by FUSE |
-//! | [`Check`] | what judges a state: a preset, or a command |
+//! | `place` | where a job's checker finds its disk, the same for all jobs |
+//! | [`Check`] | what judges a state: a preset, a database, promised files, or a command |
 //! | [`Finding`] | a way to fail, and the least that it takes |
 //! | `names` | what the lost writes are to the file system |
 //! | [`Report`] | what was found, as data |
@@ -22,12 +23,16 @@ mod explorer;
 mod finding;
 mod names;
 mod outcomes;
+mod place;
 mod recording;
 mod report;
 mod schedule;
 mod state_files;
 
-pub use self::check::{Check, CheckError, PRESETS, ParseCheckError, Preset};
+pub use self::check::{
+    Check, CheckError, Database, InnerPath, PRESETS, ParseCheckError, ParseInnerPathError, Preset, Promise,
+    PromisedFile,
+};
 pub use self::error::ExploreError;
 pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict};
 pub use self::finding::{Finding, FirstPoint};

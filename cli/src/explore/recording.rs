@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use logwrites_core::history::{ExtentMap, Index, Piece, Place, read_pieces};
-use logwrites_core::num::narrow;
+use logwrites_core::contents::FileSystemKind;
+use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index, Piece, Place, read_pieces};
+use logwrites_core::num::{narrow, widen};
 use logwrites_core::{Extent, SectorSize};
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
@@ -59,6 +60,32 @@ impl Recording {
             let kind = error.kind();
             self.failure.lock().get_or_insert(error);
             kind.into()
+        })
+    }
+
+    /// Reads bytes of the disk that `map` describes.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn read_at(&self, map: &ExtentMap, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let sector_size = self.sector_size();
+        let first = offset_bytes / sector_size.bytes();
+        let extent = Extent::between(first, sector_size.sectors_for(offset_bytes + widen(buffer.len())));
+        let mut sectors = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
+        self.read(map, extent, &mut sectors)?;
+        let before = narrow(offset_bytes - sector_size.bytes_of(first));
+        buffer.copy_from_slice(&sectors[before..before + buffer.len()]);
+        Ok(())
+    }
+
+    /// The file system of the disk at a point where nothing is lost.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn file_system(&self, point: u64, discards: Discards) -> io::Result<Option<FileSystemKind>> {
+        let map = Checkpoints::new(discards).map_at(&self.index, point, &EntrySet::empty());
+        FileSystemKind::recognise(self.len_bytes(), |offset_bytes, buffer| {
+            self.read_at(&map, offset_bytes, buffer)
         })
     }
 

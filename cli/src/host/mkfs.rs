@@ -32,15 +32,25 @@ impl FileSystemType {
     /// Whether this kernel has it, built in, loaded, or as a module that it would load.
     #[must_use]
     pub fn is_in_kernel(&self) -> bool {
-        let is_word = |text: String| text.split_whitespace().any(|word| word == self.name);
-        if std::fs::read_to_string("/proc/filesystems").is_ok_and(is_word) {
-            return true;
-        }
-        let Ok(release) = std::fs::read_to_string("/proc/sys/kernel/osrelease") else { return false };
-        let modules = Path::new("/lib/modules").join(release.trim()).join("modules.dep");
-        std::fs::read_to_string(modules).is_ok_and(|text| text.contains(&format!("/{}.ko", self.name)))
+        is_in_kernel(self.name)
     }
 }
+
+/// Whether this kernel has the file system that `mount` calls by a name, built in, loaded, or as a module that it would
+/// load.
+#[must_use]
+pub fn is_in_kernel(name: &str) -> bool {
+    let is_word = |text: String| text.split_whitespace().any(|word| word == name);
+    if std::fs::read_to_string("/proc/filesystems").is_ok_and(is_word) {
+        return true;
+    }
+    let Ok(release) = std::fs::read_to_string("/proc/sys/kernel/osrelease") else { return false };
+    let modules = Path::new("/lib/modules").join(release.trim()).join("modules.dep");
+    std::fs::read_to_string(modules).is_ok_and(|text| text.contains(&format!("/{name}.ko")))
+}
+
+/// The mark behind the making of a file system, where what was asked for begins.
+pub const MKFS_MARK: &str = "mkfs";
 
 /// All of them. The sizes were found by trying: e2fsprogs 1.47, xfsprogs 6.1, btrfs-progs 6.2, dosfstools 4.2,
 /// f2fs-tools 1.15, nilfs-tools 2.2.9, exfatprogs 1.2.0; that of bcachefs is a guess on the safe side.

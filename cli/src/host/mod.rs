@@ -4,6 +4,8 @@
 pub(crate) mod command;
 #[cfg(target_os = "linux")]
 pub(crate) mod error;
+#[cfg(target_os = "linux")]
+pub(crate) mod loop_device;
 pub mod mkfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod mount;

@@ -14,10 +14,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use super::error::{MakeError, MissingProgram, MountError, MountingError, ProgramError};
+use super::loop_device::{LoopDevice, LoopError};
 use super::mkfs::FileSystemType;
 use super::process::{Process, wait_for_one};
 use super::program;
-use crate::explain::in_one_line;
 use crate::serve::clients::Clients;
 use crate::serve::fuse::detach;
 
@@ -25,7 +25,7 @@ use crate::serve::fuse::detach;
 #[derive(Debug)]
 pub(crate) enum Mounting {
     /// By the kernel.
-    Kernel { losetup: PathBuf, mount: PathBuf },
+    Kernel { mount: PathBuf },
     /// By fuse2fs.
     Fuse2fs { fuse2fs: PathBuf },
 }
@@ -40,8 +40,7 @@ impl Mounting {
             need(kind.program, kind.package)?;
         }
         if rustix::process::geteuid().is_root() {
-            let mounting =
-                Self::Kernel { losetup: need("losetup", "util-linux")?, mount: need("mount", "mount")? };
+            let mounting = Self::Kernel { mount: need("mount", "mount")? };
             if let Some(kind) = made.filter(|kind| !kind.is_in_kernel()) {
                 return Err(MountingError::NotInKernel { kind });
             }
@@ -61,9 +60,9 @@ impl Mounting {
     }
 
     /// What the file system is made on and mounted from.
-    pub(crate) fn device(&self, disk: PathBuf) -> Result<Device<'_>, ProgramError> {
+    pub(crate) fn device(&self, disk: PathBuf) -> Result<Device<'_>, LoopError> {
         let looped = match self {
-            Self::Kernel { losetup, .. } => Some(LoopDevice::of(&disk, losetup)?),
+            Self::Kernel { .. } => Some(LoopDevice::of(&disk)?),
             Self::Fuse2fs { .. } => None,
         };
         Ok(Device { mounting: self, disk, looped })
@@ -98,17 +97,17 @@ pub(crate) fn make(
 pub(crate) struct Device<'a> {
     mounting: &'a Mounting,
     disk: PathBuf,
-    looped: Option<LoopDevice<'a>>,
+    looped: Option<LoopDevice>,
 }
 
 impl Device<'_> {
     pub(crate) fn path(&self) -> &Path {
-        self.looped.as_ref().map_or(&self.disk, |device| &device.path)
+        self.looped.as_ref().map_or(&self.disk, LoopDevice::path)
     }
 
     pub(crate) fn mount(self, path: &Path, options: Option<&str>) -> Result<Mount, MountError> {
         let server = match self.mounting {
-            Mounting::Kernel { mount, .. } => {
+            Mounting::Kernel { mount } => {
                 let mut command = Command::new(mount);
                 if let Some(options) = options {
                     command.args(["-o", options]);
@@ -118,7 +117,7 @@ impl Device<'_> {
             }
             Mounting::Fuse2fs { fuse2fs } => Some(start_fuse2fs(fuse2fs, &self.disk, path)?),
         };
-        // A loop device that is detached while in use disappears when it is no longer used.
+        // The loop device goes when it is no longer mounted.
         Ok(Mount { path: Some(path.to_owned()), server })
     }
 }
@@ -171,29 +170,6 @@ impl Drop for Mount {
             // It would wait for those who use it.
             let _ = server.kill();
             let _ = server.wait();
-        }
-    }
-}
-
-/// A loop device, let go when this is.
-#[derive(Debug)]
-struct LoopDevice<'a> {
-    path: PathBuf,
-    losetup: &'a Path,
-}
-
-impl<'a> LoopDevice<'a> {
-    fn of(disk: &Path, losetup: &'a Path) -> Result<Self, ProgramError> {
-        let mut command = Command::new(losetup);
-        let name = run(command.args(["--find", "--show", "--direct-io=on"]).arg(disk))?;
-        Ok(Self { path: PathBuf::from(name.trim()), losetup })
-    }
-}
-
-impl Drop for LoopDevice<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = run(Command::new(self.losetup).arg("--detach").arg(&self.path)) {
-            tracing::warn!(error = in_one_line(&error), "a loop device was left");
         }
     }
 }

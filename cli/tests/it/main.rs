@@ -15,6 +15,7 @@ mod diff;
 mod engine;
 mod english;
 mod explore;
+mod explore_checks;
 mod file_systems;
 mod find;
 mod full;

@@ -57,6 +57,13 @@ impl FileSystemKind {
         Ok(is_fat(Fields(&buffer)).then_some(Self::Fat))
     }
 
+    /// The one of that [name](Self::name).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let kinds = SIGNATURES.iter().map(|(kind, ..)| *kind).chain([Self::Fat]);
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name, as `mount -t` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {

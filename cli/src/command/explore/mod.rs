@@ -46,7 +46,7 @@ pub(in crate::command) struct Args {
     #[command(flatten)]
     search: SearchArgs,
     /// Check this state only, and show what the checker prints
-    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json", "require_proof"])]
+    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json"])]
     state: Option<StateArg>,
     /// First point at which the disk may crash [default: start]
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
@@ -60,6 +60,9 @@ pub(in crate::command) struct Args {
     /// Effect of a discard on the disk
     #[arg(long, value_enum, default_value = "zero")]
     discard: VerifyDiscardArg,
+    /// With checks that mount the disk: mount options, such as noatime,data=journal
+    #[arg(long, value_name = "OPTIONS")]
+    mount_options: Option<String>,
     /// With --out: continue an exploration that has ended early; what is proved is not run again
     #[arg(long, requires = "out")]
     resume: bool,
@@ -95,6 +98,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         size: args.size,
         images: args.images,
         discards: args.discard.into(),
+        mount_options: args.mount_options.as_deref(),
     };
     let scope = Scope {
         points: (from, to),
@@ -117,7 +121,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn judge(args: &Args, explorer: &Explorer, state: &State) -> anyhow::Result<()> {
     let mut out = stdout();
     let mut failed = Vec::new();
-    for check in args.search.checks() {
+    for check in &args.search.factors(explorer)? {
         let (ended, output) = explorer.judge(check, state)?;
         for line in output.lines() {
             writeln!(out, "{}", Printable(line.as_bytes()))?;
@@ -145,14 +149,22 @@ fn parse_partition(text: &str) -> Result<(usize, usize), String> {
 
 fn presets() -> String {
     let lines = PRESETS.iter().map(|preset| format!("\n  {:9} {}", preset.name, preset.help));
-    format!("Presets of --check:{}", lines.collect::<String>())
+    format!("Presets of --check:{}\n{MORE_CHECKS}", lines.collect::<String>())
 }
+
+/// What the presets' table does not have, since it takes a path.
+const MORE_CHECKS: &str = "\
+  sqlite:PATH           The database at PATH opens and is intact
+  sqlite:PATH?QUESTION  And once there is a mark, the answer to QUESTION is true: an expression or a
+                        query in SQL, in which :mark is the last mark, as a number if it is one
+  files                 Each file that `logwrites mark --promise` has promised is there";
 
 const EXAMPLES: &str = "\
 A command is run by the shell, with
   CRASH_IMAGE      the disk as the crash has left it; changes to it are thrown away
   CRASH_LAST_MARK  the last mark before the crash
   CRASH_TMPDIR     an empty folder
+  CRASH_MOUNT      the folder where the disk is mounted, if the command names this; needs root
 It must be deterministic, and depend on nothing but these. Exit code 0 means that the disk is good, 125
 that the command cannot tell, 126 and 127 that the command itself is broken, and anything else that the
 disk is bad. A disk at the end of the log, with nothing lost, must be good.
@@ -163,7 +175,9 @@ combination of lost writes. Several small checks need fewer runs than one that r
 Examples:
   logwrites explore run.log --size 64M --check ext4 --from mark:mkfs
   logwrites explore run.log --base old.img --check 'my-fsck \"$CRASH_IMAGE\"' --model torn --atomic-unit 4k
+  logwrites explore run.log --size 64M --check 'sqlite:t.db?(SELECT count(*) FROM t) >= :mark'
+  logwrites explore run.log --size 64M --check 'test -s \"$CRASH_MOUNT/notes.txt\"' --from mark:saved
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
 
 Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is bad,
-or, with --require-proof, a check is not proved, 2 the check itself is wrong: it fails without a crash, or never reads the disk.";
+2 the check itself is wrong: it fails without a crash, or never reads the disk.";

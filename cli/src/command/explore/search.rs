@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use logwrites_core::contents::FileSystemKind;
 use logwrites_core::crash::{Model, Rules, ordering_of};
 use logwrites_core::history::Discards;
 use logwrites_core::{Ordering, SectorSize};
@@ -52,9 +53,6 @@ pub(in crate::command) struct SearchArgs {
     /// Keep what every run has proved in this folder, which must be new or empty
     #[arg(long, value_name = "DIR", requires = "check")]
     out: Option<PathBuf>,
-    /// Exit with 1 also if no state that was tried is bad, but a check is not proved
-    #[arg(long, requires = "check")]
-    require_proof: bool,
 }
 
 /// `--model`
@@ -78,6 +76,8 @@ pub(in crate::command) struct Subject<'a> {
     pub(in crate::command) size: Option<Size>,
     pub(in crate::command) images: ImageArgs,
     pub(in crate::command) discards: Discards,
+    /// How checks mount the disk, as for `mount -o`.
+    pub(in crate::command) mount_options: Option<&'a str>,
 }
 
 /// Which part of a log is explored, and how its order is meant.
@@ -121,6 +121,9 @@ impl Subject<'_> {
         if self.discards == Discards::Ignore {
             words.extend(["--discard".to_owned(), "ignore".to_owned()]);
         }
+        if let Some(options) = self.mount_options {
+            words.extend(["--mount-options".to_owned(), options.to_owned()]);
+        }
         words
     }
 }
@@ -132,10 +135,17 @@ impl SearchArgs {
     }
 
     /// Refuses what an exploration would refuse, before there is a log.
-    pub(in crate::command) fn check_early(&self, sector_size: SectorSize) -> anyhow::Result<()> {
+    /// `file_system` is what there will be, if that is known.
+    pub(in crate::command) fn check_early(
+        &self,
+        sector_size: SectorSize,
+        file_system: Option<FileSystemKind>,
+    ) -> anyhow::Result<()> {
         self.model(sector_size)?;
-        for check in &self.check {
-            check.find_programs().map_err(ExploreError::from)?;
+        if file_system.is_some() {
+            for check in &self.check {
+                check.prepare(file_system).map_err(ExploreError::from)?;
+            }
         }
         if let Some(out) = &self.out {
             OutDir::check_new(out).map_err(ExploreError::from)?;
@@ -176,6 +186,7 @@ impl SearchArgs {
             timeout: self.timeout,
             budget: self.budget.unwrap_or_default(),
             seed: self.seed,
+            mount_options: subject.mount_options.map(str::to_owned),
             partition: scope.partition,
         };
         let (index, log) = log.into_parts();
@@ -201,7 +212,7 @@ impl SearchArgs {
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
         let mut all = Vec::new();
-        for check in &self.check {
+        for check in &self.factors(explorer)? {
             let line = StatusLine::new(check);
             let mut found = explorer.explore(check, &line)?;
             drop(line);
@@ -224,21 +235,23 @@ impl SearchArgs {
         }
         out.flush()?;
         interrupt::check("; what was decided by then is above")?;
-        self.verdict_of(&all)
+        let nr_failed = all.iter().filter(|report| report.verdict == Verdict::Failed).count();
+        match nr_failed {
+            0 => Ok(()),
+            _ => {
+                Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", all.len()))
+                    .into())
+            }
+        }
     }
 
-    /// Whether the exit code is good.
-    fn verdict_of(&self, all: &[Report]) -> anyhow::Result<()> {
-        let nr = |verdict| all.iter().filter(|report| report.verdict == verdict).count();
-        let (nr_failed, nr_sampled) = (nr(Verdict::Failed), nr(Verdict::Sampled));
-        let message = if nr_failed > 0 {
-            format!("{nr_failed} of {} checks failed after a crash", all.len())
-        } else if nr_sampled > 0 && self.require_proof {
-            format!("{nr_sampled} of {} checks are not proved, which --require-proof asks for", all.len())
-        } else {
-            return Ok(());
-        };
-        Err(Failure::Check(message).into())
+    /// All checks, each of which is decided by itself.
+    pub(in crate::command) fn factors(&self, explorer: &Explorer) -> Result<Vec<Check>, ExploreError> {
+        let mut factors = Vec::new();
+        for check in &self.check {
+            factors.extend(check.factors(explorer.recording())?);
+        }
+        Ok(factors)
     }
 
     fn model(&self, sector_size: SectorSize) -> Result<Model, Failure> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::BinaryBytes;
+use logwrites_core::contents::FileSystemKind;
 use logwrites_core::history::Discards;
 use logwrites_core::reader::Position;
 use logwrites_core::{Ordering, SectorSize};
@@ -21,7 +22,7 @@ use crate::disk::{DiskOptions, LiveOptions, Under};
 use crate::error::{Failure, in_one_line};
 use crate::host::command::Program;
 use crate::host::error::CommandError;
-use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType};
+use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType, MKFS_MARK};
 use crate::host::mount::{Mount, Mounting, make};
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::host::strays;
@@ -140,7 +141,7 @@ fn explore(args: &Args) -> anyhow::Result<()> {
     let from = match &args.crash.from {
         None => log
             .index()
-            .marks_named(MKFS.as_bytes())
+            .marks_named(MKFS_MARK.as_bytes())
             .next()
             .filter(|_| args.mkfs.is_some())
             .map_or(0, |mark| mark + 1),
@@ -168,7 +169,7 @@ fn tell_unexplored(args: &Args, why: &str) {
         return;
     }
     let from = args.crash.from.as_ref().map(ToString::to_string);
-    let from = from.or_else(|| args.mkfs.map(|_| format!("mark:{MKFS}")));
+    let from = from.or_else(|| args.mkfs.map(|_| format!("mark:{MKFS_MARK}")));
     let from = from.into_iter().flat_map(|from| ["--from".to_owned(), from]);
     let words = subject(args).words().into_iter().chain(from).chain(search.words());
     anstream::eprintln!(
@@ -185,6 +186,7 @@ fn subject(args: &Args) -> Subject<'_> {
         size: args.size,
         images: args.images,
         discards: Discards::Zero,
+        mount_options: args.mount_options.as_deref(),
     }
 }
 
@@ -194,7 +196,8 @@ fn check(args: &Args) -> anyhow::Result<()> {
         let message = format!("{} is not empty; --force overwrites it", args.log.display());
         return Err(Failure::Usage(message).into());
     }
-    args.crash.search.check_early(SectorSize::B512)?;
+    let file_system = args.mkfs.and_then(|kind| FileSystemKind::named(kind.name));
+    args.crash.search.check_early(SectorSize::B512, file_system)?;
     if let Some(base) = OriginOptions::new(args.base.as_deref(), args.images.into(), None)
         && let base = base.open()?
         && !SectorSize::B512.is_aligned(base.len_bytes())
@@ -227,7 +230,7 @@ impl Stage {
         let device = mounting.device(self.mounted.path().join(DISK_NAME))?;
         if let (Some(kind), Some(size)) = (args.mkfs, args.size) {
             make(kind, mounting, device.path(), size.bytes())?;
-            self.control.mark(MKFS, true)?;
+            self.control.mark(MKFS_MARK, true)?;
         }
         interrupt::check("; nothing was run")?;
         Ok(device.mount(&make_dir(dir, "mnt")?, args.mount_options.as_deref())?)
@@ -302,9 +305,6 @@ fn disk_options(args: &Args) -> anyhow::Result<DiskOptions> {
     let under = Under::Origin(origin.context("--base or --size is needed")?);
     Ok(DiskOptions::Live(LiveOptions { log: args.log.clone(), under, logging }))
 }
-
-/// The mark at which the file system is made.
-const MKFS: &str = "mkfs";
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
