@@ -8,7 +8,7 @@ use logwrites_core::contents::{Contents, Role, Written};
 use logwrites_core::crash::State;
 use logwrites_core::format::Flags;
 use logwrites_core::history::{Checkpoints, Discards, ExtentMap};
-use logwrites_core::num::{narrow, widen};
+use logwrites_core::num::narrow;
 use logwrites_core::reader::Entry;
 
 use super::recording::Recording;
@@ -59,7 +59,7 @@ impl<'a> Names<'a> {
 
     fn named(&mut self, point: u64) -> Option<Named> {
         let map = self.map_at(point);
-        let read = |offset_bytes: u64, buffer: &mut [u8]| read(self.recording, &map, offset_bytes, buffer);
+        let read = |offset_bytes: u64, buffer: &mut [u8]| self.recording.read_at(&map, offset_bytes, buffer);
         let contents = Contents::of(self.recording.len_bytes(), read).ok()??;
         Some(Named { map, contents })
     }
@@ -88,20 +88,8 @@ impl Named {
         recording.read(before, part, &mut old)?;
         recording.read(after, part, &mut bytes)?;
         let written = Written { offset_bytes, bytes: &bytes, before: &old };
-        self.contents.told(written, |offset_bytes, buffer| read(recording, &self.map, offset_bytes, buffer))
+        self.contents.told(written, |offset_bytes, buffer| recording.read_at(&self.map, offset_bytes, buffer))
     }
-}
-
-/// Reads bytes that need not be whole sectors.
-fn read(recording: &Recording, map: &ExtentMap, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let sector_size = recording.sector_size();
-    let end_bytes = offset_bytes.saturating_add(widen(buffer.len()));
-    let extent = Extent::between(offset_bytes / sector_size.bytes(), sector_size.sectors_for(end_bytes));
-    let mut sectors = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
-    recording.read(map, extent, &mut sectors)?;
-    let at = narrow(offset_bytes - sector_size.bytes_of(extent.sector()));
-    buffer.copy_from_slice(&sectors[at..at + buffer.len()]);
-    Ok(())
 }
 
 /// Of a longer write only the place is looked at, not what it says.

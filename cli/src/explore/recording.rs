@@ -63,14 +63,15 @@ impl Recording {
         })
     }
 
-    /// Reads bytes of the disk that `map` describes.
+    /// Reads bytes of the disk that `map` describes, which need not be whole sectors, and must be within it.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn read_at(&self, map: &ExtentMap, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
         let sector_size = self.sector_size();
         let first = offset_bytes / sector_size.bytes();
-        let extent = Extent::between(first, sector_size.sectors_for(offset_bytes + widen(buffer.len())));
+        let end_bytes = offset_bytes.saturating_add(widen(buffer.len()));
+        let extent = Extent::between(first, sector_size.sectors_for(end_bytes));
         let mut sectors = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
         self.read(map, extent, &mut sectors)?;
         let before = narrow(offset_bytes - sector_size.bytes_of(first));
