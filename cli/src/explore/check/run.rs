@@ -7,13 +7,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use logwrites_core::contents::FileSystemKind;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::CheckError;
 use super::judgement::{Judgement, Outcome};
-use crate::host::process::Process;
+use crate::host::process::{Process, wait_for_one};
 use crate::host::program;
 
 /// What a check finds around it.
@@ -132,17 +132,12 @@ impl<'a> Run<'a> {
     fn read_until_end(&self, process: &Process, pipe: &mut PipeReader, tail: &mut Tail) -> io::Result<bool> {
         let mut is_open = true;
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            let reader = pipe.try_clone()?;
             let mut events = vec![process.end()];
             if is_open {
-                events.push(PollFd::new(&reader, PollFlags::IN));
+                events.push(PollFd::new(&*pipe, PollFlags::IN));
             }
-            match poll(&mut events, Some(&left)) {
-                Err(Errno::INTR) => continue,
-                nr_events if nr_events? == 0 => return Ok(false),
-                _ => {}
+            if !wait_for_one(&mut events, self.deadline)? {
+                return Ok(false);
             }
             if !events[0].revents().is_empty() {
                 return Ok(true);
