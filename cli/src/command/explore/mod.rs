@@ -153,8 +153,7 @@ fn presets() -> String {
 }
 
 /// What the presets' table does not have, since it takes a path.
-const MORE_CHECKS: &str = "\
-  sqlite:PATH           The database at PATH opens and is intact
+const MORE_CHECKS: &str = "  sqlite:PATH           The database at PATH opens and is intact
   sqlite:PATH?QUESTION  And once there is a mark, the answer to QUESTION is true: an expression or a
                         query in SQL, in which :mark is the last mark, as a number if it is one
   files                 Each file that `logwrites mark --promise` has promised is there";
@@ -165,19 +164,20 @@ A command is run by the shell, with
   CRASH_LAST_MARK  the last mark before the crash
   CRASH_TMPDIR     an empty folder
   CRASH_MOUNT      the folder where the disk is mounted, if the command names this; needs root
-It must be deterministic, and depend on nothing but these. Exit code 0 means that the disk is good, 125
-that the command cannot tell, 126 and 127 that the command itself is broken, and anything else that the
-disk is bad. A disk at the end of the log, with nothing lost, must be good.
+It must be deterministic, and depend on nothing but these. Exit code 0 means that the disk is good,
+125 that the command cannot tell, 126 and 127 that the command itself is broken, and anything else
+that the disk is bad. A disk at the end of the log, with nothing lost, must be good.
 
-Each run decides all states that have the same bytes where the checker has read: a few runs decide every
-combination of lost writes. Several small checks need fewer runs than one that reads everything.
+Each run decides all states that have the same bytes where the checker has read: a few runs decide
+every combination of lost writes. Several small checks need fewer runs than one that reads
+everything.
 
 Examples:
   logwrites explore run.log --size 64M --check ext4 --from mark:mkfs
-  logwrites explore run.log --base old.img --check 'my-fsck \"$CRASH_IMAGE\"' --model torn --atomic-unit 4k
+  logwrites explore run.log --base old.img --check 'my-fsck \"$CRASH_IMAGE\"' --model torn
   logwrites explore run.log --size 64M --check 'sqlite:t.db?(SELECT count(*) FROM t) >= :mark'
   logwrites explore run.log --size 64M --check 'test -s \"$CRASH_MOUNT/notes.txt\"' --from mark:saved
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
 
-Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is bad,
-2 the check itself is wrong: it fails without a crash, or never reads the disk.";
+Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is
+bad, 2 the check itself is wrong: it fails without a crash, or never reads the disk.";
