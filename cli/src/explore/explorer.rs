@@ -21,6 +21,7 @@ use super::finding::{Finding, Findings};
 use super::outcomes::{Line, OutDir};
 use super::place::{Place, Places};
 use super::recording::Recording;
+use super::report::GroupReport;
 use super::schedule::{Next, Schedule, Task};
 use super::state_files::{Slots, StateFiles};
 use crate::interrupt;
@@ -75,6 +76,8 @@ pub struct Explored {
     pub failing: StateCount,
     /// What is decided of each group that was begun and is not decided as a whole.
     pub guarantee: Option<Guarantee>,
+    /// The first 10,000 groups, one by one, in log order.
+    pub by_group: Vec<GroupReport>,
     /// How many times the checker was run.
     pub runs: u64,
     /// How many runs were spared since an earlier one had read the same.
@@ -642,6 +645,7 @@ impl<'a> Round<'a> {
             decided: tally.decided,
             failing: tally.failing,
             guarantee: tally.guarantee,
+            by_group: tally.by_group,
             runs: self.runs.into_inner(),
             reused: self.reused.into_inner(),
             cross_checks: self.cross_checks.into_inner(),

@@ -38,4 +38,4 @@ pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict}
 pub use self::finding::{Finding, FirstPoint};
 pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;
-pub use self::report::{FindingReport, LostKind, LostWrite, Report, Summary};
+pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};

@@ -1,6 +1,6 @@
 //! What an exploration has found, as data: what `--json` prints, and what the folder of an exploration keeps.
 
-use logwrites_core::crash::{State, StateCount};
+use logwrites_core::crash::{Group, Search, State, StateCount};
 use logwrites_core::format::Flags;
 use logwrites_core::history::Discards;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,26 @@ pub struct Report {
     pub seconds: f64,
     /// Each way to fail, with its cause.
     pub findings: Vec<FindingReport>,
+    /// The first 10,000 groups, one by one, in log order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_group: Vec<GroupReport>,
+}
+
+/// One group of states, and what is decided of it.
+///
+/// Its size does not depend on that of the group, whose number of states can have a hundred thousand digits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupReport {
+    /// The last point of its crashes.
+    pub point: u64,
+    /// How many units it has: it has 2 to the power of that many states.
+    pub units: u64,
+    /// Whether all of its states are decided.
+    pub is_decided: bool,
+    /// The share of its states that are decided.
+    pub decided_share: f64,
+    /// The binary logarithm of the number of its states that fail; missing where none does.
+    pub failing_log2: Option<f64>,
 }
 
 /// One way to fail, and the least that it takes.
@@ -183,6 +203,38 @@ impl Report {
             flaky_states: explored.flaky_states.iter().map(State::to_string).collect(),
             seconds: explored.took.as_secs_f64(),
             findings: findings.collect(),
+            by_group: explored.by_group.clone(),
+        }
+    }
+
+    /// The same without its groups: as long as its findings, however long the log is.
+    #[must_use]
+    pub fn without_groups(&self) -> Self {
+        Self { by_group: Vec::new(), ..self.clone() }
+    }
+}
+
+impl GroupReport {
+    /// A group of which nothing was tried.
+    #[must_use]
+    pub const fn untried(group: &Group) -> Self {
+        Self {
+            point: group.point(),
+            units: group.nr_units(),
+            is_decided: false,
+            decided_share: 0.0,
+            failing_log2: None,
+        }
+    }
+
+    /// What a search has decided of its group.
+    #[must_use]
+    pub fn of(search: &Search) -> Self {
+        Self {
+            is_decided: search.is_decided(),
+            decided_share: search.decided().share_of(search.total()),
+            failing_log2: finite(search.failing().log2()),
+            ..Self::untried(search.layers().group())
         }
     }
 }

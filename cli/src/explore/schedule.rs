@@ -6,6 +6,9 @@ use std::sync::Arc;
 use logwrites_core::Extent;
 use logwrites_core::crash::{Group, Guarantee, Layers, Search, StateCount, TooManyUnits, Trial, Verdict};
 use logwrites_core::history::{Checkpoints, Index, Piece};
+use logwrites_core::num::narrow;
+
+use super::report::GroupReport;
 
 /// The groups of one check, taken in log order. As many are open as there is work for.
 pub(super) struct Schedule {
@@ -26,6 +29,8 @@ pub(super) struct Tally {
     pub(super) failing: StateCount,
     /// The weakest of the groups that were begun and not decided.
     pub(super) guarantee: Option<Guarantee>,
+    /// The first groups, one by one, in log order.
+    pub(super) by_group: Vec<GroupReport>,
 }
 
 struct Active {
@@ -59,7 +64,9 @@ pub(super) enum Next {
 
 impl Schedule {
     pub(super) fn new(groups: VecDeque<Group>, checkpoints: Checkpoints) -> Self {
-        Self { waiting: groups, active: Vec::new(), next_number: 0, checkpoints, tally: Tally::default() }
+        let by_group = groups.iter().take(MAX_REPORTED).map(GroupReport::untried).collect();
+        let tally = Tally { by_group, ..Tally::default() };
+        Self { waiting: groups, active: Vec::new(), next_number: 0, checkpoints, tally }
     }
 
     /// The next state to run: of the oldest group that has one, or of another group.
@@ -124,7 +131,7 @@ impl Schedule {
         }
         let search = self.active.remove(at).search;
         self.tally.groups_given_up += u64::from(!search.is_decided());
-        self.tally.add(&search);
+        self.tally.add(number, &search);
         search.is_decided().then(|| Arc::clone(search.layers()))
     }
 
@@ -136,13 +143,16 @@ impl Schedule {
     /// What is decided, those groups among it whose search has not ended.
     pub(super) fn tally(&self) -> Tally {
         let mut tally = self.tally.clone();
-        self.active.iter().for_each(|active| tally.add(&active.search));
+        self.active.iter().for_each(|active| tally.add(active.number, &active.search));
         tally
     }
 }
 
 impl Tally {
-    fn add(&mut self, search: &Search) {
+    fn add(&mut self, number: u64, search: &Search) {
+        if let Some(group) = self.by_group.get_mut(narrow(number)) {
+            *group = GroupReport::of(search);
+        }
         self.decided += search.decided();
         self.failing += search.failing();
         self.groups_decided += u64::from(search.is_decided());
@@ -161,3 +171,51 @@ impl Tally {
 
 /// After so many failing runs a group is left: its failures are known by then, and there can be one for each of its states.
 const MAX_FAILED: u64 = 200;
+
+/// How many groups are told one by one: a page has no room for more, and a log can have one for each of its entries.
+const MAX_REPORTED: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logwrites_core::crash::{Groups, Model, Rules};
+    use logwrites_core::format::{EntryHeader, Flags, Superblock};
+    use logwrites_core::history::Discards;
+    use logwrites_core::reader::Walk;
+    use logwrites_core::{Ordering, SectorSize};
+
+    /// Two writes and a flush, three times.
+    fn index() -> Index {
+        let superblock = Superblock { nr_entries: 9, sector_size: SectorSize::B512 };
+        let (mut walk, mut index) = (Walk::new(superblock, None), Index::new(superblock));
+        for number in 0..9 {
+            let (nr_sectors, flags) = if number % 3 == 2 { (0, Flags::FLUSH) } else { (1, Flags::empty()) };
+            let header = EntryHeader { sector: number, nr_sectors, flags, data_len: 0 };
+            index.push(&walk.step(&header.emit()).expect("an entry"), b"");
+        }
+        index
+    }
+
+    #[test]
+    fn each_group_is_told_with_what_is_decided_of_it() {
+        let index = index();
+        let rules = Rules { ordering: Ordering::Completion, model: Model::Lost, discards: Discards::Ignore };
+        let groups: VecDeque<Group> = Groups::new(&index, rules, 0..9).collect();
+        let mut schedule = Schedule::new(groups, Checkpoints::new(Discards::Ignore));
+        // The first group passes as a whole, of the second one state fails, and of the third nothing is tried.
+        let next = |schedule: &mut Schedule| match schedule.next(&index) {
+            Ok(Next::Task(task)) => *task,
+            _ => panic!("there is a state left"),
+        };
+        let task = next(&mut schedule);
+        schedule.report(task, &[], Verdict::Pass, |_| Some(0));
+        let task = next(&mut schedule);
+        schedule.report_alone(task, Verdict::Fail);
+        let by_group = schedule.tally().by_group;
+        let told = by_group.iter().map(|group| (group.units, group.is_decided, group.failing_log2));
+        assert_eq!(told.collect::<Vec<_>>(), [(2, true, None), (2, false, Some(0.0)), (2, false, None)]);
+        let shares: Vec<f64> = by_group.iter().map(|group| group.decided_share).collect();
+        assert!(shares.iter().zip([1.0, 0.25, 0.0]).all(|(a, b)| (a - b).abs() < 1e-9), "{shares:?}");
+        assert!(by_group.is_sorted_by_key(|group| group.point));
+    }
+}

@@ -276,7 +276,7 @@ impl SearchArgs {
 fn print_one(out: &mut impl Write, form: Form, report: &Report) -> io::Result<()> {
     match form {
         Form::Page => print_report(out, report)?,
-        Form::Json => print_json(out, report)?,
+        Form::Json => print_json(out, &report.without_groups())?,
     }
     out.flush()
 }
