@@ -23,6 +23,7 @@ use super::place::{Place, Places};
 use super::recording::Recording;
 use super::report::GroupReport;
 use super::schedule::{Next, Schedule, Task};
+use super::standing::{Progress, Standing};
 use super::state_files::{Slots, StateFiles};
 use crate::interrupt;
 use crate::serve::fuse::{Mounted, Mountpoint};
@@ -130,12 +131,6 @@ impl Explored {
     }
 }
 
-/// What is told while it runs.
-pub trait Progress: Sync {
-    /// So much is done by now.
-    fn show(&self, runs: u64, groups_decided: u64, groups: u64, failures: usize);
-}
-
 /// Jobs that are ready to run checkers, and the mount with a file for each.
 #[derive(Debug)]
 pub struct Explorer {
@@ -198,7 +193,7 @@ impl Explorer {
         for group in &groups {
             Layers::check_size(group)?;
         }
-        let round = Round::new(&self.jobs, check, progress, &groups);
+        let round = Round::new(&self.jobs, check, progress, &groups, begin);
         self.jobs.alone(|place| round.check_whole(place, to))?;
         self.jobs
             .places
@@ -208,7 +203,7 @@ impl Explorer {
         if let Err(error) = explained.and_then(|()| recording.check().map_err(ExploreError::Read)) {
             round.error.lock().get_or_insert(error);
         }
-        Ok(round.into_explored(&groups, begin.elapsed()))
+        Ok(round.into_explored())
     }
 
     /// Has a check judge one state; gives how it ended, if not well, and what it printed.
@@ -290,6 +285,8 @@ struct Round<'a> {
     check: &'a Check,
     progress: &'a dyn Progress,
     nr_groups: u64,
+    states: StateCount,
+    begin: Instant,
     schedule: Mutex<Schedule>,
     /// Something was reported.
     reported: Condvar,
@@ -310,13 +307,25 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(jobs: &'a Jobs, check: &'a Check, progress: &'a dyn Progress, groups: &[Group]) -> Self {
+    fn new(
+        jobs: &'a Jobs,
+        check: &'a Check,
+        progress: &'a dyn Progress,
+        groups: &[Group],
+        begin: Instant,
+    ) -> Self {
         let checkpoints = Checkpoints::new(jobs.options.rules.discards);
+        let mut states = StateCount::zero();
+        for group in groups {
+            states.add_power_of_two(group.nr_units());
+        }
         let mut round = Self {
             jobs,
             check,
             progress,
             nr_groups: groups.len().try_into().unwrap_or(u64::MAX),
+            states,
+            begin,
             schedule: Mutex::new(Schedule::new(groups.iter().copied().collect(), checkpoints)),
             reported: Condvar::new(),
             proved: RwLock::new(Proved::new()),
@@ -325,7 +334,7 @@ impl<'a> Round<'a> {
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             is_contradicted: AtomicBool::new(false),
-            deadline: jobs.options.budget.time.map(|time| Instant::now() + time),
+            deadline: jobs.options.budget.time.map(|time| begin + time),
             runs: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             cross_checks: AtomicU64::new(0),
@@ -371,9 +380,7 @@ impl<'a> Round<'a> {
             {
                 return self.fail(error);
             }
-            let groups_decided = self.schedule.lock().groups_decided();
-            let nr_findings = self.findings.lock().len();
-            self.progress.show(self.runs.load(Relaxed), groups_decided, self.nr_groups, nr_findings);
+            self.progress.show(self.standing());
         }
     }
 
@@ -395,6 +402,24 @@ impl<'a> Round<'a> {
                     return None;
                 }
             }
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let (groups_decided, decided) = {
+            let schedule = self.schedule.lock();
+            (schedule.groups_decided(), schedule.states_decided())
+        };
+        Standing {
+            runs: self.runs.load(Relaxed),
+            reused: self.reused.load(Relaxed),
+            groups: self.nr_groups,
+            groups_decided,
+            states_log2: self.states.log2(),
+            decided_log2: decided.log2(),
+            ways_to_fail: self.findings.lock().len(),
+            flaky: self.flaky.load(Relaxed),
+            elapsed: self.begin.elapsed(),
         }
     }
 
@@ -630,18 +655,14 @@ impl<'a> Round<'a> {
         &self.jobs.recording
     }
 
-    fn into_explored(self, groups: &[Group], took: Duration) -> Explored {
+    fn into_explored(self) -> Explored {
         let tally = self.schedule.into_inner().tally();
-        let mut states = StateCount::zero();
-        for group in groups {
-            states.add_power_of_two(group.nr_units());
-        }
         Explored {
             check: self.check.clone(),
             groups: self.nr_groups,
             groups_decided: tally.groups_decided,
             groups_given_up: tally.groups_given_up,
-            states,
+            states: self.states,
             decided: tally.decided,
             failing: tally.failing,
             guarantee: tally.guarantee,
@@ -656,7 +677,7 @@ impl<'a> Round<'a> {
             flaky_states: self.flaky_states.into_inner(),
             findings: self.findings.into_inner().into_vec(),
             ended_by: self.error.into_inner(),
-            took,
+            took: self.begin.elapsed(),
         }
     }
 }

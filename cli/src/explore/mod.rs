@@ -12,6 +12,7 @@
 //! | [`Report`] | what was found, as data |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
 //! | `schedule` | which state is next, over all groups, for several jobs |
+//! | [`Standing`] | how far it is, while it runs |
 //! | [`Explorer`] | the whole: jobs, what is proved, what is run twice, the causes of failures |
 //!
 //! What states there are, and which of them a run decides, is [`logwrites_core::crash`]'s matter.
@@ -27,6 +28,7 @@ mod place;
 mod recording;
 mod report;
 mod schedule;
+mod standing;
 mod state_files;
 
 pub use self::check::{
@@ -34,8 +36,9 @@ pub use self::check::{
     PromisedFile,
 };
 pub use self::error::ExploreError;
-pub use self::explorer::{Budget, Explored, Explorer, Options, Progress, Verdict};
+pub use self::explorer::{Budget, Explored, Explorer, Options, Verdict};
 pub use self::finding::{Finding, FirstPoint};
 pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;
 pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};
+pub use self::standing::{Progress, Standing};

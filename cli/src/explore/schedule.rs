@@ -140,6 +140,13 @@ impl Schedule {
         self.tally.groups_decided
     }
 
+    /// How many states are decided, without the rest of the tally: in no time, however many groups there are.
+    pub(super) fn states_decided(&self) -> StateCount {
+        let mut decided = self.tally.decided.clone();
+        self.active.iter().for_each(|active| decided += active.search.decided());
+        decided
+    }
+
     /// What is decided, those groups among it whose search has not ended.
     pub(super) fn tally(&self) -> Tally {
         let mut tally = self.tally.clone();

@@ -3,6 +3,7 @@
 pub mod hex;
 pub mod json;
 pub mod listing;
+pub mod live_line;
 pub mod printable;
 pub mod progress;
 pub mod style;

@@ -213,7 +213,7 @@ impl SearchArgs {
     ) -> anyhow::Result<()> {
         let mut all = Vec::new();
         for check in &self.factors(explorer)? {
-            let line = StatusLine::new(check);
+            let line = StatusLine::new(check, self.budget.unwrap_or_default());
             let mut found = explorer.explore(check, &line)?;
             drop(line);
             let ended_by = found.ended_by.take();
