@@ -32,11 +32,11 @@ pub enum ExploreError {
         /// The check.
         check: String,
     },
-    /// Something that the check has started still uses the disk.
-    #[error("the check `{check}` has left a process or a mount that uses the disk")]
+    /// Something that the check, or the shell, has started still uses the disk.
+    #[error("{what} has left a process or a mount that uses the disk")]
     StillOpen {
-        /// The check.
-        check: String,
+        /// What was run.
+        what: String,
     },
     /// A check's temporary folder cannot be emptied.
     #[error("the check `{check}` has left something in $CRASH_TMPDIR that cannot be removed")]
@@ -46,6 +46,9 @@ pub enum ExploreError {
         /// Why not.
         source: io::Error,
     },
+    /// The person's shell cannot be run.
+    #[error(transparent)]
+    Shell(Box<dyn std::error::Error + Send + Sync>),
     /// The log or the base cannot be read.
     #[error("cannot read the recorded disk")]
     Read(#[source] io::Error),
@@ -88,6 +91,7 @@ impl Explain for ExploreError {
             ) => Some(End::Malformed),
             Self::Interrupted(_) => Some(End::Interrupted),
             Self::Check(_)
+            | Self::Shell(_)
             | Self::Read(_)
             | Self::Prepare(_)
             | Self::Mountpoint(_)

@@ -23,6 +23,7 @@ use super::place::{Place, Places};
 use super::recording::Recording;
 use super::report::GroupReport;
 use super::schedule::{Next, Schedule, Task};
+use super::shell::Visit;
 use super::standing::{Progress, Standing};
 use super::state_files::{Slots, StateFiles};
 use crate::interrupt;
@@ -212,14 +213,22 @@ impl Explorer {
     /// [`ExploreError`] if the check cannot be run.
     pub fn judge(&self, check: &Check, state: &State) -> Result<(Option<String>, String), ExploreError> {
         check.prepare(self.jobs.file_system)?;
-        let Jobs { recording, options, .. } = &self.jobs;
-        let map =
-            Checkpoints::new(options.rules.discards).map_at(recording.index(), state.point, &state.lost);
-        let told = check.told(recording, state.point);
         let jobs = &self.jobs;
-        let run = jobs.alone(|place| jobs.run(place, check, map.clone(), told.as_deref()))?;
+        let told = check.told(&jobs.recording, state.point);
+        let run = jobs.alone(|place| jobs.run(place, check, jobs.map_at(state), told.as_deref()))?;
         let ended = (run.judgement.outcome != Outcome::Pass).then(|| run.judgement.outcome.to_string());
         Ok((ended, run.judgement.output))
+    }
+
+    /// Lets a person look at one state in a shell, until that ends: `$SHELL`, or `/bin/sh`. As root, a second disk in the
+    /// same state is mounted meanwhile, so that the first one stays as the crash has left it; right before the shell starts,
+    /// `begin` is told why none is mounted.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if the shell cannot be run, or something that it has started still uses a disk.
+    pub fn visit(&self, state: &State, begin: impl Fn(Option<&str>) + Sync) -> Result<(), ExploreError> {
+        self.jobs.visit(state, begin)?;
+        self.jobs.recording.check().map_err(ExploreError::Read)
     }
 
     /// Takes the files away again.
@@ -250,22 +259,60 @@ impl Jobs {
         map: ExtentMap,
         told: Option<&str>,
     ) -> Result<Run, ExploreError> {
+        let (judgement, disk) =
+            self.with_disk(place, map, told, |around| check.judge(around, self.options.timeout));
+        let judgement = judgement?;
+        let still_open = || ExploreError::StillOpen { what: format!("the check `{}`", check.label()) };
+        let disk = disk.ok_or_else(still_open)?;
+        place.renew().map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
+        let map = disk.map().clone();
+        Ok(Run { judgement, reads: disk.into_reads(), map })
+    }
+
+    /// Does something while a disk is at a place, and gives the disk as it was left; none if it is still open.
+    fn with_disk<T>(
+        &self,
+        place: &Place,
+        map: ExtentMap,
+        told: Option<&str>,
+        work: impl FnOnce(Surroundings<'_>) -> T,
+    ) -> (T, Option<CrashDisk>) {
         self.slots.put(place.job, CrashDisk::new(Arc::clone(&self.recording), map));
-        let around = Surroundings {
+        let done = work(Surroundings {
             image: &place.image,
             tmpdir: &place.tmpdir,
             mountpoint: &place.mountpoint,
             told,
             file_system: self.file_system,
             mount_options: self.options.mount_options.as_deref(),
-        };
-        let judgement = check.judge(around, self.options.timeout);
-        let disk = self.slots.take(place.job, Instant::now() + OPEN_PATIENCE);
-        let judgement = judgement?;
-        let disk = disk.ok_or_else(|| ExploreError::StillOpen { check: check.label() })?;
-        place.renew().map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
-        let map = disk.map().clone();
-        Ok(Run { judgement, reads: disk.into_reads(), map })
+        });
+        (done, self.slots.take(place.job, Instant::now() + OPEN_PATIENCE))
+    }
+
+    /// Runs a shell with one disk at the place of the first job, and a second one to be mounted.
+    fn visit(&self, state: &State, begin: impl Fn(Option<&str>) + Sync) -> Result<(), ExploreError> {
+        let told = self.recording.last_mark(state.point);
+        let copy = self.slots.spare();
+        let mountable = Slots::path(self.places.states(), copy);
+        self.alone(|place| {
+            let map = self.map_at(state);
+            self.slots.put(copy, CrashDisk::new(Arc::clone(&self.recording), map.clone()));
+            let (ended, disk) = self.with_disk(place, map, told.as_deref(), |around| {
+                Visit { around, mountable: &mountable, timeout: self.options.timeout }.run(&begin)
+            });
+            let copy = self.slots.take(copy, Instant::now() + OPEN_PATIENCE);
+            ended?;
+            match (disk, copy) {
+                (Some(_), Some(_)) => Ok(()),
+                _ => Err(ExploreError::StillOpen { what: "the shell".to_owned() }),
+            }
+        })
+    }
+
+    /// Where the bytes of a state are.
+    fn map_at(&self, state: &State) -> ExtentMap {
+        let mut checkpoints = Checkpoints::new(self.options.rules.discards);
+        checkpoints.map_at(self.recording.index(), state.point, &state.lost)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `names` | what the lost writes are to the file system |
 //! | [`Report`] | what was found, as data |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
+//! | `shell` | a shell in which a person looks at one state |
 //! | `schedule` | which state is next, over all groups, for several jobs |
 //! | [`Standing`] | how far it is, while it runs |
 //! | [`Explorer`] | the whole: jobs, what is proved, what is run twice, the causes of failures |
@@ -28,6 +29,7 @@ mod place;
 mod recording;
 mod report;
 mod schedule;
+mod shell;
 mod standing;
 mod state_files;
 

@@ -42,8 +42,14 @@ struct SlotState {
 }
 
 impl Slots {
+    /// A file for each job, and a spare one.
     pub(super) fn new(len_bytes: u64, nr_jobs: usize) -> Self {
-        Self { len_bytes, slots: (0..nr_jobs).map(|_| Slot::default()).collect() }
+        Self { len_bytes, slots: (0..=nr_jobs).map(|_| Slot::default()).collect() }
+    }
+
+    /// The number of the file that is no job's.
+    pub(super) const fn spare(&self) -> usize {
+        self.slots.len() - 1
     }
 
     /// The path of a job's file below the folder where they are mounted.

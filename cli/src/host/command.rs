@@ -36,14 +36,19 @@ impl<'a> Program<'a> {
 
     /// Runs it in a folder to its end, and gives its exit code; 128 + N if signal N has ended it.
     pub(crate) fn run(&self, folder: &Path, control: &Path) -> Result<u8, CommandError> {
-        let mut signals = Signals::catch()?;
         let mut command = Command::new(&self.path);
         command.arg0(self.name).args(self.args).current_dir(folder);
         command.env(CONTROL, control).env("PWD", folder).env("OLDPWD", &self.here);
-        let mut child = command.spawn().map_err(|error| CommandError::not_started(self.name, error))?;
-        let status = wait(&mut child, &mut signals).map_err(CommandError::Wait)?;
-        Ok(code_of(status))
+        Ok(code_of(run_in_foreground(self.name, &mut command)?))
     }
+}
+
+/// Runs a command to its end in the process group that this process is in, so that it has the terminal if this one has it.
+/// Signals that come meanwhile are meant for the command.
+pub(crate) fn run_in_foreground(name: &OsStr, command: &mut Command) -> Result<ExitStatus, CommandError> {
+    let mut signals = Signals::catch()?;
+    let mut child = command.spawn().map_err(|error| CommandError::not_started(name, error))?;
+    wait(&mut child, &mut signals).map_err(CommandError::Wait)
 }
 
 fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {

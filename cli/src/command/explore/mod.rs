@@ -1,5 +1,6 @@
 //! `logwrites explore`: whether a program survives every crash of a recorded disk.
 
+mod act;
 mod report;
 mod search;
 mod status;
@@ -9,9 +10,10 @@ use std::path::PathBuf;
 
 use logwrites_core::crash::State;
 
+use self::act::ActArgs;
 pub(super) use self::report::command_line;
 pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
-use super::serve::log_to_stderr;
+use super::serve::{self, log_to_stderr};
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
 use crate::error::Failure;
 use crate::explore::{Explorer, PRESETS};
@@ -28,7 +30,7 @@ use crate::size::Size;
 #[command(
     after_help = format!("{}\n\n{EXAMPLES}", presets()),
     group = clap::ArgGroup::new("origin").required(true).args(["base", "size"]),
-    group = clap::ArgGroup::new("what").required(true).args(["check"])
+    group = clap::ArgGroup::new("what").required(true).args(["check", "export", "shell", "serve"])
 )]
 pub(in crate::command) struct Args {
     /// Log to read
@@ -45,9 +47,12 @@ pub(in crate::command) struct Args {
     /// How states are searched.
     #[command(flatten)]
     search: SearchArgs,
-    /// Check this state only, and show what the checker prints
-    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "json"])]
+    /// Only this state: check it and show what the checker prints, or do something else with it
+    #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "out", "partition", "log_order", "json"])]
     state: Option<StateArg>,
+    /// What is done with that state.
+    #[command(flatten)]
+    act: ActArgs,
     /// First point at which the disk may crash [default: start]
     #[arg(long, value_name = "POINT", allow_negative_numbers = true)]
     from: Option<Point>,
@@ -58,10 +63,10 @@ pub(in crate::command) struct Args {
     #[arg(long, value_enum, value_name = "ORDER")]
     log_order: Option<OrderingArg>,
     /// Effect of a discard on the disk
-    #[arg(long, value_enum, default_value = "zero")]
+    #[arg(long, value_enum, default_value = "zero", conflicts_with = "serve")]
     discard: VerifyDiscardArg,
-    /// With checks that mount the disk: mount options, such as noatime,data=journal
-    #[arg(long, value_name = "OPTIONS")]
+    /// With --shell, and checks that mount the disk: mount options, such as noatime,data=journal
+    #[arg(long, value_name = "OPTIONS", conflicts_with_all = ["export", "serve"])]
     mount_options: Option<String>,
     /// With --out: continue an exploration that has ended early; what is proved is not run again
     #[arg(long, requires = "out")]
@@ -75,6 +80,17 @@ pub(in crate::command) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let subject = Subject {
+        log: &args.log,
+        base: args.base.as_deref(),
+        size: args.size,
+        images: args.images,
+        discards: args.discard.into(),
+        mount_options: args.mount_options.as_deref(),
+    };
+    if let Some(server) = args.act.server(&subject, args.state.as_ref())? {
+        return serve::run(&server);
+    }
     log_to_stderr(0);
     let mut log = Log::open(&args.log)?;
     log.check_whole()?;
@@ -87,19 +103,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(state) => Some(log.resolve_state(Some(state), Edge::End)?),
         None => None,
     };
+    if let (Some(output), Some(state)) = (&args.act.export, &state) {
+        return act::export(&log, &subject, state, output);
+    }
     // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
     if rustix::process::geteuid().is_root() {
         keep_mounts_to_ourselves()?;
     }
-    let subject = Subject {
-        log: &args.log,
-        base: args.base.as_deref(),
-        size: args.size,
-        images: args.images,
-        discards: args.discard.into(),
-        mount_options: args.mount_options.as_deref(),
-    };
     let scope = Scope {
         points: (from, to),
         ordering: args.log_order.map(Into::into),
@@ -109,6 +120,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let explorer = args.search.start(log, &subject, scope)?;
     let form = if args.json { Form::Json } else { Form::Page };
     let result = match &state {
+        Some(state) if args.act.shell => act::visit(&explorer, state),
         Some(state) => judge(args, &explorer, state),
         None => args.search.explore(&explorer, &subject, form, &mut stdout()),
     };
@@ -178,6 +190,10 @@ Examples:
   logwrites explore run.log --size 64M --check 'sqlite:t.db?(SELECT count(*) FROM t) >= :mark'
   logwrites explore run.log --size 64M --check 'test -s \"$CRASH_MOUNT/notes.txt\"' --from mark:saved
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
+  logwrites explore run.log --size 64M --state '117^103' --export crashed.img
+  logwrites explore run.log --size 64M --state '117^103' --shell
+  logwrites explore run.log --size 64M --state '117^103' --serve nbd --socket crashed.sock
+  logwrites explore run.log --size 64M --state '117^103' --serve fuse --mountpoint mnt
 
 Exit codes: 0 no state that was tried is bad (the report says whether that is a proof), 1 a state is
 bad, 2 the check itself is wrong: it fails without a crash, or never reads the disk.";

@@ -209,7 +209,8 @@ fn backward(index: &Index, from: u64, at: &State, discards: Discards) -> Vec<Pie
         .collect()
 }
 
-fn report(out: &mut impl Write, done: &Replayed, target: &Path) -> io::Result<()> {
+/// Says what the disk is now.
+pub(super) fn report(out: &mut impl Write, done: &Replayed, target: &Path) -> io::Result<()> {
     let target = style::paint(style::HEADING, Printable::path(target));
     write!(out, "{target} is the disk at point {} of {}", done.point, done.nr_entries)?;
     if let Some(lost) = &done.lost {

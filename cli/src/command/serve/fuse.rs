@@ -31,6 +31,13 @@ pub(in crate::command) struct Args {
     nonempty: bool,
 }
 
+impl Args {
+    /// A disk in a folder, with what all other options are if they are not given.
+    pub(in crate::command) const fn new(disk: DiskArgs, mountpoint: PathBuf) -> Self {
+        Self { mountpoint, disk, threads: None, nonempty: false }
+    }
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     watch::log_to_stderr(args.disk.verbose);
     // Before anything is opened or made.

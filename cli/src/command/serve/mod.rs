@@ -7,7 +7,9 @@ mod report;
 mod watch;
 
 #[cfg(target_os = "linux")]
-pub(super) use self::fuse::DISK_NAME;
+pub(super) use self::fuse::{Args as FuseArgs, DISK_NAME};
+#[cfg(target_os = "linux")]
+pub(super) use self::nbd::Args as NbdArgs;
 #[cfg(target_os = "linux")]
 pub(super) use self::watch::log_to_stderr;
 

@@ -34,15 +34,24 @@ pub(in crate::command) struct Args {
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// Name of the export
-    #[arg(long, default_value = "disk", value_parser = parse_export_name)]
+    #[arg(long, default_value = NAME, value_parser = parse_export_name)]
     name: String,
     /// Listen on this Unix socket for `logwrites mark` and `logwrites status`
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with = "at")]
     control: Option<PathBuf>,
     /// Maximum number of connected clients
-    #[arg(long, value_name = "NUMBER", default_value = "1024")]
+    #[arg(long, value_name = "NUMBER", default_value_t = MAX_CONNECTIONS)]
     max_connections: NonZeroU64,
+}
+
+#[cfg(target_os = "linux")]
+impl Args {
+    /// A disk at an address, with what all other options are if they are not given.
+    pub(in crate::command) fn new(disk: DiskArgs, socket: Option<PathBuf>, listen: Option<String>) -> Self {
+        let name = NAME.to_owned();
+        Self { disk, socket, listen, name, control: None, max_connections: MAX_CONNECTIONS }
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -133,6 +142,10 @@ impl Door {
 fn no_address() -> Failure {
     Failure::Usage("--socket PATH or --listen ADDR:PORT is needed".to_owned())
 }
+
+const NAME: &str = "disk";
+
+const MAX_CONNECTIONS: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 
 const EXAMPLES: &str = "\
 Examples:

@@ -30,8 +30,8 @@ pub use self::extract::{InnerPath, ParseInnerPathError};
 pub(super) use self::judgement::{Judgement, Outcome};
 pub use self::preset::{PRESETS, Preset};
 pub use self::promise::{Promise, PromisedFile};
-use self::run::Run;
-pub(super) use self::run::Surroundings;
+use self::run::MOUNT;
+pub(super) use self::run::{Run, Surroundings};
 pub use self::sqlite::Database;
 use super::recording::Recording;
 use crate::host::mkfs::MKFS_MARK;
@@ -129,11 +129,7 @@ impl Run<'_> {
     fn shell(&self, line: &str) -> Result<Judgement, CheckError> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(line);
-        command.env("CRASH_IMAGE", self.around.image).env("CRASH_TMPDIR", self.around.tmpdir);
-        command.env("CRASH_LAST_MARK", self.around.told.unwrap_or_default());
-        if is_told(line, MOUNT) {
-            command.env(MOUNT, self.around.mountpoint);
-        }
+        self.around.tell(&mut command, is_told(line, MOUNT));
         self.command(line, command, &[0])
     }
 }
@@ -188,8 +184,5 @@ pub enum ParseCheckError {
 
 const FILES: &str = "files";
 const SQLITE: &str = "sqlite";
-
-/// Where a command that names it finds the state mounted.
-const MOUNT: &str = "CRASH_MOUNT";
 
 const MAX_LABEL_CHARS: usize = 60;

@@ -34,13 +34,23 @@ pub(super) fn prepare(check: &str, kind: Option<FileSystemKind>) -> Result<(), C
 }
 
 impl Run<'_> {
-    /// Mounts the image, as the person has asked for and so that other jobs and other states do not matter; has something
-    /// look at what is in it; and unmounts it again. A disk that cannot be mounted has failed.
+    /// Has a check look at what is in the image while it is [mounted](Self::while_mounted). A disk that cannot be mounted
+    /// has failed.
     pub(super) fn mounted(
         &self,
         kind: Option<FileSystemKind>,
         inside: impl FnOnce(&Path) -> Result<Judgement, CheckError>,
     ) -> Result<Judgement, CheckError> {
+        self.while_mounted(kind, inside)?.unwrap_or_else(Ok)
+    }
+
+    /// Mounts the image, as the person has asked for and so that other jobs and other states do not matter; does something;
+    /// and unmounts it again. Gives what `mount` says of a disk that it cannot mount.
+    pub(in crate::explore) fn while_mounted<T>(
+        &self,
+        kind: Option<FileSystemKind>,
+        inside: impl FnOnce(&Path) -> T,
+    ) -> Result<Result<T, Judgement>, CheckError> {
         let mut device =
             LoopDevice::of(self.around.image).map_err(|error| CheckError::Loop { source: error.into() })?;
         let system = |source| CheckError::System { check: "mount".to_owned(), source };
@@ -50,17 +60,17 @@ impl Run<'_> {
         let judgement = self.mount(kind, &device, path)?;
         if judgement.outcome != Outcome::Pass {
             turn.end(&device);
-            return Ok(judgement);
+            return Ok(Err(judgement));
         }
         let mount = Mount { path: Some(path) };
         let turn = turn.pause();
         read_no_further(path);
-        let judgement = inside(path);
+        let done = inside(path);
         let turn = turn.resume();
         let ended = mount.end();
         turn.end(&device);
         ended?;
-        judgement
+        Ok(Ok(done))
     }
 
     fn mount(

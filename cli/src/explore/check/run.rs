@@ -33,9 +33,22 @@ pub(in crate::explore) struct Surroundings<'a> {
     pub(in crate::explore) mount_options: Option<&'a str>,
 }
 
+impl Surroundings<'_> {
+    /// Lets a command find all this by its environment.
+    pub(in crate::explore) fn tell(&self, command: &mut Command, is_mounted: bool) {
+        command.env("CRASH_IMAGE", self.image).env("CRASH_TMPDIR", self.tmpdir);
+        command.env("CRASH_LAST_MARK", self.told.unwrap_or_default());
+        if is_mounted {
+            command.env(MOUNT, self.mountpoint)
+        } else {
+            command.env_remove(MOUNT)
+        };
+    }
+}
+
 /// The run of a check: its programs, one after the other, have one deadline.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run<'a> {
+pub(in crate::explore) struct Run<'a> {
     pub(super) around: Surroundings<'a>,
     deadline: Instant,
 }
@@ -64,7 +77,7 @@ impl Program {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(around: Surroundings<'a>, timeout: Duration) -> Self {
+    pub(in crate::explore) fn new(around: Surroundings<'a>, timeout: Duration) -> Self {
         Self { around, deadline: Instant::now() + timeout }
     }
 
@@ -179,6 +192,9 @@ impl Tail {
         String::from_utf8_lossy(&self.bytes).trim().to_owned()
     }
 }
+
+/// Where a command that names it finds the state mounted.
+pub(super) const MOUNT: &str = "CRASH_MOUNT";
 
 /// As in `git bisect run`.
 const UNDECIDED: i32 = 125;
