@@ -26,6 +26,7 @@ use super::schedule::{Next, Schedule, Task};
 use super::shell::Visit;
 use super::standing::{Progress, Standing};
 use super::state_files::{Slots, StateFiles};
+use super::way::Way;
 use crate::interrupt;
 use crate::serve::fuse::{Mounted, Mountpoint};
 
@@ -323,6 +324,19 @@ struct Run {
     map: ExtentMap,
 }
 
+/// A way as a verdict: two runs agree if they end alike, whatever they print. The time of day in a message does not make a
+/// check one that cannot be trusted.
+#[derive(Clone, Copy, Debug)]
+struct Ended(Way);
+
+impl PartialEq for Ended {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.outcome() == other.0.outcome()
+    }
+}
+
+impl Eq for Ended {}
+
 /// What besides the bytes a verdict may depend on: what the check is told, such as the last mark.
 type Key = Option<String>;
 
@@ -337,9 +351,11 @@ struct Round<'a> {
     schedule: Mutex<Schedule>,
     /// Something was reported.
     reported: Condvar,
-    proved: RwLock<Proved<Key, Outcome>>,
+    proved: RwLock<Proved<Key, Ended>>,
     flaky_states: Mutex<Vec<State>>,
     findings: Mutex<Findings>,
+    /// The same, with the least that each takes.
+    explained: Mutex<Vec<Finding>>,
     error: Mutex<Option<ExploreError>>,
     /// Nothing new is begun.
     is_stopped: AtomicBool,
@@ -378,6 +394,7 @@ impl<'a> Round<'a> {
             proved: RwLock::new(Proved::new()),
             flaky_states: Mutex::default(),
             findings: Mutex::default(),
+            explained: Mutex::default(),
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             is_contradicted: AtomicBool::new(false),
@@ -398,7 +415,8 @@ impl<'a> Round<'a> {
         let discards = self.jobs.options.rules.discards;
         let map =
             Checkpoints::new(discards).map_at(self.recording().index(), point, &State::from(point).lost);
-        if self.proved_outcome(&self.key(point), &map) == Some(Outcome::Pass) {
+        let known = self.proved_way(&self.key(point), &map);
+        if known.is_some_and(|way| way.outcome() == Outcome::Pass) {
             return Ok(());
         }
         let run = self.run(place, map, point)?;
@@ -500,13 +518,14 @@ impl<'a> Round<'a> {
         let key = self.key(point);
         let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
         let proof =
-            self.proved.read().look_up(&key, &map, contents).map(|proof| (proof.reads, *proof.verdict));
-        // A failure of an earlier exploration is run again, so that it can be explained.
-        if let Some((reads, outcome)) = proof
-            && (outcome == Outcome::Pass || self.findings.lock().has(outcome))
-        {
+            self.proved.read().look_up(&key, &map, contents).map(|proof| (proof.reads, proof.verdict.0));
+        if let Some((reads, way)) = proof {
             self.reused.fetch_add(1, Relaxed);
-            return Ok(self.schedule.lock().report(task, &reads, says(outcome), contents));
+            if way.outcome().is_failure() {
+                self.findings.lock().add(task.trial.choice(), way, None);
+            }
+            self.count(way.outcome(), way.outcome());
+            return Ok(self.schedule.lock().report(task, &reads, says(way.outcome()), contents));
         }
         let state = task.trial.state();
         let run = self.run(place, map, point)?;
@@ -517,7 +536,8 @@ impl<'a> Round<'a> {
         // What does not pass is run twice.
         let again = self.run(place, run.map.clone(), point)?;
         if outcome.is_failure() && again.judgement.outcome.is_failure() {
-            self.findings.lock().add(task.trial.choice(), &run.judgement);
+            let Judgement { output, .. } = &run.judgement;
+            self.findings.lock().add(task.trial.choice(), Way::of(&run.judgement), Some(output));
         } else if outcome.is_failure() {
             self.flaky_states.lock().push(state.clone());
         }
@@ -543,7 +563,7 @@ impl<'a> Round<'a> {
             let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
             return Ok(self.schedule.lock().report(task, reads, says(outcome), contents));
         }
-        self.write(&self.line(key, state, outcome))?;
+        self.write(&self.line(key, state, Way::of(&runs[0].judgement)))?;
         Ok(self.schedule.lock().report_alone(task, says(outcome)))
     }
 
@@ -575,11 +595,11 @@ impl<'a> Round<'a> {
             let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
             let (map, point, state) = (choice.map(), layers.group().point(), choice.state());
             let key = self.key(point);
-            let proved = self.proved_outcome(&key, &map);
+            let proved = self.proved_way(&key, &map);
             let run = self.run(place, map, point)?;
             let outcome = run.judgement.outcome;
             let holds = match proved {
-                Some(proved) => proved == outcome && self.add(key, &state, &run)?,
+                Some(proved) => proved.outcome() == outcome && self.add(key, &state, &run)?,
                 // It was decided alone, or there was no more room for what is proved.
                 None => {
                     outcome == Outcome::Pass || self.schedule.lock().tally().failing != StateCount::zero()
@@ -588,7 +608,8 @@ impl<'a> Round<'a> {
             if !holds {
                 self.is_contradicted.store(true, Relaxed);
                 if outcome.is_failure() {
-                    self.findings.lock().add(&choice, &run.judgement);
+                    let Judgement { output, .. } = &run.judgement;
+                    self.findings.lock().add(&choice, Way::of(&run.judgement), Some(output));
                 }
             }
         }
@@ -597,47 +618,47 @@ impl<'a> Round<'a> {
 
     /// Finds the least that each way to fail takes.
     fn explain(&self, place: &Place) -> Result<(), ExploreError> {
-        let mut findings = std::mem::take(&mut *self.findings.lock());
+        let mut findings = std::mem::take(&mut *self.findings.lock()).into_sorted();
         let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
             if explained.is_ok() {
                 explained = self.explain_one(place, finding);
             }
         }
-        *self.findings.lock() = findings;
+        *self.explained.lock() = findings;
         explained
     }
 
     fn explain_one(&self, place: &Place, finding: &mut Finding) -> Result<(), ExploreError> {
         let must_stop = || self.must_stop();
-        finding.minimise(|choice| self.judge(place, choice.map(), &choice.state()), must_stop)?;
+        finding.minimise(|choice| self.way(place, choice.map(), &choice.state()), must_stop)?;
         let Options { points: (from, _), rules, .. } = &self.jobs.options;
         let mut checkpoints = Checkpoints::new(rules.discards);
-        let judge = |point| {
+        let way = |point| {
             let state = State::from(point);
-            self.judge(place, checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
+            self.way(place, checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
         };
-        finding.find_first(*from, judge, must_stop)
+        finding.find_first(*from, way, must_stop)
     }
 
-    /// The judgement of a state; `None` if it is known to pass.
-    fn judge(&self, place: &Place, map: ExtentMap, state: &State) -> Result<Option<Judgement>, ExploreError> {
+    /// How a check ends on a state.
+    fn way(&self, place: &Place, map: ExtentMap, state: &State) -> Result<Way, ExploreError> {
         let point = state.point;
         let key = self.key(point);
-        if self.proved_outcome(&key, &map) == Some(Outcome::Pass) {
-            return Ok(None);
+        if let Some(way) = self.proved_way(&key, &map) {
+            return Ok(way);
         }
         let run = self.run(place, map, point)?;
         if run.judgement.outcome.is_repeatable() {
             self.add(key, state, &run)?;
         }
-        Ok(Some(run.judgement))
+        Ok(Way::of(&run.judgement))
     }
 
     /// What an earlier run has proved of a disk.
-    fn proved_outcome(&self, key: &Key, map: &ExtentMap) -> Option<Outcome> {
+    fn proved_way(&self, key: &Key, map: &ExtentMap) -> Option<Way> {
         let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
-        self.proved.read().look_up(key, map, contents).map(|proof| *proof.verdict)
+        self.proved.read().look_up(key, map, contents).map(|proof| proof.verdict.0)
     }
 
     fn run(&self, place: &Place, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
@@ -657,21 +678,28 @@ impl<'a> Round<'a> {
                 None => return Ok(false),
             }
         }
-        let outcome = run.judgement.outcome;
-        let is_added = self.proved.write().add(key.clone(), found.iter().copied(), outcome).is_ok();
+        let way = Way::of(&run.judgement);
+        let is_added = self.proved.write().add(key.clone(), found.iter().copied(), Ended(way)).is_ok();
         if !is_added {
             tracing::warn!(outcome = ?run.judgement.outcome, reads = ?run.reads, "a run contradicts an earlier one");
             self.is_contradicted.store(true, Relaxed);
             return Ok(false);
         }
-        let mut line = self.line(key, state, outcome);
+        let mut line = self.line(key, state, way);
         line.set_reads(&found);
         self.write(&line)?;
         Ok(true)
     }
 
-    fn line(&self, last_mark: Key, state: &State, ended: Outcome) -> Line {
-        Line { check: self.check.to_string(), state: state.to_string(), last_mark, ended, reads: None }
+    fn line(&self, last_mark: Key, state: &State, way: Way) -> Line {
+        Line {
+            check: self.check.to_string(),
+            state: state.to_string(),
+            last_mark,
+            ended: way.outcome(),
+            signature: way.signature(),
+            reads: None,
+        }
     }
 
     fn write(&self, line: &Line) -> Result<(), ExploreError> {
@@ -687,8 +715,8 @@ impl<'a> Round<'a> {
         let check = self.check.to_string();
         for line in out.filter(|line| line.check == check) {
             // What has decided its own state alone is run again.
-            let Some(reads) = line.reads() else { continue };
-            if self.proved.get_mut().add(line.last_mark.clone(), reads, line.ended).is_err() {
+            let Some((reads, way)) = line.reads().zip(line.way()) else { continue };
+            if self.proved.get_mut().add(line.last_mark.clone(), reads, Ended(way)).is_err() {
                 *self.is_contradicted.get_mut() = true;
             }
         }
@@ -722,7 +750,7 @@ impl<'a> Round<'a> {
             undecided: self.undecided.into_inner(),
             is_contradicted: self.is_contradicted.into_inner(),
             flaky_states: self.flaky_states.into_inner(),
-            findings: self.findings.into_inner().into_vec(),
+            findings: self.explained.into_inner(),
             ended_by: self.error.into_inner(),
             took: self.begin.elapsed(),
         }

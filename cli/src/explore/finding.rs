@@ -2,17 +2,17 @@
 
 use logwrites_core::crash::{Bisect, Choice, Minimise, State};
 
-use super::check::{Judgement, Outcome};
+use super::way::Way;
 
 /// One way to fail.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    outcome: Outcome,
-    signature: String,
-    /// The first state that failed so; the one that loses the least once it is minimised.
+    way: Way,
+    /// The first state in the log that fails so, of those that were tried; the one that loses the least once it is
+    /// minimised.
     choice: Choice,
     output: String,
-    nr_runs: u64,
+    nr_tried: u64,
     is_one_minimal: bool,
     first: Option<FirstPoint>,
 }
@@ -26,45 +26,41 @@ pub struct FirstPoint {
     pub first_bad: u64,
 }
 
-/// All ways to fail, in the order in which they were found.
+/// All ways to fail.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Takes in a state that fails.
-    pub(super) fn add(&mut self, choice: &Choice, judgement: &Judgement) {
-        let signature = signature(&judgement.output);
-        let is_same =
-            |finding: &&mut Finding| finding.outcome == judgement.outcome && finding.signature == signature;
-        if let Some(known) = self.0.iter_mut().find(is_same) {
-            known.nr_runs += 1;
-            return;
+    /// Takes in a state that fails, with what was printed, if it was run.
+    ///
+    /// Whatever the order in which states come, the same of them is kept for each way.
+    pub(super) fn add(&mut self, choice: &Choice, way: Way, output: Option<&str>) {
+        let Some(known) = self.0.iter_mut().find(|finding| finding.way == way) else {
+            return self.0.push(Finding {
+                way,
+                choice: choice.clone(),
+                output: output.unwrap_or_default().to_owned(),
+                nr_tried: 1,
+                is_one_minimal: false,
+                first: None,
+            });
+        };
+        known.nr_tried += 1;
+        if let Some(output) = output.filter(|_| known.output.is_empty()) {
+            output.clone_into(&mut known.output);
         }
-        self.0.push(Finding {
-            outcome: judgement.outcome,
-            signature,
-            choice: choice.clone(),
-            output: judgement.output.clone(),
-            nr_runs: 1,
-            is_one_minimal: false,
-            first: None,
-        });
-    }
-
-    /// Whether a run has ended so.
-    pub(super) fn has(&self, outcome: Outcome) -> bool {
-        self.0.iter().any(|finding| finding.outcome == outcome)
+        if choice.state() < known.choice.state() {
+            known.choice = choice.clone();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
-        self.0.iter_mut()
-    }
-
-    pub(super) fn into_vec(self) -> Vec<Finding> {
+    /// In the order of the log.
+    pub(super) fn into_sorted(mut self) -> Vec<Finding> {
+        self.0.sort_by_cached_key(|finding| (finding.choice.state(), finding.way));
         self.0
     }
 }
@@ -78,8 +74,13 @@ impl Finding {
 
     /// How the check ended, as in "exit code 4".
     #[must_use]
-    pub fn outcome(&self) -> String {
-        self.outcome.to_string()
+    pub fn ended(&self) -> String {
+        self.way.outcome().to_string()
+    }
+
+    /// What makes it another way to fail than the others.
+    pub(super) const fn way(&self) -> Way {
+        self.way
     }
 
     /// The end of what the check printed.
@@ -88,10 +89,10 @@ impl Finding {
         &self.output
     }
 
-    /// How many runs have failed so.
+    /// How many of the states that were tried have failed so.
     #[must_use]
-    pub const fn nr_runs(&self) -> u64 {
-        self.nr_runs
+    pub const fn nr_tried(&self) -> u64 {
+        self.nr_tried
     }
 
     /// Whether every state that loses one of the writes less passes, or fails in another way.
@@ -100,22 +101,17 @@ impl Finding {
         self.is_one_minimal
     }
 
-    /// Looks for the fewest lost writes that fail so, until it must stop. `judge` gives the judgement of a state, `None` if it
-    /// is known to pass.
+    /// Looks for the fewest lost writes that fail so, until it must stop. `judge` says how a state ends.
     pub(super) fn minimise<E>(
         &mut self,
-        mut judge: impl FnMut(&Choice) -> Result<Option<Judgement>, E>,
+        mut judge: impl FnMut(&Choice) -> Result<Way, E>,
         must_stop: impl Fn() -> bool,
     ) -> Result<(), E> {
         let mut minimise = Minimise::new(&self.choice);
         while !must_stop()
             && let Some(choice) = minimise.next_choice()
         {
-            let judgement = judge(&choice)?.filter(|judgement| self.is_same(judgement));
-            if let Some(judgement) = &judgement {
-                self.output.clone_from(&judgement.output);
-            }
-            minimise.report(judgement.is_some());
+            minimise.report(judge(&choice)? == self.way);
         }
         self.choice = minimise.least();
         self.is_one_minimal = minimise.is_one_minimal();
@@ -133,12 +129,12 @@ impl Finding {
     pub(super) fn find_first<E>(
         &mut self,
         from: u64,
-        mut judge: impl FnMut(u64) -> Result<Option<Judgement>, E>,
+        mut judge: impl FnMut(u64) -> Result<Way, E>,
         must_stop: impl Fn() -> bool,
     ) -> Result<(), E> {
         let State { point, lost } = self.choice.state();
         let Some(mut bisect) = Bisect::new(from, point).filter(|_| lost.is_empty()) else { return Ok(()) };
-        let mut fails = |point| Ok(judge(point)?.is_some_and(|judgement| self.is_same(&judgement)));
+        let mut fails = |point| Ok(judge(point)? == self.way);
         if fails(from)? {
             return Ok(());
         }
@@ -150,36 +146,5 @@ impl Finding {
         }
         self.first = Some(FirstPoint { last_good: bisect.last_good(), first_bad: bisect.first_bad() });
         Ok(())
-    }
-
-    fn is_same(&self, judgement: &Judgement) -> bool {
-        self.outcome == judgement.outcome && self.signature == signature(&judgement.output)
-    }
-}
-
-/// What two failures of one kind have in common: the words that were printed, without numbers, addresses and names.
-fn signature(output: &str) -> String {
-    let lines = output.lines().map(|line| {
-        let words =
-            line.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit() || c == '/'));
-        words.collect::<Vec<_>>().join(" ")
-    });
-    let mut lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
-    // How often a line comes depends on how much is broken.
-    lines.sort_unstable();
-    lines.dedup();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_paths_make_no_new_failure() {
-        let one = "/tmp/a/0: Inode 12 has wrong size 7\n/tmp/a/0: Inode 13 has wrong size 9\n";
-        let two = "/tmp/a/1: Inode 15 has wrong size 7\n";
-        assert_eq!(signature(one), signature(two));
-        assert_ne!(signature(one), signature("Inode 12 has a wrong block\n"));
     }
 }

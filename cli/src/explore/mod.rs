@@ -7,6 +7,7 @@
 //! | `state_files` | these disks as files, one for each job, by FUSE |
 //! | `place` | where a job's checker finds its disk, the same for all jobs |
 //! | [`Check`] | what judges a state: a preset, a database, promised files, or a command |
+//! | `way` | how a run ended, so that one way to fail is told from another |
 //! | [`Finding`] | a way to fail, and the least that it takes |
 //! | `names` | what the lost writes are to the file system |
 //! | [`Report`] | what was found, as data |
@@ -20,6 +21,7 @@
 
 mod check;
 mod crash_disk;
+mod digest;
 mod error;
 mod explorer;
 mod finding;
@@ -32,6 +34,7 @@ mod schedule;
 mod shell;
 mod standing;
 mod state_files;
+mod way;
 
 pub use self::check::{
     Check, CheckError, Database, InnerPath, PRESETS, ParseCheckError, ParseInnerPathError, Preset, Promise,
@@ -44,3 +47,4 @@ pub use self::outcomes::{OutDir, OutDirError, Plan};
 pub use self::recording::Recording;
 pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};
 pub use self::standing::{Progress, Standing};
+pub use self::way::Signature;

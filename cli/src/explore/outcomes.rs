@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::check::Outcome;
+use super::way::{Signature, Way};
 
 /// The folder.
 #[derive(Debug)]
@@ -46,6 +47,9 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) last_mark: Option<String>,
     pub(super) ended: Outcome,
+    /// Of a failure: what tells it from others.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) signature: Option<Signature>,
     /// What it read, in order: the first sector, how many, and the hash of what they held. Missing where the run decides
     /// its own state alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -53,6 +57,11 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// How it ended; `None` if it does not say it as a whole.
+    pub(super) fn way(&self) -> Option<Way> {
+        Way::known(self.ended, self.signature)
+    }
+
     /// What it read, if all of it is well-formed.
     pub(super) fn reads(&self) -> Option<Vec<(Extent, u128)>> {
         let read = |(sector, nr_sectors, hash): &(u64, u64, String)| {
@@ -211,6 +220,7 @@ mod tests {
             state: "7^3".to_owned(),
             last_mark: None,
             ended: Outcome::Fail(4),
+            signature: "abc".parse().ok(),
             reads: None,
         };
         line.set_reads(&[(Extent::new(8, 2).unwrap(), 0xabc)]);

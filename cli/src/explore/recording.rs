@@ -11,6 +11,7 @@ use logwrites_core::{Extent, SectorSize};
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
+use super::digest;
 use crate::device::{Disk, Origin, View};
 
 /// A recorded disk: its base, its log, and the index of the log.
@@ -90,8 +91,7 @@ impl Recording {
         })
     }
 
-    /// A hash of what some pieces hold, one after the other: 128 bits of SHA-256, so that not even a log that was made for it
-    /// has contents that are taken for others. `None` if they cannot be read, which [`check`](Self::check) tells then.
+    /// A hash of what some pieces hold, one after the other: 128 bits of SHA-256. `None` if they cannot be read, which [`check`](Self::check) tells then.
     #[must_use]
     pub fn fingerprint(&self, pieces: &[Piece]) -> Option<u128> {
         if let Some(known) = self.fingerprints.read().get(pieces) {
@@ -139,8 +139,7 @@ impl Recording {
                 rest = Extent::between(part.end(), rest.end());
             }
         }
-        let half = hasher.finalize().into_iter().take(16);
-        Ok(half.fold(0, |hash, byte| hash << 8 | u128::from(byte)))
+        Ok(digest::half(hasher))
     }
 
     fn read_piece(&self, piece: Piece, buffer: &mut [u8]) -> io::Result<()> {

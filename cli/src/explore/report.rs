@@ -9,6 +9,7 @@ use super::explorer::{Explored, Verdict};
 use super::finding::Finding;
 use super::names::Names;
 use super::recording::Recording;
+use super::way::Signature;
 
 /// An exploration by one check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,8 +102,10 @@ pub struct FindingReport {
     pub one_minimal: bool,
     /// How the check ended, as in "exit code 4".
     pub ended: String,
-    /// How many runs have failed so.
-    pub runs: u64,
+    /// What makes it another way to fail than the others: the same in each exploration by the same check.
+    pub signature: Option<Signature>,
+    /// How many of the states that were tried have failed so.
+    pub tried: u64,
     /// With nothing lost: the last point that passes.
     pub last_good: Option<u64>,
     /// With nothing lost: the point after it, which fails.
@@ -253,8 +256,9 @@ impl FindingReport {
             lost: state.lost.to_string(),
             lost_writes: lost_writes(state, recording, discards),
             one_minimal: finding.is_one_minimal(),
-            ended: finding.outcome(),
-            runs: finding.nr_runs(),
+            ended: finding.ended(),
+            signature: finding.way().signature(),
+            tried: finding.nr_tried(),
             last_good: finding.first().map(|first| first.last_good),
             first_bad: finding.first().map(|first| first.first_bad),
             last_mark: recording.last_mark(state.point),
@@ -305,7 +309,7 @@ impl Summary {
             decided_share: shares.fold(1.0, f64::min),
             runs: sum(|report| report.runs),
             reused: sum(|report| report.reused),
-            failures: findings().map(|finding| finding.runs).sum(),
+            failures: findings().map(|finding| finding.tried).sum(),
             distinct_failures: findings().count(),
             flaky: sum(|report| report.flaky),
             timeouts: sum(|report| report.timeouts),

@@ -164,14 +164,37 @@ fn a_store_that_promises_too_early_is_shown_the_point() {
     let folder = Folder::new();
     let script = "write -P 1 64k 4k\nflush\nwrite -P 7 32k 4k\nmark stored\nflush\nwrite -P 2 0 512\nflush\n";
     folder.record("disk --create 1M --log log", script);
-    // Of two groups that have the same failure, the first one that is tried names its state.
-    let (summary, checks) = explored(&explore(&folder, &["--jobs", "1", "--check", INTACT]).code(1));
+    let (summary, checks) = explored(&explore(&folder, &["--check", INTACT]).code(1));
     assert_eq!(summary["verdict"], "failed");
     let finding = &checks[0]["findings"][0];
     assert_eq!((&finding["lost"], &finding["output"]), (&"".into(), &"nothing was stored".into()));
     assert_eq!((&finding["last_good"], &finding["first_bad"]), (&3.into(), &4.into()));
-    let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--jobs", "1", "--check", INTACT]).code(1);
+    let ran = run_of(&folder, ["explore", "log", "--size", "1M", "--check", INTACT]).code(1);
     prints(&ran, &["first fails at point 4; point 3 passes"]);
+}
+
+/// Many groups fail in the same way, and which of them is tried first depends on the jobs.
+#[test]
+fn whatever_the_jobs_are_a_finding_is_the_same() {
+    let folder = Folder::new();
+    let rounds = (1..=8).map(|nth| format!("write -P {nth} {}k 4k\nwrite -P {nth} 0 512\nflush\n", 64 * nth));
+    folder.record("disk --create 1M --log log", &rounds.collect::<String>());
+    let check = r#"
+        header=$(od -An -tu1 -N1 "$CRASH_IMAGE" | tr -d ' ')
+        dd if="$CRASH_IMAGE" bs=4k skip=$((header * 16)) count=1 2>/dev/null | tr -d '\0' | grep -q . ||
+            [ "$header" = 0 ] || { echo "no data"; exit 1; }"#;
+    let findings = |jobs: &str| {
+        let (_, checks) = explored(&explore(&folder, &["--jobs", jobs, "--check", check]).code(1));
+        let mut findings = checks[0]["findings"].clone();
+        assert!(findings[0]["tried"].as_u64() >= Some(1), "{findings}");
+        findings[0]["again"].take();
+        findings
+    };
+    let alone = findings("1");
+    assert_eq!((&alone[0]["state"], &alone[1]), (&"2^0".into(), &Value::Null));
+    for jobs in ["2", "7"] {
+        assert_eq!(findings(jobs), alone);
+    }
 }
 
 #[test]

@@ -82,10 +82,10 @@ fn print_doubts(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn print_finding(out: &mut impl Write, nth: usize, finding: &FindingReport) -> io::Result<()> {
-    let runs = count(finding.runs, "run", "runs");
+    let tried = count(finding.tried, "state that was tried", "states that were tried");
     writeln!(out)?;
     let ended = Printable(finding.ended.as_bytes());
-    writeln!(out, "{}", paint(style::HEADING, format!("{nth}. {ended} ({runs})")))?;
+    writeln!(out, "{}", paint(style::HEADING, format!("{nth}. {ended} ({tried})")))?;
     let least = if finding.one_minimal { "the least that fails so" } else { "a state that fails so" };
     let mark = after_mark(finding.last_mark.as_deref());
     writeln!(out, "   {least}: a crash at point {}{mark}", finding.point)?;
