@@ -12,7 +12,7 @@ use crate::device::{ImageError, SameFile};
 use crate::disk::OpenError;
 use crate::explain::{self, End, Explain, chain};
 #[cfg(target_os = "linux")]
-use crate::explore::ExploreError;
+use crate::explore::{ExploreError, MergeError, OutDirError};
 #[cfg(target_os = "linux")]
 use crate::host::error::MountingError;
 use crate::interrupt::Interrupted;
@@ -116,9 +116,13 @@ fn explained<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Explain> {
         of::<LogError>,
         of::<Malformed>,
         #[cfg(target_os = "linux")]
+        of::<MergeError>,
+        #[cfg(target_os = "linux")]
         of::<MountingError>,
         #[cfg(target_os = "linux")]
         of::<MountpointError>,
+        #[cfg(target_os = "linux")]
+        of::<OutDirError>,
         of::<OpenError>,
         of::<PlaceError>,
         of::<PointError>,

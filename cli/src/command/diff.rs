@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use logwrites_core::Extent;
 use logwrites_core::crash::State;
-use logwrites_core::history::{Checkpoints, Discards, EntrySet, ExtentMap, Index, Source};
+use logwrites_core::history::{Checkpoints, Index, Source};
 use logwrites_core::num::narrow;
 
 use super::compare::compare;
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mut out = stdout();
     let mut nr_sectors = 0;
-    for extent in changed_between(index, &a, &b, discards).runs().map(|run| run.extent) {
+    for extent in a.changed_to(&b, index, discards).runs().map(|run| run.extent) {
         interrupt::check("")?;
         for difference in comparison.differences(extent)? {
             if !args.json && nr_sectors == 0 {
@@ -94,13 +94,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         writeln!(out, "no difference between {} and {}", name(&args.a, &a), name(&args.b, &b))?;
     }
     Ok(out.flush()?)
-}
-
-/// All that may differ between two states: what is in only one of them, and what was written over that.
-fn changed_between(index: &Index, a: &State, b: &State, discards: Discards) -> ExtentMap {
-    let lost = [&a.lost, &b.lost].into_iter().filter_map(EntrySet::first);
-    let first = lost.fold(a.point.min(b.point), u64::min);
-    index.map_of(first..a.point.max(b.point), discards)
 }
 
 /// A state by its numbers, with how it was asked for if that says more.

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     log.check_fits(at, origin.len_bytes(), origin.name())?;
     let new_base = NewFile::create(&args.output_base, "")?;
     let new_log = NewFile::create(&args.output, "")?;
-    let folded = make(&log, &origin, Discards::Zero, &new_base, &State::from(at))?;
+    let folded = make((log.index(), log.disk()), &origin, Discards::Zero, new_base.disk(), &State::from(at))?;
     let rest = cut(log.disk(), log.index(), at..end, &EntryFilter::default(), new_log.disk())?;
     // A log that is there has its base, and a base its log.
     let new_base = new_base.keep()?;

@@ -1,11 +1,12 @@
 //! The disk of one state, for one run of a checker.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use logwrites_core::Extent;
+use logwrites_core::format::{EntryHeader, Flags, HEADER_LEN, Superblock};
 use logwrites_core::history::{ExtentMap, Source};
 use logwrites_core::num::{clip, narrow, widen};
+use logwrites_core::{Extent, SectorSize};
 
 use super::recording::Recording;
 
@@ -14,19 +15,63 @@ use super::recording::Recording;
 pub(super) struct CrashDisk {
     recording: Arc<Recording>,
     map: ExtentMap,
-    /// Where in `data` the sectors are that were written, or that they are zeros.
-    written: ExtentMap,
-    data: Vec<u8>,
+    written: Written,
     /// What does not have to be watched any more: it was read, or is the checker's own.
     known: ExtentMap,
     reads: Vec<Extent>,
+}
+
+/// What was written to a disk.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Where in `data` the sectors are, or that they are zeros.
+    map: ExtentMap,
+    data: Vec<u8>,
+}
+
+impl Written {
+    fn nothing(sector_size: SectorSize) -> Self {
+        Self { map: ExtentMap::new(sector_size), data: Vec::new() }
+    }
+
+    /// How much memory it takes, in bytes.
+    pub(super) const fn len_bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Writes its last contents as a log: replayed onto the state, it gives the disk as the check has left it.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write_log(&self, out: &mut impl Write) -> io::Result<()> {
+        let sector_size = self.map.sector_size();
+        let superblock = Superblock { nr_entries: widen(self.map.runs().count()), sector_size };
+        let padding = vec![0; narrow(sector_size.bytes()) - HEADER_LEN];
+        out.write_all(&superblock.emit())?;
+        out.write_all(&padding)?;
+        for run in self.map.runs() {
+            let (sector, nr_sectors) = (run.extent.sector(), run.extent.nr_sectors());
+            let (flags, bytes) = match run.source {
+                Source::Zeros { .. } => (Flags::DISCARD, &[][..]),
+                Source::Log { offset_bytes } => {
+                    let at = narrow(offset_bytes);
+                    (Flags::empty(), &self.data[at..at + narrow(sector_size.bytes_of(nr_sectors))])
+                }
+            };
+            out.write_all(&EntryHeader { sector, nr_sectors, flags, data_len: 0 }.emit())?;
+            out.write_all(&padding)?;
+            out.write_all(bytes)?;
+        }
+        Ok(())
+    }
 }
 
 impl CrashDisk {
     /// The disk that `map` describes.
     pub(super) fn new(recording: Arc<Recording>, map: ExtentMap) -> Self {
         let nothing = ExtentMap::new(recording.sector_size());
-        Self { recording, map, written: nothing.clone(), data: Vec::new(), known: nothing, reads: Vec::new() }
+        let written = Written::nothing(recording.sector_size());
+        Self { recording, map, written, known: nothing, reads: Vec::new() }
     }
 
     /// Where the bytes of the disk are, without what was written.
@@ -34,9 +79,9 @@ impl CrashDisk {
         &self.map
     }
 
-    /// What was read of the state, in order, each sector once.
-    pub(super) fn into_reads(self) -> Vec<Extent> {
-        self.reads
+    /// What was read of the state, in order, each sector once; and what was written to it.
+    pub(super) fn into_parts(self) -> (Vec<Extent>, Written) {
+        (self.reads, self.written)
     }
 
     /// Reads at an offset, which with the length must be within the disk.
@@ -66,8 +111,8 @@ impl CrashDisk {
             sectors[len - sector_bytes..].copy_from_slice(&last);
         }
         sectors[before..before + bytes.len()].copy_from_slice(bytes);
-        let offset_bytes = widen(self.data.len());
-        self.data.extend_from_slice(&sectors);
+        let offset_bytes = widen(self.written.data.len());
+        self.written.data.extend_from_slice(&sectors);
         self.own(extent, Source::Log { offset_bytes });
         Ok(())
     }
@@ -92,7 +137,7 @@ impl CrashDisk {
         let sector_size = self.recording.sector_size();
         let mut buffer = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
         let mut rest = &mut buffer[..];
-        for piece in self.written.pieces(extent) {
+        for piece in self.written.map.pieces(extent) {
             let part;
             (part, rest) = rest.split_at_mut(narrow(sector_size.bytes_of(piece.extent.nr_sectors())));
             match piece.source {
@@ -100,7 +145,7 @@ impl CrashDisk {
                 Some(Source::Zeros { .. }) => {}
                 Some(Source::Log { offset_bytes }) => {
                     let at = narrow(offset_bytes);
-                    part.copy_from_slice(&self.data[at..at + part.len()]);
+                    part.copy_from_slice(&self.written.data[at..at + part.len()]);
                 }
             }
         }
@@ -116,7 +161,7 @@ impl CrashDisk {
 
     /// From now on an extent is the checker's own.
     fn own(&mut self, extent: Extent, source: Source) {
-        self.written.insert(extent, source);
+        self.written.map.insert(extent, source);
         self.know(extent);
     }
 
@@ -141,8 +186,6 @@ impl CrashDisk {
 mod tests {
     use super::*;
     use crate::device::{Disk, Origin};
-    use logwrites_core::SectorSize;
-    use logwrites_core::format::Superblock;
     use logwrites_core::history::Index;
     use proptest::prelude::*;
 
@@ -206,7 +249,7 @@ mod tests {
                     }
                 }
             }
-            let reads = disk.into_reads();
+            let (reads, _) = disk.into_parts();
             let reads: Vec<u64> = reads.iter().flat_map(|read| read.sector()..read.end()).collect();
             prop_assert_eq!(reads, seen);
         }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::check::CheckError;
-use super::outcomes::OutDirError;
+use super::out_dir::OutDirError;
 use crate::explain::{End, Explain};
 use crate::interrupt::Interrupted;
 use crate::serve::fuse::{MountError, MountpointError, UnmountError};
@@ -85,10 +85,8 @@ impl Explain for ExploreError {
             | Self::ReadsNothing { .. }
             | Self::StillOpen { .. }
             | Self::Leftovers { .. }
-            | Self::TooManyUnits(_)
-            | Self::OutDir(
-                OutDirError::NotEmpty { .. } | OutDirError::OtherPlan { .. } | OutDirError::Malformed { .. },
-            ) => Some(End::Malformed),
+            | Self::TooManyUnits(_) => Some(End::Malformed),
+            Self::OutDir(error) => error.end(),
             Self::Interrupted(_) => Some(End::Interrupted),
             Self::Check(_)
             | Self::Shell(_)
@@ -96,7 +94,6 @@ impl Explain for ExploreError {
             | Self::Prepare(_)
             | Self::Mountpoint(_)
             | Self::Mount(_)
-            | Self::OutDir(OutDirError::System { .. })
             | Self::Unmount(_) => None,
         }
     }
@@ -107,9 +104,7 @@ impl Explain for ExploreError {
                 "a check must pass where there was no crash; --to POINT ends the exploration before the last entries"
                     .to_owned(),
             ),
-            Self::OutDir(OutDirError::NotEmpty { .. }) => {
-                Some("--resume continues an exploration; a new one needs a new folder".to_owned())
-            }
+            Self::OutDir(error) => error.hint(),
             Self::Check(CheckError::NothingPromised) => Some(
                 "`logwrites mark --promise FILE`, while it records, promises that a file is on the disk from then on".to_owned(),
             ),

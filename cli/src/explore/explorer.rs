@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::check::{Check, Judgement, Outcome, Surroundings};
-use super::crash_disk::CrashDisk;
+use super::crash_disk::{CrashDisk, Written};
 use super::error::ExploreError;
 use super::finding::{Finding, Findings};
-use super::outcomes::{Line, OutDir};
+use super::out_dir::{Line, OutDir};
 use super::place::{Place, Places};
 use super::recording::Recording;
 use super::report::GroupReport;
@@ -105,8 +105,8 @@ pub struct Explored {
     pub took: Duration,
 }
 
-/// An exploration in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An exploration in a word; the worse, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every state is decided, and passes.
@@ -177,6 +177,12 @@ impl Explorer {
     #[must_use]
     pub fn recording(&self) -> &Recording {
         &self.jobs.recording
+    }
+
+    /// The folder that keeps what is found, if there is one.
+    #[must_use]
+    pub const fn out(&self) -> Option<&OutDir> {
+        self.jobs.out.as_ref()
     }
 
     /// Has a check judge every state, or as many as the budget allows. What was found before an error counts:
@@ -267,7 +273,8 @@ impl Jobs {
         let disk = disk.ok_or_else(still_open)?;
         place.renew().map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
         let map = disk.map().clone();
-        Ok(Run { judgement, reads: disk.into_reads(), map })
+        let (reads, written) = disk.into_parts();
+        Ok(Run { judgement, reads, written, map })
     }
 
     /// Does something while a disk is at a place, and gives the disk as it was left; none if it is still open.
@@ -321,6 +328,7 @@ impl Jobs {
 struct Run {
     judgement: Judgement,
     reads: Vec<Extent>,
+    written: Written,
     map: ExtentMap,
 }
 
@@ -638,7 +646,14 @@ impl<'a> Round<'a> {
             let state = State::from(point);
             self.way(place, checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
         };
-        finding.find_first(*from, way, must_stop)
+        finding.find_first(*from, way, must_stop)?;
+        finding.find_passing(|choice| self.way(place, choice.map(), &choice.state()), must_stop)?;
+        if !must_stop() {
+            let (map, point) = (finding.choice().map(), finding.choice().layers().group().point());
+            let run = self.run(place, map, point)?;
+            finding.show(run.judgement, run.written);
+        }
+        Ok(())
     }
 
     /// How a check ends on a state.

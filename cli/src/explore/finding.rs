@@ -2,6 +2,8 @@
 
 use logwrites_core::crash::{Bisect, Choice, Minimise, State};
 
+use super::check::{Judgement, Outcome};
+use super::crash_disk::Written;
 use super::way::Way;
 
 /// One way to fail.
@@ -15,6 +17,9 @@ pub struct Finding {
     nr_tried: u64,
     is_one_minimal: bool,
     first: Option<FirstPoint>,
+    passing: Option<State>,
+    /// If it is not too much.
+    written: Option<Written>,
 }
 
 /// Where a disk that has lost nothing begins to fail.
@@ -43,6 +48,8 @@ impl Findings {
                 nr_tried: 1,
                 is_one_minimal: false,
                 first: None,
+                passing: None,
+                written: None,
             });
         };
         known.nr_tried += 1;
@@ -125,6 +132,18 @@ impl Finding {
         self.first
     }
 
+    /// The nearest state that passes, as far as one was found: it loses one unit less, or is of the last point that passes.
+    #[must_use]
+    pub const fn passing(&self) -> Option<&State> {
+        self.passing.as_ref()
+    }
+
+    /// What the check has written to the disk, if that is known and not too much.
+    #[must_use]
+    pub const fn written(&self) -> Option<&Written> {
+        self.written.as_ref()
+    }
+
     /// Looks for the first point that fails so with nothing lost, from a point on, until it must stop.
     pub(super) fn find_first<E>(
         &mut self,
@@ -147,4 +166,41 @@ impl Finding {
         self.first = Some(FirstPoint { last_good: bisect.last_good(), first_bad: bisect.first_bad() });
         Ok(())
     }
+
+    /// Looks for the nearest state that passes, until it must stop.
+    pub(super) fn find_passing<E>(
+        &mut self,
+        mut judge: impl FnMut(&Choice) -> Result<Way, E>,
+        must_stop: impl Fn() -> bool,
+    ) -> Result<(), E> {
+        self.passing = self.first.map(|first| State::from(first.last_good));
+        for choice in self.choice.losing_one_less().take(MAX_NEIGHBOURS) {
+            if self.passing.is_some() || must_stop() {
+                break;
+            }
+            if judge(&choice)?.outcome() == Outcome::Pass {
+                self.passing = Some(choice.state());
+            }
+        }
+        Ok(())
+    }
+
+    /// The least that fails so.
+    pub(super) const fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// Takes in a run of the least that fails so; another way to end is no evidence.
+    pub(super) fn show(&mut self, judgement: Judgement, written: Written) {
+        if Way::of(&judgement) == self.way {
+            self.output = judgement.output;
+            self.written = Some(written).filter(|written| written.len_bytes() <= MAX_WRITTEN_BYTES);
+        }
+    }
 }
+
+/// How many states that lose one unit less are tried.
+const MAX_NEIGHBOURS: usize = 64;
+
+/// How much of what a check has written is kept.
+const MAX_WRITTEN_BYTES: usize = 64 << 20;

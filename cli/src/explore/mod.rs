@@ -10,8 +10,10 @@
 //! | `way` | how a run ended, so that one way to fail is told from another |
 //! | [`Finding`] | a way to fail, and the least that it takes |
 //! | `names` | what the lost writes are to the file system |
+//! | [`Block`] | where a state that fails differs from the nearest one that passes |
 //! | [`Report`] | what was found, as data |
-//! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice |
+//! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice, and what was found |
+//! | [`merge`](merge()) | the parts of an exploration as one |
 //! | `shell` | a shell in which a person looks at one state |
 //! | `schedule` | which state is next, over all groups, for several jobs |
 //! | [`Standing`] | how far it is, while it runs |
@@ -19,14 +21,16 @@
 //!
 //! What states there are, and which of them a run decides, is [`logwrites_core::crash`]'s matter.
 
+mod block;
 mod check;
 mod crash_disk;
 mod digest;
 mod error;
 mod explorer;
 mod finding;
+mod merge;
 mod names;
-mod outcomes;
+mod out_dir;
 mod place;
 mod recording;
 mod report;
@@ -36,14 +40,17 @@ mod standing;
 mod state_files;
 mod way;
 
+pub use self::block::Block;
 pub use self::check::{
     Check, CheckError, Database, InnerPath, PRESETS, ParseCheckError, ParseInnerPathError, Preset, Promise,
     PromisedFile,
 };
+pub use self::crash_disk::Written;
 pub use self::error::ExploreError;
 pub use self::explorer::{Budget, Explored, Explorer, Options, Verdict};
 pub use self::finding::{Finding, FirstPoint};
-pub use self::outcomes::{OutDir, OutDirError, Plan};
+pub use self::merge::{MergeError, merge};
+pub use self::out_dir::{Hashed, OutDir, OutDirError, Plan, Results};
 pub use self::recording::Recording;
 pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};
 pub use self::standing::{Progress, Standing};

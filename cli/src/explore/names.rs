@@ -1,7 +1,7 @@
-//! What the lost writes of a state are to the file system of the disk.
+//! What the writes that a state has lost, and the blocks of its disk, are to the file system.
 
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use logwrites_core::Extent;
 use logwrites_core::contents::{Contents, Role, Written};
@@ -34,11 +34,9 @@ impl<'a> Names<'a> {
     /// Names for a state. A disk that cannot be read, or has no file system that is known, has none.
     pub(super) fn new(recording: &'a Recording, discards: Discards, state: &State) -> Self {
         let mut names = Self { recording, checkpoints: Checkpoints::new(discards), now: None, last: None };
-        if !state.lost.is_empty() {
-            let nr_entries = recording.index().nr_entries();
-            names.now = names.named(state.point);
-            names.last = if state.point == nr_entries { None } else { names.named(nr_entries) };
-        }
+        let nr_entries = recording.index().nr_entries();
+        names.now = names.named(state.point);
+        names.last = if state.point == nr_entries { None } else { names.named(nr_entries) };
         names
     }
 
@@ -54,6 +52,14 @@ impl<'a> Names<'a> {
         };
         let now = roles(&self.now).filter(|roles| roles.iter().any(Role::is_used));
         let known = now.or_else(|| roles(&self.last).filter(|roles| roles.iter().any(Role::is_used)));
+        known.or_else(|| roles(&self.now)).unwrap_or_default()
+    }
+
+    /// What some bytes of the disk are, by their place alone.
+    pub(super) fn at(&self, range_bytes: Range<u64>) -> Vec<Role> {
+        let roles = |named: &Option<Named>| Some(named.as_ref()?.contents.roles(range_bytes.clone()));
+        let is_used = |roles: &Vec<Role>| roles.iter().any(Role::is_used);
+        let known = roles(&self.now).filter(is_used).or_else(|| roles(&self.last).filter(is_used));
         known.or_else(|| roles(&self.now)).unwrap_or_default()
     }
 

@@ -39,6 +39,18 @@ impl Recording {
         &self.index
     }
 
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Disk {
+        &self.log
+    }
+
+    /// The disk before the first entry.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.base
+    }
+
     /// The size of the disk in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {

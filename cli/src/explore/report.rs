@@ -1,10 +1,13 @@
 //! What an exploration has found, as data: what `--json` prints, and what the folder of an exploration keeps.
 
+use std::io;
+
 use logwrites_core::crash::{Group, Search, State, StateCount};
 use logwrites_core::format::Flags;
 use logwrites_core::history::Discards;
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
 use super::explorer::{Explored, Verdict};
 use super::finding::Finding;
 use super::names::Names;
@@ -110,6 +113,10 @@ pub struct FindingReport {
     pub last_good: Option<u64>,
     /// With nothing lost: the point after it, which fails.
     pub first_bad: Option<u64>,
+    /// The nearest state that passes, as far as one was found.
+    pub passing: Option<String>,
+    /// The first blocks in which the two differ.
+    pub blocks: Vec<Block>,
     /// The last mark before the crash.
     pub last_mark: Option<String>,
     /// The end of what the check printed.
@@ -170,18 +177,20 @@ pub struct Summary {
 
 impl Report {
     /// What an exploration has come to. `again` gives the command that shows a state once more.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Those of reading the disk.
     pub fn new(
         explored: &Explored,
         recording: &Recording,
         discards: Discards,
         again: impl Fn(&State) -> String,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let findings = explored.findings.iter().map(|finding| {
             let state = finding.state();
             FindingReport::new(finding, &state, recording, discards, again(&state))
         });
-        Self {
+        Ok(Self {
             check: explored.check.to_string(),
             verdict: explored.verdict(),
             groups: explored.groups,
@@ -205,15 +214,22 @@ impl Report {
             keeps_at_most: explored.guarantee.and_then(|guarantee| guarantee.keeps_at_most),
             flaky_states: explored.flaky_states.iter().map(State::to_string).collect(),
             seconds: explored.took.as_secs_f64(),
-            findings: findings.collect(),
+            findings: findings.collect::<io::Result<_>>()?,
             by_group: explored.by_group.clone(),
-        }
+        })
     }
 
     /// The same without its groups: as long as its findings, however long the log is.
     #[must_use]
     pub fn without_groups(&self) -> Self {
         Self { by_group: Vec::new(), ..self.clone() }
+    }
+
+    /// Computes what follows from the counts.
+    pub(super) fn renew_shares(&mut self) {
+        self.states_log2 = finite(self.states.log2());
+        self.decided_share = self.decided.share_of(&self.states);
+        self.failing_share = self.failing.share_of(&self.states);
     }
 }
 
@@ -249,28 +265,34 @@ impl FindingReport {
         recording: &Recording,
         discards: Discards,
         again: String,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        let mut names = Names::new(recording, discards, state);
+        let passing = finding.passing();
+        let blocks = passing
+            .map(|passing| Block::differing(recording, discards, (state, passing), &names))
+            .transpose()?;
+        Ok(Self {
             state: state.to_string(),
             point: state.point,
             lost: state.lost.to_string(),
-            lost_writes: lost_writes(state, recording, discards),
+            lost_writes: lost_writes(state, recording, &mut names),
             one_minimal: finding.is_one_minimal(),
             ended: finding.ended(),
             signature: finding.way().signature(),
             tried: finding.nr_tried(),
             last_good: finding.first().map(|first| first.last_good),
             first_bad: finding.first().map(|first| first.first_bad),
+            passing: passing.map(State::to_string),
+            blocks: blocks.unwrap_or_default(),
             last_mark: recording.last_mark(state.point),
             output: finding.output().to_owned(),
             again,
-        }
+        })
     }
 }
 
 /// The lost writes of a state, one by one.
-fn lost_writes(state: &State, recording: &Recording, discards: Discards) -> Vec<LostWrite> {
-    let mut all = Names::new(recording, discards, state);
+fn lost_writes(state: &State, recording: &Recording, all: &mut Names<'_>) -> Vec<LostWrite> {
     let ranges = state.lost.ranges();
     let entries = ranges.flat_map(|(entries, sectors)| entries.map(move |entry| (entry, sectors.clone())));
     let writes = entries.filter_map(|(number, sectors)| {
@@ -298,8 +320,7 @@ impl Summary {
         let sum = |of: fn(&Report) -> u64| all.iter().map(of).sum();
         let states = all.first().map(|report| report.states.clone()).unwrap_or_default();
         let shares = all.iter().map(|report| report.decided_share);
-        let verdicts = [Verdict::Failed, Verdict::Sampled];
-        let worst = verdicts.into_iter().find(|verdict| all.iter().any(|report| report.verdict == *verdict));
+        let worst = all.iter().map(|report| report.verdict).max();
         let findings = || all.iter().flat_map(|report| &report.findings);
         Self {
             groups: all.first().map_or(0, |report| report.groups),

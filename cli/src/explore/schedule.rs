@@ -180,7 +180,7 @@ impl Tally {
 const MAX_FAILED: u64 = 200;
 
 /// How many groups are told one by one: a page has no room for more, and a log can have one for each of its entries.
-const MAX_REPORTED: usize = 10_000;
+pub(super) const MAX_REPORTED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,13 @@ use std::io::{self, Write};
 
 use logwrites_core::num::widen;
 
+/// Two digits for each byte.
+#[must_use]
+pub fn digits(bytes: &[u8]) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
+}
+
 /// Bytes printed 16 a line, with the offset of each line on the disk. Lines that repeat the one before are left out, as
 /// `hexdump -C` does.
 #[derive(Debug)]

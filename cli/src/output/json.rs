@@ -11,6 +11,8 @@ use logwrites_core::history::Mark;
 use logwrites_core::reader::Entry;
 use serde::Serialize;
 
+use super::hex;
+
 /// An entry, as `ls` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct EntryJson<'a> {
@@ -133,12 +135,5 @@ pub struct DifferenceJson {
 }
 
 fn hex_unless_utf8(text: &[u8]) -> Option<String> {
-    use std::fmt::Write as _;
-    std::str::from_utf8(text).is_err().then(|| {
-        text.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-    })
+    std::str::from_utf8(text).is_err().then(|| hex::digits(text))
 }

@@ -16,6 +16,7 @@ mod engine;
 mod english;
 mod explore;
 mod explore_checks;
+mod explore_out;
 mod explore_state;
 mod file_systems;
 mod find;

@@ -58,6 +58,16 @@ impl Choice {
         units.filter(|unit| kept.next_if(|kept| *kept == unit).is_none()).collect()
     }
 
+    /// The states that lose one unit less, each in turn. O(n) each for n units that are lost.
+    pub fn losing_one_less(&self) -> impl Iterator<Item = Self> + '_ {
+        let lost = self.lost();
+        (0..lost.len()).map(move |nth| {
+            let mut rest = lost.clone();
+            rest.remove(nth);
+            Self::new(Arc::clone(&self.layers), true, rest)
+        })
+    }
+
     /// Where the bytes of the disk are. O(k log n) for k units that differ from what most are, and what lies over and
     /// under them; nothing of the disk is copied.
     #[must_use]

@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::format::Flags;
-use crate::history::{EntrySet, Index, ParseEntrySetError};
+use crate::history::{Discards, EntrySet, ExtentMap, Index, ParseEntrySetError};
 use crate::reader::Entry;
 
 /// One state that a crash can leave: the disk at a point of the log, without what was lost.
@@ -20,6 +20,15 @@ pub struct State {
 }
 
 impl State {
+    /// All that may differ between this state and another one of the same log: what is in only one of them, and what was
+    /// written over that. O(n log n) for n entries between them.
+    #[must_use]
+    pub fn changed_to(&self, other: &Self, index: &Index, discards: Discards) -> ExtentMap {
+        let lost = [&self.lost, &other.lost].into_iter().filter_map(EntrySet::first);
+        let first = lost.fold(self.point.min(other.point), u64::min);
+        index.map_of(first..self.point.max(other.point), discards)
+    }
+
     /// Whether a crash can leave it: the point is one of the log, and whatever is lost could be. Of the last entry, also a
     /// FUA write can be lost, which was in flight then.
     ///

@@ -90,7 +90,7 @@ pub(super) fn export(log: &Log, subject: &Subject<'_>, state: &State, output: &P
     let origin = subject.open()?;
     log.check_fits(state.point, origin.len_bytes(), origin.name())?;
     let new = NewFile::create(output, "; --export makes a new file")?;
-    let done = replay::make(log, &origin, subject.discards, &new, state)?;
+    let done = replay::make((log.index(), log.disk()), &origin, subject.discards, new.disk(), state)?;
     new.keep()?;
     let mut out = stdout();
     replay::report(&mut out, &done, output)?;

@@ -1,6 +1,8 @@
 //! `logwrites explore`: whether a program survives every crash of a recorded disk.
 
 mod act;
+mod failures;
+mod kept;
 mod report;
 mod search;
 mod status;
@@ -8,9 +10,11 @@ mod status;
 use std::io::Write;
 use std::path::PathBuf;
 
+use clap::{ArgMatches, FromArgMatches, Subcommand as _};
 use logwrites_core::crash::State;
 
 use self::act::ActArgs;
+use self::kept::Kept;
 pub(super) use self::report::command_line;
 pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
 use super::serve::{self, log_to_stderr};
@@ -26,13 +30,47 @@ use crate::point::{Point, StateArg};
 use crate::size::Size;
 
 /// `logwrites explore`
+#[derive(Debug)]
+pub(in crate::command) enum Args {
+    /// An exploration.
+    Explore(Box<ExploreArgs>),
+    /// What was found earlier.
+    Kept(Kept),
+}
+
+impl clap::Args for Args {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let command = Kept::augment_subcommands(ExploreArgs::augment_args(command));
+        command.subcommand_required(false).args_conflicts_with_subcommands(true).subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(_) => Kept::from_arg_matches(matches).map(Self::Kept),
+            None => ExploreArgs::from_arg_matches(matches).map(Box::new).map(Self::Explore),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// An exploration, or one of its states again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = format!("{}\n\n{EXAMPLES}", presets()),
     group = clap::ArgGroup::new("origin").required(true).args(["base", "size"]),
     group = clap::ArgGroup::new("what").required(true).args(["check", "export", "shell", "serve"])
 )]
-pub(in crate::command) struct Args {
+pub(in crate::command) struct ExploreArgs {
     /// Log to read
     log: PathBuf,
     /// Image of the disk before the first entry
@@ -80,6 +118,13 @@ pub(in crate::command) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    match args {
+        Args::Explore(args) => explore(args),
+        Args::Kept(kept) => kept.run(),
+    }
+}
+
+fn explore(args: &ExploreArgs) -> anyhow::Result<()> {
     let subject = Subject {
         log: &args.log,
         base: args.base.as_deref(),
@@ -130,7 +175,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Runs the checks on one state.
-fn judge(args: &Args, explorer: &Explorer, state: &State) -> anyhow::Result<()> {
+fn judge(args: &ExploreArgs, explorer: &Explorer, state: &State) -> anyhow::Result<()> {
     let mut out = stdout();
     let mut failed = Vec::new();
     for check in &args.search.factors(explorer)? {

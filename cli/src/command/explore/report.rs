@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use indicatif::BinaryBytes;
 use logwrites_core::crash::{State, StateCount};
+use logwrites_core::num::widen;
 
 use super::Subject;
 use crate::explore::{Check, FindingReport, LostKind, LostWrite, Report, Verdict};
@@ -93,6 +94,7 @@ fn print_finding(out: &mut impl Write, nth: usize, finding: &FindingReport) -> i
     if let (Some(good), Some(bad)) = (finding.last_good, finding.first_bad) {
         writeln!(out, "   with nothing lost it first fails at point {bad}; point {good} passes")?;
     }
+    print_blocks(out, finding)?;
     for line in last_lines(&finding.output) {
         writeln!(out, "   {} {}", paint(style::DIM, "|"), Printable(line.as_bytes()))?;
     }
@@ -114,6 +116,22 @@ fn print_lost(out: &mut impl Write, finding: &FindingReport) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the disk differs from that of the nearest state that passes.
+fn print_blocks(out: &mut impl Write, finding: &FindingReport) -> io::Result<()> {
+    let Some(passing) = &finding.passing else { return Ok(()) };
+    writeln!(out, "   the nearest state that passes: {}", Printable(passing.as_bytes()))?;
+    for block in finding.blocks.iter().take(MAX_BLOCKS) {
+        let names = names(&block.names);
+        writeln!(
+            out,
+            "   differs: block of {} at byte {}{names}",
+            BinaryBytes(widen(block.failing.len())),
+            block.offset_bytes
+        )?;
+    }
+    Ok(())
+}
+
 fn lost_write(write: &LostWrite) -> String {
     let what = match write.kind {
         LostKind::Discard => "discard",
@@ -122,15 +140,15 @@ fn lost_write(write: &LostWrite) -> String {
     let len = BinaryBytes(write.len_bytes);
     let part = write.sectors.map_or_else(String::new, named);
     let mark = after_mark(write.last_mark.as_deref());
-    let names = names(write);
+    let names = names(&write.names);
     format!("{part}entry {}, a {what} of {len} at sector {}{names}{mark}", write.entry, write.sector)
 }
 
 /// What it is to the file system, as far as that fits.
-fn names(write: &LostWrite) -> String {
-    let shown = write.names.iter().take(MAX_NAMES).map(|name| Printable(name.as_bytes()).to_string());
+fn names(names: &[String]) -> String {
+    let shown = names.iter().take(MAX_NAMES).map(|name| Printable(name.as_bytes()).to_string());
     let shown = shown.collect::<Vec<_>>().join("; ");
-    match write.names.len() {
+    match names.len() {
         0 => String::new(),
         nr if nr > MAX_NAMES => format!(": {shown} and {} more", nr - MAX_NAMES),
         _ => format!(": {shown}"),
@@ -190,6 +208,9 @@ const MAX_LOST: usize = 12;
 
 /// How many names of a lost write are printed.
 const MAX_NAMES: usize = 4;
+
+/// How many blocks that differ are printed.
+const MAX_BLOCKS: usize = 3;
 
 /// How much of what a check printed is shown.
 const MAX_LINES: usize = 8;

@@ -11,13 +11,15 @@ use logwrites_core::crash::{Model, Rules, ordering_of};
 use logwrites_core::history::Discards;
 use logwrites_core::{Ordering, SectorSize};
 
+use super::failures;
 use super::report::{again, print_report};
 use super::status::StatusLine;
 use crate::args::ImageArgs;
 use crate::device::{Origin, OriginOptions};
 use crate::error::Failure;
 use crate::explore::{
-    Budget, Check, ExploreError, Explorer, Options, OutDir, Plan, Recording, Report, Summary, Verdict,
+    Budget, Check, ExploreError, Explorer, Options, OutDir, Plan, Recording, Report, Results, Summary,
+    Verdict,
 };
 use crate::interrupt;
 use crate::log::Log;
@@ -191,16 +193,21 @@ impl SearchArgs {
         };
         let (index, log) = log.into_parts();
         let recording = Recording::new(index, log, origin);
-        let plan = Plan {
-            version: 1,
-            nr_entries: recording.index().nr_entries(),
-            log_bytes: recording.index().end_bytes(),
-            disk_bytes: recording.len_bytes(),
-            rules: format!("{rules:?}"),
-        };
-        let open = if scope.is_resumed { OutDir::resume } else { OutDir::create };
-        let out = self.out.as_deref().map(|path| open(path, &plan));
-        Ok(Explorer::start(recording, options, out.transpose().map_err(ExploreError::from)?)?)
+        let out = self.out.as_deref().map(|path| self.open_out(path, &recording, &options, scope.is_resumed));
+        Ok(Explorer::start(recording, options, out.transpose()?)?)
+    }
+
+    fn open_out(
+        &self,
+        path: &Path,
+        recording: &Recording,
+        options: &Options,
+        is_resumed: bool,
+    ) -> Result<OutDir, ExploreError> {
+        let plan = Plan::new(recording, options, &self.check);
+        interrupt::check("")?;
+        let open = if is_resumed { OutDir::resume } else { OutDir::create };
+        Ok(open(path, &plan.map_err(ExploreError::Read)?)?)
     }
 
     /// Has each check judge all states, and prints what it has come to.
@@ -211,22 +218,32 @@ impl SearchArgs {
         form: Form,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
+        let factors = self.factors(explorer)?;
         let mut all = Vec::new();
-        for check in &self.factors(explorer)? {
+        for check in &factors {
             let line = StatusLine::new(check, self.budget.unwrap_or_default());
             let mut found = explorer.explore(check, &line)?;
             drop(line);
             let ended_by = found.ended_by.take();
             let report = Report::new(&found, explorer.recording(), subject.discards, |state| {
                 again(subject, state, check)
-            });
+            })
+            .map_err(ExploreError::Read)?;
             print_one(out, form, &report)?;
+            if let Some(dir) = explorer.out() {
+                failures::keep(dir, explorer.recording(), subject.discards, (&found, &report))?;
+            }
+            all.push(report);
+            let has_ended = ended_by.is_some() || interrupt::is_requested();
+            if let Some(dir) = explorer.out() {
+                let results = Results::new(all.clone(), has_ended || all.len() < factors.len());
+                dir.keep(&results).map_err(ExploreError::from)?;
+            }
             // What was found by then was told.
             if let Some(error) = ended_by {
                 return Err(error.into());
             }
-            all.push(report);
-            if interrupt::is_requested() {
+            if has_ended {
                 break;
             }
         }
@@ -235,14 +252,7 @@ impl SearchArgs {
         }
         out.flush()?;
         interrupt::check("; what was decided by then is above")?;
-        let nr_failed = all.iter().filter(|report| report.verdict == Verdict::Failed).count();
-        match nr_failed {
-            0 => Ok(()),
-            _ => {
-                Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", all.len()))
-                    .into())
-            }
-        }
+        end_of(&all)
     }
 
     /// All checks, each of which is decided by itself.
@@ -273,7 +283,16 @@ impl SearchArgs {
     }
 }
 
-fn print_one(out: &mut impl Write, form: Form, report: &Report) -> io::Result<()> {
+/// How a command ends that has printed these reports.
+pub(super) fn end_of(reports: &[Report]) -> anyhow::Result<()> {
+    let nr_failed = reports.iter().filter(|report| report.verdict == Verdict::Failed).count();
+    if nr_failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::Check(format!("{nr_failed} of {} checks failed after a crash", reports.len())).into())
+}
+
+pub(super) fn print_one(out: &mut impl Write, form: Form, report: &Report) -> io::Result<()> {
     match form {
         Form::Page => print_report(out, report)?,
         Form::Json => print_json(out, &report.without_groups())?,

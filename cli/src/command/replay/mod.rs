@@ -111,21 +111,20 @@ fn make_output(
     } else {
         NewFile::create(output, "; --force overwrites it, --onto changes it in place")?
     };
-    let done = make(log, origin, args.discard.leaves(), &new, at)?;
+    let done = make((log.index(), log.disk()), origin, args.discard.leaves(), new.disk(), at)?;
     new.keep()?;
     Ok(done)
 }
 
 /// Makes the disk of a state in a new file. The entries up to there must stay on the disk that was before them.
 pub(super) fn make(
-    log: &Log,
+    (index, log): (&Index, &Disk),
     origin: &Origin,
     discards: Discards,
-    new: &NewFile,
+    target: &Disk,
     at: &State,
 ) -> anyhow::Result<Replayed> {
-    let (index, base, len_bytes) = (log.index(), origin.disk(), origin.len_bytes());
-    let target = new.disk();
+    let (base, len_bytes) = (origin.disk(), origin.len_bytes());
     target.set_len(len_bytes).map_err(|error| DiskError::new("give a size to", target.path(), error))?;
     let is_shared = base.is_some_and(|base| target.share_all_of(base));
     let map = Checkpoints::new(discards).map_at(index, at.point, &at.lost);
@@ -138,7 +137,7 @@ pub(super) fn make(
         Some(Source::Log { .. }) => true,
     });
     let sector_size = index.sector_size();
-    let job = Job { target, log: log.disk(), base, sector_size, zeros: Zeros::Hole, is_blank: !is_shared };
+    let job = Job { target, log, base, sector_size, zeros: Zeros::Hole, is_blank: !is_shared };
     job.run(&pieces, index, at)
 }
 

@@ -17,6 +17,7 @@ use super::error::CheckError;
 use super::extract::{self, InnerPath, ParseInnerPathError};
 use super::judgement::Judgement;
 use super::run::Run;
+use crate::output::hex;
 
 /// What a mark says of a file: what it holds from then on, or that nothing is promised of it any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +76,7 @@ impl FileHash {
                 len => hasher.update(&buffer[..len]),
             }
         }
-        let digits = hasher.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        Ok(Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()))
+        Ok(Self(hex::digits(&hasher.finalize())))
     }
 }
 

@@ -1,0 +1,120 @@
+//! What `logwrites explore` keeps of an exploration, and what is made of it.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::golden::golden;
+use crate::common::{Folder, Ran};
+
+use serde_json::Value;
+
+/// A store whose header says that its data is there, and that forgets the flush between them.
+fn store() -> Folder {
+    let folder = Folder::new();
+    let rounds = (1..=4).map(|nth| format!("write -P {nth} {}k 4k\nwrite -P {nth} 0 512\nflush\n", 64 * nth));
+    folder.record("disk --create 1M --log log", &rounds.collect::<String>());
+    folder
+}
+
+/// It writes to the disk, too, as a recovery would.
+const INTACT: &str = r#"
+    header=$(od -An -tu1 -N1 "$CRASH_IMAGE" | tr -d ' ')
+    printf x | dd of="$CRASH_IMAGE" conv=notrunc bs=512 seek=7 2>/dev/null
+    dd if="$CRASH_IMAGE" bs=4k skip=$((header * 16)) count=1 2>/dev/null | tr -d '\0' | grep -q . ||
+        [ "$header" = 0 ] || { echo "no data"; exit 1; }"#;
+
+fn explore(folder: &Folder, args: &[&str]) -> Ran {
+    let explore = ["explore", "log", "--size", "1M", "--json", "--check", INTACT];
+    folder.run_of(explore.iter().chain(args))
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("it is there")).expect("it is JSON")
+}
+
+#[test]
+fn all_that_shows_a_failure_is_kept() {
+    let folder = store();
+    let printed = explore(&folder, &["--out", "dir"]).code(1).json();
+    let plan = json(&folder.path("dir/plan.json"));
+    let sums = Command::new("sha256sum").arg(folder.path("log")).output().expect("sha256sum runs");
+    let sum = String::from_utf8(sums.stdout).expect("digits");
+    assert_eq!(plan["log"]["sha256"].as_str(), sum.split_whitespace().next());
+    let failure = json(&folder.path("dir/failures/1/failure.json"));
+    assert_eq!((&failure["state"], &failure["passing"]), (&"2^0".into(), &"2".into()), "{failure}");
+    let block = &failure["blocks"][0];
+    assert_eq!((&block["offset_bytes"], &failure["blocks"][1]), (&65536.into(), &Value::Null));
+    assert_eq!(block["passing"].as_str(), Some(&*"01".repeat(4096)));
+    assert_eq!(block["failing"].as_str(), Some(&*"00".repeat(4096)));
+    assert_eq!(printed[0]["findings"][0]["blocks"], failure["blocks"]);
+    assert_eq!(folder.read("dir/failures/1/output.txt"), b"no data");
+    assert!(!folder.path("dir/failures/2").exists());
+    folder.run("replay log --size 1M --at 2^0 --output crashed").code(0);
+    assert_eq!(folder.read("dir/failures/1/crash.img"), folder.read("crashed"));
+    folder.run("replay dir/failures/1/written.log --onto crashed").code(0);
+    assert_eq!(folder.read("crashed")[7 * 512..][..2], *b"x\0");
+    let told = folder.run("explore report dir --json").code(0);
+    assert_eq!(told.json(), printed);
+    let page = folder.run("explore report dir").code(0);
+    assert!(page.stdout.contains("lost: entry 0, a write of 4.00 KiB at sector 128"), "{page:#?}");
+}
+
+#[test]
+fn a_folder_without_results_says_what_to_do() {
+    let folder = store();
+    explore(&folder, &["--out", "dir", "--budget", "3"]).code(0);
+    fs::remove_file(folder.path("dir/results.json")).expect("it is there");
+    folder.run("explore report dir").code(2).says(&["dir has no results", "--resume"]);
+    folder.run("explore report nothing").code(3).says(&["nothing/plan.json"]);
+    explore(&folder, &["--out", "dir", "--resume", "--seed", "1"]).code(2).says(&["another --seed"]);
+    explore(&folder, &["--out", "dir", "--resume"]).code(1);
+    folder.run("explore report dir").code(0);
+}
+
+/// Of a real log, each part by its own.
+#[test]
+fn merged_parts_are_what_one_exploration_finds() {
+    let folder = golden("ext4-64m");
+    let explore = "explore log --base base --check ext4 --from mark:mkfs --json";
+    let whole = folder.run(&format!("{explore} --out whole")).code(0).json();
+    for part in ["1", "2", "3"] {
+        folder.run(&format!("{explore} --partition {part}/3 --out part{part}")).code(0);
+    }
+    let merged = folder.run("explore merge part3 part1 part2 --out merged --json").code(0).json();
+    for name in ["verdict", "groups", "groups_decided", "states", "decided", "failing", "findings"] {
+        assert_eq!(merged[0][name], whole[0][name], "{name}");
+    }
+    let groups = |dir: &str| json(&folder.path(dir).join("results.json"))["checks"][0]["by_group"].clone();
+    assert_eq!(groups("merged"), groups("whole"));
+    let refused = |args: &str, texts: &[&str]| {
+        folder.run(&format!("explore merge {args} --out other")).code(2).says(texts);
+        assert!(!folder.path("other").exists());
+    };
+    refused("part1 part3", &["part 2/3 is missing"]);
+    refused("part1 part2 part2 part3", &["part2 and part2 are the same part"]);
+    refused("part1 part2 part3 whole", &["another number of parts"]);
+    folder.run(&format!("{explore} --seed 7 --partition 2/3 --out other2")).code(0);
+    refused("part1 other2 part3", &["another --seed"]);
+    folder.run("explore merge part1 part2 part3 --out merged").code(2).says(&["merged is not empty"]);
+    // A merged folder is one as any other.
+    let again = folder.run(&format!("{explore} --out merged --resume")).code(0).json();
+    assert_eq!((&again[0]["verdict"], &again[0]["runs"]), (&"proved".into(), &0.into()));
+}
+
+#[test]
+fn merged_findings_are_what_one_exploration_finds() {
+    let folder = store();
+    let whole = explore(&folder, &["--out", "whole"]).code(1).json();
+    for part in ["1", "2", "3"] {
+        let (part, dir) = (format!("{part}/3"), format!("part{part}"));
+        let ran = explore(&folder, &["--partition", &part, "--out", &dir]);
+        assert!(matches!(ran.code, Some(0 | 1)), "{ran:#?}");
+    }
+    let merged = folder.run("explore merge part1 part2 part3 --out merged --json").code(1).json();
+    let (whole, merged) = (&whole[0]["findings"], &merged[0]["findings"]);
+    assert_eq!(merged, whole);
+    let failure = "failures/1/crash.img";
+    assert_eq!(folder.read(&format!("merged/{failure}")), folder.read(&format!("whole/{failure}")));
+}
