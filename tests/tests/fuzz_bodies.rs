@@ -52,6 +52,15 @@ proptest! {
     fn any_damaged_log_is_resumed(bytes in vec(any::<u8>(), 0..900)) {
         fuzz::resume(&bytes);
     }
+
+    /// Bytes and words of a real file system are overwritten: whatever comes of it, it ends.
+    #[test]
+    fn any_damaged_file_system_is_looked_at(mut disk in file_system(), damages in vec(damage(), 0..12)) {
+        for damage in damages {
+            damage.apply(&mut disk);
+        }
+        fuzz::contents(&disk);
+    }
 }
 
 /// What a fuzzer has found is among the seeds, under a name that says what was wrong.
@@ -73,7 +82,8 @@ fn the_fuzzers_seeds_hold() {
 type Body = fn(&[u8]);
 
 /// Each target with seeds here, and its body.
-const BODIES: [(&str, Body); 5] = [
+const BODIES: [(&str, Body); 6] = [
+    ("contents", fuzz::contents),
     ("crash", fuzz::crash),
     ("encode", fuzz::encode),
     ("parse", fuzz::parse),
@@ -85,6 +95,12 @@ fn superblock() -> impl Strategy<Value = Superblock> {
     let nr_entries = prop_oneof![0u64..20, any::<u64>()];
     let sector_size = (5u32..=9).prop_map(|shift| SectorSize::new(1 << shift).unwrap());
     (nr_entries, sector_size).prop_map(|(nr_entries, sector_size)| Superblock { nr_entries, sector_size })
+}
+
+/// One of the fuzzer's seeds, which tools have made.
+fn file_system() -> impl Strategy<Value = Vec<u8>> {
+    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/contents")).unwrap();
+    select(seeds.map(|seed| std::fs::read(seed.unwrap().path()).unwrap()).collect::<Vec<_>>())
 }
 
 /// A log without a fault.

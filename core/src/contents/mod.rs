@@ -8,7 +8,7 @@
 //! | ext4, ext3, ext2 | everything, with the paths of files; of a journal what each block is, and what it is a copy of |
 //!
 //! Images are not trusted: whatever is on a disk, nothing here panics; at most 256 MiB of it are read, and at most some
-//! 150 MB of memory are used. A map that would take more is not complete, and says so.
+//! 400 MB of memory are used. A map that would take more is not complete, and says so.
 
 mod disk;
 mod ext;

@@ -3,6 +3,7 @@
 //! They are functions of a library, so that the targets in `fuzz/` are one line each, and property tests run the
 //! same bodies where there is no fuzzer.
 
+mod contents;
 mod crash;
 mod encode;
 mod parse;
@@ -11,6 +12,7 @@ mod resume;
 mod schedule;
 mod session;
 
+pub use contents::contents;
 pub use crash::crash;
 pub use encode::encode;
 pub use parse::parse;

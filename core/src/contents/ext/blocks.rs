@@ -1,24 +1,23 @@
 //! The blocks of ext4, as they are once the journal is replayed.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::super::disk::Disk;
 use super::geometry::Geometry;
-use super::journal::{Copied, Journal, MAGIC_BYTES};
+use super::journal::{Committed, Journal, MAGIC_BYTES};
 use crate::num::{narrow, widen};
 
 /// A disk, and what its journal has over it.
 pub(super) struct Blocks<'a, 'd, E> {
     pub(super) disk: &'a mut Disk<'d, E>,
     pub(super) geometry: Geometry,
-    newer: BTreeMap<u64, (u64, Copied)>,
+    newer: Committed,
     journal: Option<Journal>,
 }
 
 impl<'a, 'd, E> Blocks<'a, 'd, E> {
-    pub(super) const fn new(disk: &'a mut Disk<'d, E>, geometry: Geometry) -> Self {
-        Self { disk, geometry, newer: BTreeMap::new(), journal: None }
+    pub(super) fn new(disk: &'a mut Disk<'d, E>, geometry: Geometry) -> Self {
+        Self { disk, geometry, newer: Committed::default(), journal: None }
     }
 
     /// From now on reads what a journal has committed.
@@ -26,6 +25,11 @@ impl<'a, 'd, E> Blocks<'a, 'd, E> {
         self.newer = journal.committed(self.disk)?;
         self.journal = Some(journal.clone());
         Ok(())
+    }
+
+    /// Whether all that the journal has is read.
+    pub(super) const fn is_complete(&self) -> bool {
+        !self.newer.is_full && !self.disk.is_exhausted()
     }
 
     /// Reads some blocks, if the disk has them.
@@ -39,7 +43,7 @@ impl<'a, 'd, E> Blocks<'a, 'd, E> {
             return Ok(None);
         };
         if let Some(journal) = &self.journal {
-            for (newer, (place, copied)) in self.newer.range(block..block + nr_blocks) {
+            for (newer, (place, copied)) in self.newer.blocks.range(block..block + nr_blocks) {
                 let Some(mut copy) = journal.read(self.disk, *place)? else { continue };
                 if copied.is_escaped {
                     copy[..MAGIC_BYTES.len()].copy_from_slice(&MAGIC_BYTES);

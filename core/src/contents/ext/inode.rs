@@ -80,33 +80,39 @@ fn extents<E>(root: &[u8], blocks: &mut Blocks<'_, '_, E>, runs: &mut Vec<Run>) 
     if depth > MAX_DEPTH {
         return Ok(());
     }
-    let mut open = vec![(root.to_vec(), depth)];
-    while let Some((node, depth)) = open.pop() {
-        let fields = Fields(&node);
-        if fields.le16(0) != EXTENT_MAGIC || fields.le16(6) != depth {
-            continue;
-        }
-        let nr_entries = usize::from(fields.le16(2)).min(node.len() / 12 - 1);
-        for at in (1..=nr_entries).map(|nth| nth * 12) {
-            if runs.len() >= MAX_RUNS {
-                return Ok(());
-            }
-            if depth == 0 {
-                // A longer one is allocated and reads as zeros.
-                let len = u64::from(fields.le16(at + 4));
-                let nr_blocks = if len > UNWRITTEN { len - UNWRITTEN } else { len };
-                let block = u64::from(fields.le32(at + 8)) | u64::from(fields.le16(at + 6)) << 32;
-                runs.push(Run { at: Some(u64::from(fields.le32(at))), block, nr_blocks });
-            } else {
-                let block = u64::from(fields.le32(at + 4)) | u64::from(fields.le16(at + 8)) << 32;
-                runs.push(Run { at: None, block, nr_blocks: 1 });
-                if let Some(child) = blocks.read(block, 1)? {
-                    open.push((child, depth - 1));
-                }
-            }
+    // What was not read yet: nodes may be many, and large.
+    let mut open = Vec::new();
+    take_node(Fields(root), depth, runs, &mut open);
+    while let Some((block, depth)) = open.pop() {
+        if let Some(node) = blocks.read(block, 1)? {
+            take_node(Fields(&node), depth, runs, &mut open);
         }
     }
     Ok(())
+}
+
+/// Takes in a node of an extent tree, and opens the nodes below it.
+fn take_node(node: Fields<'_>, depth: u16, runs: &mut Vec<Run>, open: &mut Vec<(u64, u16)>) {
+    if node.le16(0) != EXTENT_MAGIC || node.le16(6) != depth {
+        return;
+    }
+    let nr_entries = usize::from(node.le16(2)).min(node.0.len() / 12 - 1);
+    for at in (1..=nr_entries).map(|nth| nth * 12) {
+        if runs.len() >= MAX_RUNS {
+            return;
+        }
+        if let Some(below) = depth.checked_sub(1) {
+            let block = u64::from(node.le32(at + 4)) | u64::from(node.le16(at + 8)) << 32;
+            runs.push(Run { at: None, block, nr_blocks: 1 });
+            open.push((block, below));
+        } else {
+            // A longer one is allocated and reads as zeros.
+            let len = u64::from(node.le16(at + 4));
+            let nr_blocks = if len > UNWRITTEN { len - UNWRITTEN } else { len };
+            let block = u64::from(node.le32(at + 8)) | u64::from(node.le16(at + 6)) << 32;
+            runs.push(Run { at: Some(u64::from(node.le32(at))), block, nr_blocks });
+        }
+    }
 }
 
 /// Goes through the block numbers of ext2: twelve of the file's blocks, and then three trees of them.

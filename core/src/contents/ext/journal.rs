@@ -45,6 +45,15 @@ pub(super) struct Copied {
     pub(super) sequence: u32,
 }
 
+/// What is newer in a journal than where it belongs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committed {
+    /// For each block of the disk the block of the journal.
+    pub(super) blocks: BTreeMap<u64, (u64, Copied)>,
+    /// Whether there may be more: there are too many.
+    pub(super) is_full: bool,
+}
+
 impl Journal {
     /// The journal with these runs of blocks.
     pub(super) fn open<E>(
@@ -95,10 +104,11 @@ impl Journal {
         }
     }
 
-    /// What the committed transactions have written that the disk itself may not have yet: for each block of the disk the
-    /// block of the journal. Each block of the journal is looked at once at most.
-    pub(super) fn committed<E>(&self, disk: &mut Disk<'_, E>) -> Result<BTreeMap<u64, (u64, Copied)>, E> {
+    /// What the committed transactions have written that the disk itself may not have yet. Each block of the journal is
+    /// looked at once at most.
+    pub(super) fn committed<E>(&self, disk: &mut Disk<'_, E>) -> Result<Committed, E> {
         let (mut committed, mut cancelled) = (BTreeMap::new(), BTreeMap::new());
+        let mut is_full = false;
         let (mut copies, mut revokes) = (Vec::new(), Vec::new());
         let (mut at, mut sequence) = (self.start, self.sequence);
         let mut left = self.end - self.first;
@@ -120,6 +130,10 @@ impl Journal {
                 }
                 _ => break,
             }
+            is_full = committed.len().max(copies.len()).max(cancelled.len()).max(revokes.len()) > MAX_COPIES;
+            if is_full {
+                break;
+            }
             left = left.saturating_sub(nr_blocks);
             at = self.after(at, nr_blocks);
         }
@@ -127,7 +141,7 @@ impl Journal {
         committed.retain(|block, (_, copied): &mut (u64, Copied)| {
             cancelled.get(block).is_none_or(|revoke| is_newer(copied.sequence, *revoke))
         });
-        Ok(committed)
+        Ok(Committed { blocks: committed, is_full })
     }
 
     /// Which block of the disk a block of the journal is a copy of, by the descriptor before it.
@@ -216,6 +230,9 @@ const MAGIC: u32 = 0xc03b_3998;
 const HEADER_BYTES: usize = 12;
 const SUPERBLOCK_2: u32 = 4;
 const DEFAULT_FAST_BLOCKS: u64 = 256;
+
+/// How many copies, and how many revoked blocks, are looked at: some 100 MB of them.
+const MAX_COPIES: usize = 1 << 20;
 
 const BITS_64: u32 = 0x2;
 const CHECKSUMS_2: u32 = 0x8;

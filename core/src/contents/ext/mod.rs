@@ -123,7 +123,10 @@ impl Ext {
             building.claim_free(group)?;
         }
         let Building { blocks, claims, paths, .. } = building;
-        let is_complete = !blocks.disk.is_exhausted() && !claims.is_full() && !paths.is_full();
+        let is_complete = blocks.is_complete()
+            && geometry.nr_groups() <= u64::from(MAX_GROUPS)
+            && !claims.is_full()
+            && !paths.is_full();
         Ok(Some(Self { geometry, pieces: claims.into_pieces(), paths, journal, is_complete }))
     }
 
@@ -350,7 +353,7 @@ fn open_journal<E>(blocks: &mut Blocks<'_, '_, E>) -> Result<Option<Journal>, E>
 
 fn read_groups<E>(blocks: &mut Blocks<'_, '_, E>) -> Result<Vec<Group>, E> {
     let geometry = blocks.geometry;
-    let nr_groups = u32::try_from(geometry.nr_groups()).unwrap_or(u32::MAX);
+    let nr_groups = u32::try_from(geometry.nr_groups()).unwrap_or(u32::MAX).min(MAX_GROUPS);
     let mut groups = Vec::new();
     for first in (0..nr_groups).step_by(narrow(geometry.descriptors_per_block())) {
         let (block, _) = geometry.descriptor_at(first.into());
@@ -537,9 +540,11 @@ impl<E> Building<'_, '_, E> {
         let nr_bits = nr_blocks.div_ceil(geometry.cluster_blocks);
         let mut at = 0;
         while at < nr_bits {
-            let is_used = is_set(&bitmap, at);
-            let end = (at..nr_bits).find(|bit| is_set(&bitmap, *bit) != is_used).unwrap_or(nr_bits);
-            if !is_used {
+            if self.claims.is_full() {
+                return Ok(());
+            }
+            let end = end_of_run(&bitmap, at, nr_bits);
+            if !is_set(&bitmap, at) {
                 let (from, to) =
                     (at * geometry.cluster_blocks, (end * geometry.cluster_blocks).min(nr_blocks));
                 self.claim(first + from, to - from, Block::Free);
@@ -554,11 +559,27 @@ fn is_set(bitmap: &[u8], bit: u64) -> bool {
     usize::try_from(bit / 8).ok().and_then(|at| bitmap.get(at)).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
 }
 
+/// Until where the bits of a bitmap are as the one at `first` is, whole bytes at a time.
+fn end_of_run(bitmap: &[u8], first: u64, end: u64) -> u64 {
+    let is_used = is_set(bitmap, first);
+    let same = if is_used { u8::MAX } else { 0 };
+    let mut at = first;
+    while at < end && is_set(bitmap, at) == is_used {
+        let is_byte = at.is_multiple_of(8)
+            && usize::try_from(at / 8).is_ok_and(|nth| bitmap.get(nth).is_none_or(|byte| *byte == same));
+        at += if is_byte { 8 } else { 1 };
+    }
+    at.min(end)
+}
+
 const ROOT: u64 = 2;
 const RESIZE: u32 = 7;
 
 const INODES_UNWRITTEN: u16 = 1;
 const BLOCKS_UNWRITTEN: u16 = 2;
+
+/// How many groups are looked at: those of 128 TiB in blocks of 4 KiB, and some 40 MB of them.
+const MAX_GROUPS: u32 = 1 << 20;
 
 /// How much of an inode table is read at a time, in bytes.
 const CHUNK_BYTES: u64 = 256 << 10;
