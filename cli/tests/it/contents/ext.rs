@@ -97,7 +97,7 @@ fn a_broken_ext4_does_no_harm() {
 }
 
 /// What dumpe2fs says.
-struct Dump {
+pub(super) struct Dump {
     block_bytes: u64,
     nr_blocks: u64,
     /// Whether space is given out in clusters: of some only a part is used.
@@ -108,7 +108,7 @@ struct Dump {
 }
 
 impl Dump {
-    fn of(folder: &Folder) -> Self {
+    pub(super) fn of(folder: &Folder) -> Self {
         let text = program("e2fsprogs", "dumpe2fs", &[folder.path("image").as_ref()]);
         let number = |name: &str| -> u64 {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
@@ -154,7 +154,7 @@ impl Dump {
         }
     }
 
-    fn check(&self, folder: &Folder, contents: &Contents) {
+    pub(super) fn check(&self, folder: &Folder, contents: &Contents) {
         let owners = owners(folder, self.nr_blocks);
         let names = names(folder, &owners.values().copied().collect());
         let mut nr_owned = 0;
@@ -229,7 +229,7 @@ fn names(folder: &Folder, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Vec<String>> 
     names
 }
 
-fn debugfs(folder: &Folder, command: &str) -> String {
+pub(super) fn debugfs(folder: &Folder, command: &str) -> String {
     program("e2fsprogs", "debugfs", &["-R".as_ref(), command.as_ref(), folder.path("image").as_ref()])
 }
 

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod ext;
+mod journal;
 
 use std::ffi::OsStr;
 use std::fs::File;
