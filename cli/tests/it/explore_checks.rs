@@ -1,10 +1,13 @@
 //! The checks that `logwrites explore` has ready: that they find what software loses, and raise no false alarm.
 #![cfg(target_os = "linux")]
 
+use std::ffi::OsStr;
+
+use crate::common::fuse::{Files, program};
 use crate::common::golden::golden;
 use crate::common::{Folder, Ran};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Records what a shell does in a new file system.
 fn recorded(kind: &str, size: &str, options: &[&str], script: &str) -> Folder {
@@ -55,6 +58,32 @@ fn xfs_survives_every_crash() {
     let folder = recorded("xfs", "300M", &[], "echo hello >a; sync a; mv a b; sync .");
     let checks = explored(&folder, "300M", 0, &["--check", "xfs", "--to", "flush:-3"]);
     assert_eq!(verdicts(&checks), ["proved"], "{checks:#?}");
+}
+
+/// FAT has no journal: either of the writes by which a file comes to be may be the one that is lost.
+#[test]
+fn vfat_does_not_and_its_sectors_are_named() {
+    let folder = Folder::new();
+    let files = Files::start(&folder, "--log log --size 4M");
+    let disk = files.disk();
+    let args: [&OsStr; 5] = ["-F".as_ref(), "16".as_ref(), "-s".as_ref(), "1".as_ref(), disk.as_ref()];
+    program("dosfstools", "mkfs.fat", &args);
+    files.mark("mkfs");
+    folder.write("notes", [b'n'; 1600]);
+    let notes = folder.path("notes");
+    program("mtools", "mcopy", &["-i".as_ref(), disk.as_ref(), notes.as_ref(), "::/notes.txt".as_ref()]);
+    files.mark("stored");
+    files.stop().code(0);
+    let checks = explored(&folder, "4M", 1, &["--check", "vfat"]);
+    let findings = checks[0]["findings"].as_array().expect("a list");
+    let mut names: Vec<&Value> = findings.iter().map(|finding| &finding["lost_writes"][0]["names"]).collect();
+    names.sort_by_key(ToString::to_string);
+    let expected = [
+        json!(["FAT 1, clusters 2 to 5 (/notes.txt)", "FAT 2, clusters 2 to 5 (/notes.txt)"]),
+        json!(["root directory", "data of /notes.txt at byte 0"]),
+    ];
+    assert_eq!(names, expected.iter().collect::<Vec<_>>(), "{findings:#?}");
+    assert!(findings.iter().all(|finding| finding["one_minimal"] == true), "{findings:#?}");
 }
 
 #[test]

@@ -6,12 +6,14 @@
 //! | file system | what is told |
 //! |---|---|
 //! | ext4, ext3, ext2 | everything, with the paths of files; of a journal what each block is, and what it is a copy of |
+//! | FAT12, FAT16, FAT32 | everything, with the paths of files; of a FAT the clusters whose entries are changed |
 //!
 //! Images are not trusted: whatever is on a disk, nothing here panics; at most 256 MiB of it are read, and at most some
 //! 400 MB of memory are used. A map that would take more is not complete, and says so.
 
 mod disk;
 mod ext;
+mod fat;
 mod fields;
 mod kind;
 mod paths;
@@ -23,6 +25,7 @@ use core::ops::Range;
 
 use self::disk::Disk;
 use self::ext::Ext;
+use self::fat::Fat;
 pub use self::kind::FileSystemKind;
 pub use self::role::{Class, Role};
 use crate::num::{clip, widen};
@@ -38,6 +41,7 @@ pub struct Contents {
 #[derive(Clone, Debug)]
 enum Layout {
     Ext(Ext),
+    Fat(Fat),
 }
 
 /// A write, to be explained.
@@ -65,6 +69,7 @@ impl Contents {
         let mut disk = Disk::new(len_bytes, &mut read);
         let layout = match kind {
             FileSystemKind::Ext4 => Ext::of(&mut disk)?.map(Layout::Ext),
+            FileSystemKind::Fat => Fat::of(&mut disk)?.map(Layout::Fat),
             _ => None,
         };
         Ok(layout.map(|layout| Self { kind, len_bytes, layout }))
@@ -81,6 +86,7 @@ impl Contents {
     pub const fn is_complete(&self) -> bool {
         match &self.layout {
             Layout::Ext(ext) => ext.is_complete(),
+            Layout::Fat(fat) => fat.is_complete(),
         }
     }
 
@@ -90,6 +96,7 @@ impl Contents {
         let mut told = Told::default();
         match &self.layout {
             Layout::Ext(ext) => ext.roles(range).all(|role| told.add(role)),
+            Layout::Fat(fat) => fat.roles(range).all(|role| told.add(role)),
         };
         told.0
     }
@@ -108,6 +115,9 @@ impl Contents {
         let mut told = Told::default();
         match &self.layout {
             Layout::Ext(ext) => ext.told(&written, &mut disk, |role| told.add(role))?,
+            Layout::Fat(fat) => {
+                fat.told(&written).all(|role| told.add(role));
+            }
         }
         Ok(told.0)
     }

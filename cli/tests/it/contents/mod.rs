@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod ext;
+mod fat;
 mod journal;
 
 use std::ffi::OsStr;
