@@ -117,6 +117,18 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::Sampled => "sampled",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Explored {
     /// The result in a word.
     #[must_use]

@@ -12,6 +12,7 @@
 //! | `names` | what the lost writes are to the file system |
 //! | [`Block`] | where a state that fails differs from the nearest one that passes |
 //! | [`Report`] | what was found, as data |
+//! | [`words`] | the same in sentences |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice, and what was found |
 //! | [`merge`](merge()) | the parts of an exploration as one |
 //! | `shell` | a shell in which a person looks at one state |
@@ -39,6 +40,7 @@ mod shell;
 mod standing;
 mod state_files;
 mod way;
+pub mod words;
 
 pub use self::block::Block;
 pub use self::check::{
