@@ -21,7 +21,7 @@ pub fn merge(paths: &[PathBuf], to: &Path) -> Result<Results, MergeError> {
     let mut parts = paths.iter().map(|path| Part::open(path)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.plan.partition);
     let plan = check_whole(&parts)?;
-    let out = OutDir::create(to, &plan)?;
+    let out = OutDir::create(to, &plan, &OutDir::timeline(parts[0].path)?)?;
     let mut checks: Vec<Report> = Vec::new();
     for part in &parts {
         out.add_runs_of(part.path)?;

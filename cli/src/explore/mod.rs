@@ -15,6 +15,9 @@
 //! | [`words`] | the same in sentences |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice, and what was found |
 //! | [`merge`](merge()) | the parts of an exploration as one |
+//! | [`Timeline`] | the log as a picture of a fixed size |
+//! | [`Page`] | all of it as one file of HTML |
+//! | [`junit()`] | the same for machines that run tests |
 //! | `shell` | a shell in which a person looks at one state |
 //! | `schedule` | which state is next, over all groups, for several jobs |
 //! | [`Standing`] | how far it is, while it runs |
@@ -27,11 +30,15 @@ mod check;
 mod crash_disk;
 mod digest;
 mod error;
+#[cfg(test)]
+mod example;
 mod explorer;
 mod finding;
+mod junit;
 mod merge;
 mod names;
 mod out_dir;
+mod page;
 mod place;
 mod recording;
 mod report;
@@ -39,6 +46,7 @@ mod schedule;
 mod shell;
 mod standing;
 mod state_files;
+mod timeline;
 mod way;
 pub mod words;
 
@@ -51,9 +59,12 @@ pub use self::crash_disk::Written;
 pub use self::error::ExploreError;
 pub use self::explorer::{Budget, Explored, Explorer, Options, Verdict};
 pub use self::finding::{Finding, FirstPoint};
+pub use self::junit::junit;
 pub use self::merge::{MergeError, merge};
 pub use self::out_dir::{Hashed, OutDir, OutDirError, Plan, Results};
+pub use self::page::Page;
 pub use self::recording::Recording;
 pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};
 pub use self::standing::{Progress, Standing};
+pub use self::timeline::Timeline;
 pub use self::way::Signature;

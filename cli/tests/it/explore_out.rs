@@ -57,6 +57,18 @@ fn all_that_shows_a_failure_is_kept() {
     assert_eq!(folder.read("crashed")[7 * 512..][..2], *b"x\0");
     let told = folder.run("explore report dir --json").code(0);
     assert_eq!(told.json(), printed);
+    let made = folder.run("explore report dir --html page.html --junit tests.xml").code(0);
+    assert!(made.stdout.contains("failed"), "{made:#?}");
+    let html = String::from_utf8(folder.read("page.html")).expect("text");
+    for part in
+        ["<title>", "the least that fails so: a crash at point 2", "entry 0, a write of 4.00 KiB", "<svg"]
+    {
+        assert!(html.contains(part), "no {part}");
+    }
+    let xml = String::from_utf8(folder.read("tests.xml")).expect("text");
+    assert!(xml.contains("<testsuite ") && xml.contains("<failure"), "{xml}");
+    folder.run("explore report dir --html page.html").code(2).says(&["page.html exists", "--force"]);
+    folder.run("explore report dir --html page.html --force").code(0);
     let page = folder.run("explore report dir").code(0);
     assert!(page.stdout.contains("lost: entry 0, a write of 4.00 KiB at sector 128"), "{page:#?}");
 }

@@ -17,6 +17,7 @@ mod english;
 mod explore;
 mod explore_checks;
 mod explore_out;
+mod explore_page;
 mod explore_state;
 mod file_systems;
 mod find;

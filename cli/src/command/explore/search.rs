@@ -19,7 +19,7 @@ use crate::device::{Origin, OriginOptions};
 use crate::error::Failure;
 use crate::explore::{
     Budget, Check, ExploreError, Explorer, Options, OutDir, Plan, Recording, Report, Results, Summary,
-    Verdict,
+    Timeline, Verdict,
 };
 use crate::interrupt;
 use crate::log::Log;
@@ -206,8 +206,12 @@ impl SearchArgs {
     ) -> Result<OutDir, ExploreError> {
         let plan = Plan::new(recording, options, &self.check);
         interrupt::check("")?;
-        let open = if is_resumed { OutDir::resume } else { OutDir::create };
-        Ok(open(path, &plan.map_err(ExploreError::Read)?)?)
+        let plan = plan.map_err(ExploreError::Read)?;
+        if is_resumed {
+            return Ok(OutDir::resume(path, &plan)?);
+        }
+        let timeline = Timeline::of(recording.index(), recording.len_bytes());
+        Ok(OutDir::create(path, &plan, &timeline)?)
     }
 
     /// Has each check judge all states, and prints what it has come to.

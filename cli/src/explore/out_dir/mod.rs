@@ -4,6 +4,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | `plan.json` | what the exploration is about: the hashes of its log and base, the checks, the model |
+//! | `timeline.json` | the log as a picture |
 //! | `outcomes.jsonl` | a line for each run |
 //! | `results.json` | what it has come to, as a report for each check |
 //! | `failures/N` | for each way to fail: `failure.json` is what was found, `crash.img` the disk as the crash has left it, `written.log` what the check wrote to it, `output.txt` what the check printed |
@@ -31,6 +32,7 @@ use self::lines::read_lines;
 use self::plan::VERSION;
 pub use self::plan::{Hashed, Plan};
 pub use self::results::Results;
+use super::timeline::Timeline;
 
 /// The folder.
 #[derive(Debug)]
@@ -60,11 +62,12 @@ impl OutDir {
     ///
     /// # Errors
     /// [`OutDirError`].
-    pub fn create(path: &Path, plan: &Plan) -> Result<Self, OutDirError> {
+    pub fn create(path: &Path, plan: &Plan, timeline: &Timeline) -> Result<Self, OutDirError> {
         let system = |source| OutDirError::System { path: path.to_owned(), source };
         Self::check_new(path)?;
         fs::create_dir_all(path).map_err(system)?;
         let outcomes = File::create_new(path.join(OUTCOMES)).map_err(system)?;
+        write_json(&path.join(TIMELINE), timeline)?;
         write_json(&path.join(PLAN), plan)?;
         Ok(Self::new(path, outcomes, Vec::new()))
     }
@@ -111,6 +114,14 @@ impl OutDir {
             return Err(OutDirError::OtherVersion { path: path.to_owned(), found });
         }
         read_json(&path.join(PLAN))
+    }
+
+    /// The picture of the log.
+    ///
+    /// # Errors
+    /// [`OutDirError`].
+    pub fn timeline(path: &Path) -> Result<Timeline, OutDirError> {
+        read_json(&path.join(TIMELINE))
     }
 
     /// What the exploration of a folder has come to.
@@ -195,6 +206,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), OutDirError> {
 
 const PLAN: &str = "plan.json";
 const OUTCOMES: &str = "outcomes.jsonl";
+const TIMELINE: &str = "timeline.json";
 const RESULTS: &str = "results.json";
 const FAILURES: &str = "failures";
 
@@ -234,8 +246,11 @@ mod tests {
             reads: None,
         };
         line.set_reads(&[(Extent::new(8, 2).unwrap(), 0xabc)]);
-        OutDir::create(&path, &plan(9)).unwrap().add(&line).unwrap();
-        assert!(matches!(OutDir::create(&path, &plan(9)), Err(OutDirError::NotEmpty { .. })));
+        OutDir::create(&path, &plan(9), &Timeline::default()).unwrap().add(&line).unwrap();
+        assert!(matches!(
+            OutDir::create(&path, &plan(9), &Timeline::default()),
+            Err(OutDirError::NotEmpty { .. })
+        ));
         let whole = fs::read(path.join(OUTCOMES)).unwrap();
         fs::write(path.join(OUTCOMES), [&whole[..], &whole[..20]].concat()).unwrap();
         let resumed = OutDir::resume(&path, &plan(9)).unwrap();
