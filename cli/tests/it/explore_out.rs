@@ -130,3 +130,27 @@ fn merged_findings_are_what_one_exploration_finds() {
     let failure = "failures/1/crash.img";
     assert_eq!(folder.read(&format!("merged/{failure}")), folder.read(&format!("whole/{failure}")));
 }
+
+/// The demo ends with the two writes of which it may lose neither.
+#[cfg(feature = "demo")]
+#[test]
+fn the_demo_shows_which_writes_may_not_be_lost() {
+    let folder = Folder::new();
+    let ran = folder.run("demo dir").code(0);
+    for part in [
+        "photo.raw     150000 bytes  restored, now deleted",
+        "data of /notes.txt at byte 0, after mark first-files",
+        "notes.txt is neither old nor new: \"buy oat m\"",
+        "Try next:",
+    ] {
+        assert!(ran.stdout.contains(part), "no {part:?} in {ran:#?}");
+    }
+    let again = ran.stdout.lines().find_map(|line| line.trim().strip_prefix("again: logwrites "));
+    let again = format!(
+        "logwrites() {{ {} \"$@\"; }}; logwrites {}",
+        env!("CARGO_BIN_EXE_logwrites"),
+        again.expect("a command")
+    );
+    let shown = Ran::of(Command::new("sh").args(["-c", &again]).current_dir(folder.path(""))).code(1);
+    assert!(shown.stdout.contains("neither old nor new"), "{shown:#?}");
+}

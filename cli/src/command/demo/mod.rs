@@ -1,8 +1,11 @@
 //! `logwrites demo`: the main job, on a real file system, with nothing else installed.
 //!
 //! A FAT volume is made and used through the recorder, with a mark at each step. Then the tool itself shows what the log
-//! has, brings an earlier moment back, and checks it against the files as they were.
+//! has, brings an earlier moment back, and checks it against the files as they were. At last every crash is explored, and
+//! the notes do not survive all of them.
 
+#[cfg(target_os = "linux")]
+mod crash;
 mod disk;
 mod volume;
 
@@ -24,6 +27,10 @@ use crate::output::{stdout, style};
 pub(in crate::command) struct Args {
     /// Folder to create for the images and the log [default: a temporary folder]
     dir: Option<PathBuf>,
+    /// Check the notes on this disk, as the demo does after each crash
+    #[cfg(target_os = "linux")]
+    #[arg(long, hide = true, value_name = "IMAGE", conflicts_with = "dir")]
+    notes: Option<PathBuf>,
 }
 
 /// The tool itself: carries out a command line.
@@ -31,6 +38,10 @@ type Tool<'a> = dyn Fn(&[&str]) -> anyhow::Result<()> + 'a;
 
 /// Shows what the tool does; `tool` carries a command line out.
 pub(super) fn run(args: &Args, tool: &Tool<'_>) -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(image) = &args.notes {
+        return crash::check_notes(image, &[OLD_NOTES, NEW_NOTES]);
+    }
     let dir = folder(args.dir.as_deref())?;
     let paths = Paths::new(&dir);
     say(&format!(
@@ -63,6 +74,8 @@ pub(super) fn run(args: &Args, tool: &Tool<'_>) -> anyhow::Result<()> {
     compare(&paths.then, &history)?;
     say("\nReplaying the whole log over the base gives the disk as it is now:")?;
     show(tool, &["verify", &text(&paths.log), "--base", &text(&paths.base), "--final", &text(&paths.disk)])?;
+    #[cfg(target_os = "linux")]
+    crash::explore(tool, &paths)?;
     next_steps(&paths)
 }
 
@@ -97,13 +110,13 @@ const STEPS: [(&str, &str, Step); 4] = [
     ("mkfs", "a FAT volume of 8 MiB", Volume::format),
     (CHOSEN, "notes.txt and photo.raw are written", |disk| {
         Volume::change(disk, |volume| {
-            volume.write("notes.txt", b"buy milk\n")?;
+            volume.write(NOTES, OLD_NOTES)?;
             volume.write("photo.raw", &photo())
         })
     }),
     ("edited", "notes.txt is overwritten, a folder is made", |disk| {
         Volume::change(disk, |volume| {
-            volume.write("notes.txt", b"buy oat milk, call Ada\n")?;
+            volume.write(NOTES, NEW_NOTES)?;
             volume.make_folder("letters")?;
             volume.write("letters/to-ada.txt", b"Dear Ada, ...\n")
         })
@@ -222,6 +235,10 @@ fn photo() -> Vec<u8> {
 
 /// The mark to which the demo goes back.
 const CHOSEN: &str = "first-files";
+
+const NOTES: &str = "notes.txt";
+const OLD_NOTES: &[u8] = b"buy milk\n";
+const NEW_NOTES: &[u8] = b"buy oat milk, call Ada\n";
 
 const DISK_BYTES: u64 = 8 << 20;
 

@@ -69,6 +69,15 @@ pub(super) fn files_of_image(image: &Path) -> anyhow::Result<Files> {
     read_files(file.with_context(|| image.display().to_string())?)
 }
 
+/// A file of a volume in an image.
+#[cfg(target_os = "linux")]
+pub(super) fn file_of_image(image: &Path, path: &str) -> anyhow::Result<Vec<u8>> {
+    let fs = mount(File::options().read(true).write(true).open(image)?)?;
+    let mut content = Vec::new();
+    fs.root_dir().open_file(path)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn mount<T: ReadWriteSeek>(mut disk: T) -> std::io::Result<FileSystem<T>> {
     // It reads from the current position of the disk.
     disk.rewind()?;
