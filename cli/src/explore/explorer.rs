@@ -639,18 +639,31 @@ impl<'a> Round<'a> {
     /// Finds the least that each way to fail takes.
     fn explain(&self, place: &Place) -> Result<(), ExploreError> {
         let mut findings = std::mem::take(&mut *self.findings.lock()).into_sorted();
+        // The budget is for the search. What it has found is worth as much again, and is nothing without a cause.
+        let Budget { time, runs } = self.jobs.options.budget;
+        let deadline = time.map(|time| Instant::now() + time);
+        let max_runs = runs.map(|runs| self.runs.load(Relaxed).saturating_add(runs));
+        let must_stop = || {
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let is_spent = max_runs.is_some_and(|max| self.runs.load(Relaxed) >= max);
+            is_late || is_spent || interrupt::is_requested() || self.error.lock().is_some()
+        };
         let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
             if explained.is_ok() {
-                explained = self.explain_one(place, finding);
+                explained = self.explain_one(place, finding, &must_stop);
             }
         }
         *self.explained.lock() = findings;
         explained
     }
 
-    fn explain_one(&self, place: &Place, finding: &mut Finding) -> Result<(), ExploreError> {
-        let must_stop = || self.must_stop();
+    fn explain_one(
+        &self,
+        place: &Place,
+        finding: &mut Finding,
+        must_stop: &dyn Fn() -> bool,
+    ) -> Result<(), ExploreError> {
         finding.minimise(|choice| self.way(place, choice.map(), &choice.state()), must_stop)?;
         let Options { points: (from, _), rules, .. } = &self.jobs.options;
         let mut checkpoints = Checkpoints::new(rules.discards);

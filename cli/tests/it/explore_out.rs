@@ -154,3 +154,17 @@ fn the_demo_shows_which_writes_may_not_be_lost() {
     let shown = Ran::of(Command::new("sh").args(["-c", &again]).current_dir(folder.path(""))).code(1);
     assert!(shown.stdout.contains("neither old nor new"), "{shown:#?}");
 }
+
+/// The budget is for the search: the causes of what it has found are worth as much again.
+#[test]
+fn what_is_found_within_a_budget_has_its_cause() {
+    let folder = store();
+    let ran = explore(&folder, &["--jobs", "1", "--budget", "8"]).code(1).json();
+    assert!(
+        ran[0]["groups_decided"].as_u64() < ran[0]["groups"].as_u64(),
+        "the budget has ended it: {ran:?}"
+    );
+    let finding = &ran[0]["findings"][0];
+    assert_eq!((&finding["state"], &finding["one_minimal"]), (&"2^0".into(), &true.into()), "{finding}");
+    assert!(ran[0]["runs"].as_u64() <= Some(16), "{ran:?}");
+}

@@ -10,7 +10,7 @@ use super::Subject;
 use crate::explore::words::{self, Sentence};
 use crate::explore::{Check, FindingReport, Report, Verdict};
 use crate::output::printable::Printable;
-use crate::output::style::{self, paint};
+use crate::output::style::{self, count, paint};
 
 /// Prints a page that is understood at once: what was proved, what failed, and the least that it takes.
 pub(super) fn print_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -26,8 +26,12 @@ pub(super) fn print_report(out: &mut impl Write, report: &Report) -> io::Result<
             writeln!(out, "  {doubt}")?;
         }
     }
-    for (nth, finding) in report.findings.iter().enumerate() {
+    for (nth, finding) in report.findings.iter().enumerate().take(MAX_FINDINGS) {
         print_finding(out, nth + 1, finding)?;
+    }
+    if let Some(more @ 1..) = report.findings.len().checked_sub(MAX_FINDINGS) {
+        let more = count(widen(more), "more way to fail", "more ways to fail");
+        writeln!(out, "\n{more}; --json prints all of them, and --out DIR keeps them")?;
     }
     Ok(())
 }
@@ -105,6 +109,9 @@ fn last_lines(output: &str) -> impl Iterator<Item = &str> {
 
 /// How many lost writes are printed.
 const MAX_LOST: usize = 12;
+
+/// How many ways to fail are printed.
+const MAX_FINDINGS: usize = 10;
 
 /// How many blocks that differ are printed.
 const MAX_BLOCKS: usize = 3;

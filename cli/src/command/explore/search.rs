@@ -43,7 +43,7 @@ pub(in crate::command) struct SearchArgs {
     /// Number of checkers that run at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), requires = "check")]
     jobs: Option<u8>,
-    /// Stop each check after this time, such as 10m, or after this number of runs
+    /// Stop each check after this time, such as 10m, or after this number of runs; the causes of what was found may take as much again
     #[arg(long, value_parser = parse_budget, value_name = "TIME|RUNS", requires = "check")]
     budget: Option<Budget>,
     /// How long one run of a checker may take
