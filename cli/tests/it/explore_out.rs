@@ -1,6 +1,7 @@
 //! What `logwrites explore` keeps of an exploration, and what is made of it.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -129,6 +130,30 @@ fn merged_findings_are_what_one_exploration_finds() {
     assert_eq!(merged, whole);
     let failure = "failures/1/crash.img";
     assert_eq!(folder.read(&format!("merged/{failure}")), folder.read(&format!("whole/{failure}")));
+}
+
+/// Without writes that are lost, the states are the images that xfstests' replay-log makes, and no others.
+#[test]
+fn ordered_states_are_the_images_of_replay_log() {
+    let folder = store();
+    let check = format!("sha256sum <\"$CRASH_IMAGE\" >>{}", folder.path("seen").display());
+    let ran = folder.run_of(["explore", "log", "--size", "1M", "--model", "ordered", "--check", &check]);
+    assert!(ran.code(0).stdout.contains("proved"));
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let seen = lines(&String::from_utf8(folder.read("seen")).expect("digits"));
+    let sum = |name: &str| {
+        let sum = Command::new("sh").args(["-c", "sha256sum <\"$0\""]).arg(folder.path(name)).output();
+        String::from_utf8(sum.expect("sha256sum runs").stdout).expect("digits")
+    };
+    folder.write("device", vec![0; 1 << 20]);
+    let mut images = lines(&sum("device"));
+    for limit in 1..=12 {
+        folder.write("device", vec![0; 1 << 20]);
+        folder.run(&format!("replay-log --log log --replay device --limit {limit}")).code(0);
+        images.extend(lines(&sum("device")));
+    }
+    assert_eq!(seen, images);
+    assert_eq!(seen.len(), 9, "of four rounds of two writes each");
 }
 
 /// The demo ends with the two writes of which it may lose neither.
