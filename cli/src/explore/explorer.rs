@@ -638,7 +638,7 @@ impl<'a> Round<'a> {
 
     /// Finds the least that each way to fail takes.
     fn explain(&self, place: &Place) -> Result<(), ExploreError> {
-        let mut findings = std::mem::take(&mut *self.findings.lock()).into_sorted();
+        let mut findings = self.findings.lock().clone().into_sorted();
         // The budget is for the search. What it has found is worth as much again, and is nothing without a cause.
         let Budget { time, runs } = self.jobs.options.budget;
         let deadline = time.map(|time| Instant::now() + time);
@@ -652,6 +652,7 @@ impl<'a> Round<'a> {
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
             if explained.is_ok() {
                 explained = self.explain_one(place, finding, &must_stop);
+                self.progress.show(self.standing());
             }
         }
         *self.explained.lock() = findings;

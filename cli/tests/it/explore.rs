@@ -197,6 +197,44 @@ fn whatever_the_jobs_are_a_finding_is_the_same() {
     }
 }
 
+/// With a flush between them, and in the wrong order.
+#[test]
+fn a_store_that_writes_its_header_first_is_shown_the_point() {
+    let folder = Folder::new();
+    folder.record("disk --create 1M --log log", "write -P 2 0 512\nflush\nwrite -P 1 64k 4k\nflush\n");
+    let (summary, checks) = explored(&explore(&folder, &["--check", INTACT]).code(1));
+    assert_eq!(summary["verdict"], "failed");
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["lost"], &finding["output"]), (&"".into(), &"no data".into()));
+    assert_eq!((&finding["last_good"], &finding["first_bad"]), (&0.into(), &1.into()));
+}
+
+/// A record whose length says that it is there, and nothing else.
+#[test]
+fn a_record_without_a_checksum_is_torn() {
+    let folder = Folder::new();
+    folder.record("disk --create 1M --log log", "write -P 7 64k 4k\nflush\n");
+    let check = r#"
+        record() { dd if="$CRASH_IMAGE" bs=512 skip=$1 count=1 2>/dev/null | tr -d '\0' | wc -c; }
+        first=$(record 128)
+        for sector in 129 130 131 132 133 134 135; do
+            [ "$(record $sector)" = "$first" ] || { echo "a torn record"; exit 1; }
+        done"#;
+    let verdict = |args: &[&str], code| {
+        let args = ["--check", check].iter().chain(args).copied().collect::<Vec<_>>();
+        explored(&explore(&folder, &args).code(code))
+    };
+    assert_eq!(verdict(&[], 0).0["verdict"], "proved");
+    assert_eq!(verdict(&["--model", "torn", "--atomic-unit", "4k"], 0).0["verdict"], "proved");
+    let (summary, checks) = verdict(&["--model", "torn"], 1);
+    assert_eq!((&summary["states"], &checks[0]["failing"]), (&"256".into(), &"254".into()), "{summary}");
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&finding["output"], &finding["one_minimal"]), (&"a torn record".into(), &true.into()));
+    let lost = &finding["lost_writes"];
+    assert_eq!((&lost[0]["entry"], &lost[1]), (&0.into(), &Value::Null), "{finding}");
+    assert_eq!(lost[0]["sectors"][0], lost[0]["sectors"][1], "one sector of it is enough: {finding}");
+}
+
 #[test]
 fn checks_are_decided_each_on_its_own() {
     let folder = store("");
