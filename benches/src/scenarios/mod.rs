@@ -1,6 +1,7 @@
 //! What is measured, and beside what: a file for each scenario.
 
 mod core;
+mod explore;
 mod fuse;
 mod growth;
 mod inspect;
@@ -38,10 +39,12 @@ pub(crate) enum Scenario {
     Growth,
     /// A live disk in memory as a file under a loop device, beside QEMU's and beside no log; as root
     Fuse,
+    /// Every crash of an ext4 decided, beside a loop of copies and e2fsck, and beside e2fsck alone
+    Explore,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Core,
         Self::Replay,
         Self::Inspect,
@@ -51,6 +54,7 @@ impl Scenario {
         Self::NbdDisk,
         Self::Growth,
         Self::Fuse,
+        Self::Explore,
     ];
 
     /// Its name on the command line, and in the markers of tables.
@@ -65,6 +69,7 @@ impl Scenario {
             Self::NbdDisk => "nbd_disk",
             Self::Growth => "growth",
             Self::Fuse => "fuse",
+            Self::Explore => "explore",
         }
     }
 
@@ -84,6 +89,7 @@ impl Scenario {
             Self::Nbd | Self::NbdDisk => &[FIO, NBDCOPY, NBDKIT, QEMU_STORAGE_DAEMON],
             Self::Growth => &[FIO],
             Self::Fuse => &[FIO, LOSETUP, QEMU_STORAGE_DAEMON],
+            Self::Explore => &[E2FSCK, TIME, ZSTD],
         }
     }
 
@@ -99,6 +105,7 @@ impl Scenario {
             Self::NbdDisk => nbd::on_a_disk(bench, table),
             Self::Growth => growth::run(bench, table),
             Self::Fuse => fuse::run(bench, table),
+            Self::Explore => explore::run(bench, table),
         }
     }
 }
@@ -107,6 +114,7 @@ impl Scenario {
 const GIB: Writes = Writes { nr: 236_000, fua_interval: None };
 
 const DD: Program = Program { name: "dd", package: "coreutils" };
+const E2FSCK: Program = Program { name: "e2fsck", package: "e2fsprogs" };
 const FIO: Program = Program { name: "fio", package: "fio" };
 const LOSETUP: Program = Program { name: "losetup", package: "util-linux" };
 const NBDCOPY: Program = Program { name: "nbdcopy", package: "libnbd-bin" };
@@ -114,6 +122,7 @@ const NBDKIT: Program = Program { name: "nbdkit", package: "nbdkit" };
 const QEMU_IO: Program = Program { name: "qemu-io", package: "qemu-utils" };
 const QEMU_STORAGE_DAEMON: Program = Program { name: "qemu-storage-daemon", package: "qemu-system-common" };
 const TIME: Program = Program { name: "time", package: "time" };
+const ZSTD: Program = Program { name: "zstd", package: "zstd" };
 
 #[cfg(test)]
 mod tests {
