@@ -60,6 +60,30 @@ pub struct Budget {
     pub runs: Option<u64>,
 }
 
+/// Where a budget ends.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    deadline: Option<Instant>,
+    max_runs: Option<u64>,
+}
+
+impl Budget {
+    /// Where it ends if it begins at a moment, when there were so many runs.
+    fn starting(self, begin: Instant, runs: u64) -> Limit {
+        Limit {
+            deadline: self.time.map(|time| begin + time),
+            max_runs: self.runs.map(|more| runs.saturating_add(more)),
+        }
+    }
+}
+
+impl Limit {
+    fn is_reached(&self, runs: u64) -> bool {
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        is_late || self.max_runs.is_some_and(|max| runs >= max)
+    }
+}
+
 /// What an exploration by one check has come to.
 #[derive(Debug)]
 pub struct Explored {
@@ -380,7 +404,7 @@ struct Round<'a> {
     /// Nothing new is begun.
     is_stopped: AtomicBool,
     is_contradicted: AtomicBool,
-    deadline: Option<Instant>,
+    limit: Limit,
     runs: AtomicU64,
     reused: AtomicU64,
     cross_checks: AtomicU64,
@@ -418,7 +442,7 @@ impl<'a> Round<'a> {
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             is_contradicted: AtomicBool::new(false),
-            deadline: jobs.options.budget.time.map(|time| begin + time),
+            limit: jobs.options.budget.starting(begin, 0),
             runs: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             cross_checks: AtomicU64::new(0),
@@ -432,9 +456,7 @@ impl<'a> Round<'a> {
 
     /// The disk must pass where nothing is lost: otherwise the check is wrong, and not the crash.
     fn check_whole(&self, place: &Place, point: u64) -> Result<(), ExploreError> {
-        let discards = self.jobs.options.rules.discards;
-        let map =
-            Checkpoints::new(discards).map_at(self.recording().index(), point, &State::from(point).lost);
+        let map = self.jobs.map_at(&State::from(point));
         let known = self.proved_way(&self.key(point), &map);
         if known.is_some_and(|way| way.outcome() == Outcome::Pass) {
             return Ok(());
@@ -509,10 +531,7 @@ impl<'a> Round<'a> {
     }
 
     fn must_stop(&self) -> bool {
-        let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        let max_runs = self.jobs.options.budget.runs;
-        let is_spent = max_runs.is_some_and(|max| self.runs.load(Relaxed) >= max);
-        if is_late || is_spent || interrupt::is_requested() {
+        if self.limit.is_reached(self.runs.load(Relaxed)) || interrupt::is_requested() {
             self.is_stopped.store(true, Relaxed);
         }
         self.is_stopped.load(Relaxed)
@@ -640,13 +659,10 @@ impl<'a> Round<'a> {
     fn explain(&self, place: &Place) -> Result<(), ExploreError> {
         let mut findings = self.findings.lock().clone().into_sorted();
         // The budget is for the search. What it has found is worth as much again, and is nothing without a cause.
-        let Budget { time, runs } = self.jobs.options.budget;
-        let deadline = time.map(|time| Instant::now() + time);
-        let max_runs = runs.map(|runs| self.runs.load(Relaxed).saturating_add(runs));
+        let limit = self.jobs.options.budget.starting(Instant::now(), self.runs.load(Relaxed));
         let must_stop = || {
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let is_spent = max_runs.is_some_and(|max| self.runs.load(Relaxed) >= max);
-            is_late || is_spent || interrupt::is_requested() || self.error.lock().is_some()
+            let is_spent = limit.is_reached(self.runs.load(Relaxed));
+            is_spent || interrupt::is_requested() || self.error.lock().is_some()
         };
         let mut explained = Ok(());
         for finding in findings.iter_mut().take(MAX_EXPLAINED) {
