@@ -25,10 +25,8 @@ use super::report::GroupReport;
 use super::schedule::{Next, Schedule, Task};
 use super::shell::Visit;
 use super::standing::{Progress, Standing};
-use super::state_files::{Slots, StateFiles};
 use super::way::Way;
 use crate::interrupt;
-use crate::serve::fuse::{Mounted, Mountpoint};
 
 /// What is explored, and how.
 #[derive(Clone, Debug)]
@@ -169,12 +167,11 @@ impl Explored {
     }
 }
 
-/// Jobs that are ready to run checkers, and the mount with a file for each.
+/// Jobs that are ready to run checkers.
 #[derive(Debug)]
 pub struct Explorer {
     jobs: Jobs,
-    mounted: Mounted,
-    /// For the mount, and a temporary folder for each job.
+    /// For the places of all jobs.
     dir: TempDir,
 }
 
@@ -183,7 +180,6 @@ pub struct Explorer {
 struct Jobs {
     recording: Arc<Recording>,
     options: Options,
-    slots: Arc<Slots>,
     out: Option<OutDir>,
     places: Places,
     /// The file system of the disk at the end, where nothing is lost.
@@ -198,15 +194,11 @@ impl Explorer {
     pub fn start(recording: Recording, options: Options, out: Option<OutDir>) -> Result<Self, ExploreError> {
         let dir =
             tempfile::Builder::new().prefix("logwrites-explore.").tempdir().map_err(ExploreError::Prepare)?;
-        let places = Places::make(dir.path(), options.nr_jobs).map_err(ExploreError::Prepare)?;
-        let mountpoint = Mountpoint::check(places.states(), false)?;
-        let slots = Arc::new(Slots::new(recording.len_bytes(), options.nr_jobs));
-        let nr_threads = u8::try_from(options.nr_jobs).ok().filter(|nr| *nr > 1);
-        let mounted = mountpoint.mount_any(StateFiles::new(Arc::clone(&slots)), nr_threads, || {})?;
+        let places = Places::make(dir.path(), options.nr_jobs, recording.len_bytes())?;
         let file_system =
             recording.file_system(options.points.1, options.rules.discards).map_err(ExploreError::Read)?;
-        let jobs = Jobs { recording: Arc::new(recording), options, slots, out, places, file_system };
-        Ok(Self { jobs, mounted, dir })
+        let jobs = Jobs { recording: Arc::new(recording), options, out, places, file_system };
+        Ok(Self { jobs, dir })
     }
 
     /// The recording.
@@ -279,7 +271,7 @@ impl Explorer {
     /// # Errors
     /// [`ExploreError`] if that cannot be done.
     pub fn end(self) -> Result<(), ExploreError> {
-        self.mounted.end(PATIENCE)?;
+        self.jobs.places.end()?;
         self.dir.close().map_err(ExploreError::Prepare)
     }
 }
@@ -321,36 +313,38 @@ impl Jobs {
         told: Option<&str>,
         work: impl FnOnce(Surroundings<'_>) -> T,
     ) -> (T, Option<CrashDisk>) {
-        self.slots.put(place.job, CrashDisk::new(Arc::clone(&self.recording), map));
+        place.slot.put(CrashDisk::new(Arc::clone(&self.recording), map));
         let done = work(Surroundings {
             image: &place.image,
+            processor: place.slot.processor(),
             tmpdir: &place.tmpdir,
             mountpoint: &place.mountpoint,
             told,
             file_system: self.file_system,
             mount_options: self.options.mount_options.as_deref(),
         });
-        (done, self.slots.take(place.job, Instant::now() + OPEN_PATIENCE))
+        (done, place.slot.take(Instant::now() + OPEN_PATIENCE))
     }
 
     /// Runs a shell with one disk at the place of the first job, and a second one to be mounted.
     fn visit(&self, state: &State, begin: impl Fn(Option<&str>) + Sync) -> Result<(), ExploreError> {
         let told = self.recording.last_mark(state.point);
-        let copy = self.slots.spare();
-        let mountable = Slots::path(self.places.states(), copy);
+        let copy = self.places.one_more(self.recording.len_bytes())?;
+        let mountable = copy.path();
         self.alone(|place| {
             let map = self.map_at(state);
-            self.slots.put(copy, CrashDisk::new(Arc::clone(&self.recording), map.clone()));
+            copy.slot().put(CrashDisk::new(Arc::clone(&self.recording), map.clone()));
             let (ended, disk) = self.with_disk(place, map, told.as_deref(), |around| {
                 Visit { around, mountable: &mountable, timeout: self.options.timeout }.run(&begin)
             });
-            let copy = self.slots.take(copy, Instant::now() + OPEN_PATIENCE);
+            let copy = copy.slot().take(Instant::now() + OPEN_PATIENCE);
             ended?;
             match (disk, copy) {
                 (Some(_), Some(_)) => Ok(()),
                 _ => Err(ExploreError::StillOpen { what: "the shell".to_owned() }),
             }
-        })
+        })?;
+        copy.end()
     }
 
     /// Where the bytes of a state are.
@@ -850,5 +844,3 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// How long what a check has opened may take to be closed once its processes were ended.
 const OPEN_PATIENCE: Duration = Duration::from_secs(2);
-
-const PATIENCE: Duration = Duration::from_secs(10);

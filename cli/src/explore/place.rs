@@ -4,48 +4,52 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::mount::mount_bind;
 
-use super::state_files::Slots;
+use super::error::ExploreError;
+use super::state_file::{Served, Slot};
 use crate::host::namespace::keep_mounts_to_ourselves;
 
 /// The places of all jobs.
 #[derive(Debug)]
 pub(super) struct Places {
     dir: PathBuf,
-    /// Where the disks are mounted.
-    states: PathBuf,
+    disks: Vec<Served>,
 }
 
 /// The place of a job.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) job: usize,
+    /// What the image holds.
+    pub(super) slot: Arc<Slot>,
     pub(super) image: PathBuf,
     pub(super) tmpdir: PathBuf,
     pub(super) mountpoint: PathBuf,
 }
 
 impl Places {
-    /// Makes the folders of jobs in an empty folder, and one for their disks.
-    pub(super) fn make(dir: &Path, nr_jobs: usize) -> io::Result<Self> {
-        let states = dir.join("states");
-        for folder in [&states, &dir.join(HERE)] {
-            fs::create_dir(folder)?;
-        }
-        for job in 0..nr_jobs {
-            let place = dir.join(job.to_string());
-            fs::create_dir_all(place.join(TMPDIR))?;
-            fs::create_dir(place.join(MOUNTPOINT))?;
-            fs::File::create_new(place.join(IMAGE))?;
-        }
-        Ok(Self { dir: dir.to_owned(), states })
+    /// Makes the folders of jobs in an empty folder, and serves their disks, which have a length.
+    pub(super) fn make(dir: &Path, nr_jobs: usize, len_bytes: u64) -> Result<Self, ExploreError> {
+        fs::create_dir(dir.join(HERE)).map_err(ExploreError::Prepare)?;
+        let disks = (0..nr_jobs).map(|job| {
+            let folder = make_folders(&dir.join(job.to_string())).map_err(ExploreError::Prepare)?;
+            Served::start(&folder, len_bytes)
+        });
+        Ok(Self { dir: dir.to_owned(), disks: disks.collect::<Result<_, _>>()? })
     }
 
-    /// Where the disks are to be mounted.
-    pub(super) fn states(&self) -> &Path {
-        &self.states
+    /// Serves one more disk, which is no job's.
+    pub(super) fn one_more(&self, len_bytes: u64) -> Result<Served, ExploreError> {
+        let folder = self.dir.join(SPARE);
+        fs::create_dir_all(&folder).map_err(ExploreError::Prepare)?;
+        Served::start(&folder, len_bytes)
+    }
+
+    /// Takes the disks away.
+    pub(super) fn end(self) -> Result<(), ExploreError> {
+        self.disks.into_iter().try_for_each(Served::end)
     }
 
     /// Does something for each of the first jobs, in a thread of its own, at its place.
@@ -68,24 +72,23 @@ impl Places {
 
     /// From now on this thread has the place of a job.
     fn enter(&self, job: usize) -> io::Result<Place> {
-        let own = self.dir.join(job.to_string());
-        let disk = Slots::path(&self.states, job);
+        let (own, disk) = (self.dir.join(job.to_string()), &self.disks[job]);
         if !rustix::process::geteuid().is_root() {
-            return Ok(Place { image: disk, ..Place::of(job, &own) });
+            return Ok(Place { image: disk.path(), ..Place::of(disk, &own) });
         }
         keep_mounts_to_ourselves().map_err(io::Error::other)?;
         let here = self.dir.join(HERE);
         mount_bind(&own, &here)?;
-        let place = Place::of(job, &here);
-        mount_bind(&disk, &place.image)?;
+        let place = Place::of(disk, &here);
+        mount_bind(disk.path(), &place.image)?;
         Ok(place)
     }
 }
 
 impl Place {
-    fn of(job: usize, folder: &Path) -> Self {
+    fn of(disk: &Served, folder: &Path) -> Self {
         let [image, tmpdir, mountpoint] = [IMAGE, TMPDIR, MOUNTPOINT].map(|name| folder.join(name));
-        Self { job, image, tmpdir, mountpoint }
+        Self { slot: Arc::clone(disk.slot()), image, tmpdir, mountpoint }
     }
 
     /// Makes the folder anew, whatever a check has left in its place. Links are not followed.
@@ -102,9 +105,23 @@ impl Place {
     }
 }
 
+/// Makes the folders and files of a job, and gives the folder where its disk is to be.
+fn make_folders(place: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(place.join(TMPDIR))?;
+    fs::create_dir(place.join(MOUNTPOINT))?;
+    fs::File::create_new(place.join(IMAGE))?;
+    let state = place.join(STATE);
+    fs::create_dir(&state)?;
+    Ok(state)
+}
+
 /// What a job finds its own place as.
 const HERE: &str = "crash";
 
 const IMAGE: &str = "disk";
 const TMPDIR: &str = "tmp";
 const MOUNTPOINT: &str = "mnt";
+
+/// Where a disk is served; for root it is bound to the image's path in the job's own place.
+const STATE: &str = "state";
+const SPARE: &str = "spare";

@@ -14,6 +14,8 @@ pub(crate) mod namespace;
 #[cfg(target_os = "linux")]
 pub(crate) mod process;
 #[cfg(target_os = "linux")]
+pub(crate) mod processor;
+#[cfg(target_os = "linux")]
 pub mod program;
 #[cfg(target_os = "linux")]
 pub(crate) mod strays;

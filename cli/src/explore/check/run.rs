@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::error::CheckError;
 use super::judgement::{Judgement, Outcome};
 use crate::host::process::{Process, wait_for_one};
+use crate::host::processor::{AtomicProcessor, Stay};
 use crate::host::program;
 
 /// What a check finds around it.
@@ -21,6 +22,8 @@ use crate::host::program;
 pub(in crate::explore) struct Surroundings<'a> {
     /// The disk: the same path for all states.
     pub(in crate::explore) image: &'a Path,
+    /// Where whoever serves the disk learns which processor the check runs on.
+    pub(in crate::explore) processor: &'a AtomicProcessor,
     /// A folder of its own, empty.
     pub(in crate::explore) tmpdir: &'a Path,
     /// A folder to mount the disk on.
@@ -123,6 +126,7 @@ impl<'a> Run<'a> {
             .stderr(writer)
             .process_group(0)
             .env("TMPDIR", self.around.tmpdir);
+        let _stay = Stay::begin(self.around.processor);
         Ok((command.spawn()?, reader))
     }
 

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use fuser::{MountOption, Session};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -112,7 +113,7 @@ impl Mountpoint {
             on_end();
         });
         thread.map_err(MountError::Thread)?;
-        Ok(Mounted { path: self.path, ended: Some(ended) })
+        Ok(Mounted { path: self.path, ended: Mutex::new(Some(ended)) })
     }
 }
 
@@ -121,7 +122,8 @@ impl Mountpoint {
 pub struct Mounted {
     path: PathBuf,
     /// How the serving has ended, once the folder is unmounted, by this or another process, and none of its files is open.
-    ended: Option<Receiver<io::Result<()>>>,
+    /// The lock is never waited for: it lets threads share the rest.
+    ended: Mutex<Option<Receiver<io::Result<()>>>>,
 }
 
 impl Mounted {
@@ -140,7 +142,7 @@ impl Mounted {
     }
 
     fn unmount(&mut self, patience: Duration) -> Result<(), UnmountError> {
-        let Some(ended) = self.ended.take() else { return Ok(()) };
+        let Some(ended) = self.ended.get_mut().take() else { return Ok(()) };
         let path = || self.path.clone();
         let result = match ended.try_recv() {
             // It is unmounted already, and something else may be there by now.

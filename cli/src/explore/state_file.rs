@@ -1,4 +1,4 @@
-//! The disks of states as files, one for each job, at paths that stay the same.
+//! The disk of a state as a file, at a path that stays the same.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,25 +11,24 @@ use fuser::{
     InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty,
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyWrite, Request, TimeOrNow,
 };
-use logwrites_core::num::{clip, narrow, widen};
+use logwrites_core::num::{clip, narrow};
 use parking_lot::{Condvar, Mutex};
 use rustix::fs::FallocateFlags;
 
 use super::crash_disk::CrashDisk;
+use super::error::ExploreError;
+use crate::host::processor::AtomicProcessor;
+use crate::serve::fuse::{Mounted, Mountpoint};
 
-/// What the jobs' files hold now.
+/// What the file of a place holds now.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct Slot {
     len_bytes: u64,
-    slots: Vec<Slot>,
-}
-
-/// The file of a job.
-#[derive(Debug, Default)]
-struct Slot {
     state: Mutex<SlotState>,
-    /// A file was closed.
+    /// The file was closed.
     closed: Condvar,
+    /// Where the check runs that uses it.
+    processor: AtomicProcessor,
 }
 
 #[derive(Debug, Default)]
@@ -41,35 +40,30 @@ struct SlotState {
     nr_open: usize,
 }
 
-impl Slots {
-    /// A file for each job, and a spare one.
-    pub(super) fn new(len_bytes: u64, nr_jobs: usize) -> Self {
-        Self { len_bytes, slots: (0..=nr_jobs).map(|_| Slot::default()).collect() }
+impl Slot {
+    /// Holds nothing yet.
+    pub(super) fn new(len_bytes: u64) -> Self {
+        let (state, closed) = (Mutex::default(), Condvar::new());
+        Self { len_bytes, state, closed, processor: AtomicProcessor::default() }
     }
 
-    /// The number of the file that is no job's.
-    pub(super) const fn spare(&self) -> usize {
-        self.slots.len() - 1
+    /// Where the check runs that uses it, so that it is served there.
+    pub(super) const fn processor(&self) -> &AtomicProcessor {
+        &self.processor
     }
 
-    /// The path of a job's file below the folder where they are mounted.
-    pub(super) fn path(folder: &Path, job: usize) -> PathBuf {
-        folder.join(job.to_string())
-    }
-
-    /// From now on the file of a job is this disk.
-    pub(super) fn put(&self, job: usize, disk: CrashDisk) {
-        let mut state = self.slots[job].state.lock();
+    /// From now on the file is this disk.
+    pub(super) fn put(&self, disk: CrashDisk) {
+        let mut state = self.state.lock();
         *state = SlotState { disk: Some(disk), generation: state.generation + 1, nr_open: 0 };
     }
 
-    /// The file of a job is no disk any more: nothing that was opened reaches the next one. What is still open is waited
-    /// for, since its last reads and writes count; `None` if it stays open.
-    pub(super) fn take(&self, job: usize, deadline: Instant) -> Option<CrashDisk> {
-        let slot = &self.slots[job];
-        let mut state = slot.state.lock();
+    /// The file is no disk any more: nothing that was opened reaches the next one. What is still open is waited for, since
+    /// its last reads and writes count; `None` if it stays open.
+    pub(super) fn take(&self, deadline: Instant) -> Option<CrashDisk> {
+        let mut state = self.state.lock();
         while state.nr_open > 0 {
-            if slot.closed.wait_until(&mut state, deadline).timed_out() {
+            if self.closed.wait_until(&mut state, deadline).timed_out() {
                 state.disk = None;
                 return None;
             }
@@ -78,25 +72,58 @@ impl Slots {
     }
 }
 
-/// The files as a file system.
-///
-/// Everything that the kernel is told of a file is the same for all states. Nothing is cached, so that every read is seen;
-/// what a memory map has read is forgotten when the file is opened again.
+/// The file of a place, served until this goes.
 #[derive(Debug)]
-pub(super) struct StateFiles {
-    slots: Arc<Slots>,
+pub(super) struct Served {
+    slot: Arc<Slot>,
+    mounted: Mounted,
 }
 
-impl StateFiles {
-    pub(super) const fn new(slots: Arc<Slots>) -> Self {
-        Self { slots }
+impl Served {
+    /// Serves the file of a disk with a length in an empty folder.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if nothing can be mounted there.
+    pub(super) fn start(folder: &Path, len_bytes: u64) -> Result<Self, ExploreError> {
+        let slot = Arc::new(Slot::new(len_bytes));
+        let file = StateFile { slot: Arc::clone(&slot) };
+        let mounted = Mountpoint::check(folder, false)?.mount_any(file, Some(1), || {})?;
+        Ok(Self { slot, mounted })
     }
 
+    pub(super) const fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> PathBuf {
+        self.mounted.path().join(NAME)
+    }
+
+    /// Takes the file away.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if that cannot be done.
+    pub(super) fn end(self) -> Result<(), ExploreError> {
+        Ok(self.mounted.end(PATIENCE)?)
+    }
+}
+
+/// The folder with the file. One thread answers, on the processor of the check that asks.
+///
+/// Everything that the kernel is told of the file is the same for all states. Nothing is cached, so that every read is seen;
+/// what a memory map has read is forgotten when the file is opened again.
+#[derive(Debug)]
+struct StateFile {
+    slot: Arc<Slot>,
+}
+
+impl StateFile {
     fn attributes(&self, number: INodeNo) -> Result<FileAttr, Errno> {
-        let (kind, perm, size) = match self.job(number) {
-            Some(_) => (FileType::RegularFile, 0o600, self.slots.len_bytes),
-            None if number == INodeNo::ROOT => (FileType::Directory, 0o700, 0),
-            None => return Err(Errno::ENOENT),
+        let (kind, perm, size) = match number {
+            FILE => (FileType::RegularFile, 0o600, self.slot.len_bytes),
+            INodeNo::ROOT => (FileType::Directory, 0o700, 0),
+            _ => return Err(Errno::ENOENT),
         };
         Ok(FileAttr {
             ino: number,
@@ -117,11 +144,6 @@ impl StateFiles {
         })
     }
 
-    fn job(&self, number: INodeNo) -> Option<usize> {
-        let job = number.0.checked_sub(FIRST_FILE).map(narrow)?;
-        (job < self.slots.slots.len()).then_some(job)
-    }
-
     /// Does something with the disk that was opened.
     fn with<T>(
         &self,
@@ -129,8 +151,10 @@ impl StateFiles {
         handle: FileHandle,
         what: impl FnOnce(&mut CrashDisk) -> io::Result<T>,
     ) -> Result<T, Errno> {
-        let job = self.job(number).ok_or(Errno::EISDIR)?;
-        let mut state = self.slots.slots[job].state.lock();
+        if number != FILE {
+            return Err(Errno::EISDIR);
+        }
+        let mut state = self.slot.state.lock();
         if state.generation != handle.0 {
             return Err(Errno::ESTALE);
         }
@@ -139,7 +163,7 @@ impl StateFiles {
     }
 }
 
-impl Filesystem for StateFiles {
+impl Filesystem for StateFile {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
         for wanted in [InitFlags::FUSE_ASYNC_DIO, InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP] {
             if let Err(missing) = config.add_capabilities(wanted) {
@@ -151,9 +175,8 @@ impl Filesystem for StateFiles {
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let job = name.to_str().and_then(|name| name.parse::<u64>().ok());
-        let number = job.filter(|_| parent == INodeNo::ROOT).and_then(|job| job.checked_add(FIRST_FILE));
-        match number.ok_or(Errno::ENOENT).and_then(|number| self.attributes(INodeNo(number))) {
+        let is_here = parent == INodeNo::ROOT && name == NAME;
+        match is_here.then_some(FILE).ok_or(Errno::ENOENT).and_then(|number| self.attributes(number)) {
             Ok(attributes) => reply.entry(&FOREVER, &attributes, Generation(0)),
             Err(errno) => reply.error(errno),
         }
@@ -194,8 +217,12 @@ impl Filesystem for StateFiles {
     }
 
     fn open(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        let Some(job) = self.job(number) else { return reply.error(Errno::EISDIR) };
-        let mut state = self.slots.slots[job].state.lock();
+        if number != FILE {
+            return reply.error(Errno::EISDIR);
+        }
+        // Who waits for an answer on another processor waits several times as long.
+        self.slot.processor.follow();
+        let mut state = self.slot.state.lock();
         if state.disk.is_none() {
             return reply.error(Errno::ENODEV);
         }
@@ -214,12 +241,11 @@ impl Filesystem for StateFiles {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        if let Some(job) = self.job(number) {
-            let slot = &self.slots.slots[job];
-            let mut state = slot.state.lock();
+        if number == FILE {
+            let mut state = self.slot.state.lock();
             if state.generation == handle.0 {
                 state.nr_open -= 1;
-                slot.closed.notify_all();
+                self.slot.closed.notify_all();
             }
         }
         reply.ok();
@@ -236,7 +262,7 @@ impl Filesystem for StateFiles {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let len = u64::from(size).min(self.slots.len_bytes.saturating_sub(offset));
+        let len = u64::from(size).min(self.slot.len_bytes.saturating_sub(offset));
         let mut buffer = vec![0; narrow(len)];
         match self.with(number, handle, |disk| disk.read_at(offset, &mut buffer)) {
             Ok(()) => reply.data(&buffer),
@@ -256,7 +282,7 @@ impl Filesystem for StateFiles {
         _owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let room = clip(self.slots.len_bytes.saturating_sub(offset), data.len());
+        let room = clip(self.slot.len_bytes.saturating_sub(offset), data.len());
         if room == 0 && !data.is_empty() {
             return reply.error(Errno::ENOSPC);
         }
@@ -303,7 +329,7 @@ impl Filesystem for StateFiles {
         let mode = FallocateFlags::from_bits_retain(mode.cast_unsigned());
         let is_zeroing = mode.intersects(FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE);
         let is_other = mode.intersects(FallocateFlags::COLLAPSE_RANGE | FallocateFlags::INSERT_RANGE);
-        if is_other || offset.saturating_add(length) > self.slots.len_bytes {
+        if is_other || offset.saturating_add(length) > self.slot.len_bytes {
             return reply.error(Errno::EOPNOTSUPP);
         }
         match self.with(number, handle, |disk| if is_zeroing { disk.zero(offset, length) } else { Ok(()) }) {
@@ -322,7 +348,7 @@ impl Filesystem for StateFiles {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let end = i64::try_from(self.slots.len_bytes).unwrap_or(i64::MAX);
+        let end = i64::try_from(self.slot.len_bytes).unwrap_or(i64::MAX);
         match whence {
             _ if !(0..end).contains(&offset) => reply.error(Errno::ENXIO),
             SEEK_DATA => reply.offset(offset),
@@ -339,12 +365,12 @@ impl Filesystem for StateFiles {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let files = (0..widen(self.slots.slots.len()))
-            .map(|job| (INodeNo(FIRST_FILE + job), FileType::RegularFile, job.to_string()));
-        let folders = [".", ".."].map(|name| (INodeNo::ROOT, FileType::Directory, name.to_owned()));
-        for (next, (number, kind, name)) in
-            (1..).zip(folders.into_iter().chain(files)).skip(clip(offset, usize::MAX))
-        {
+        let entries = [
+            (INodeNo::ROOT, FileType::Directory, "."),
+            (INodeNo::ROOT, FileType::Directory, ".."),
+            (FILE, FileType::RegularFile, NAME),
+        ];
+        for (next, (number, kind, name)) in (1..).zip(entries).skip(clip(offset, usize::MAX)) {
             if reply.add(number, next, kind, name) {
                 break;
             }
@@ -353,11 +379,17 @@ impl Filesystem for StateFiles {
     }
 }
 
-/// The number of the first job's file; the folder is 1.
-const FIRST_FILE: u64 = 2;
+/// The file's name in its folder.
+const NAME: &str = "disk";
+
+/// The file's number; the folder's is 1.
+const FILE: INodeNo = INodeNo(2);
 
 /// How long the kernel may believe what it was told: it never changes.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a file that is taken away may still be in use.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest write, in bytes.
 const MAX_WRITE_BYTES: u32 = 1 << 20;
