@@ -1,5 +1,6 @@
 //! An exploration from its start to its result.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use super::schedule::{Next, Schedule, Task};
 use super::shell::Visit;
 use super::standing::{Progress, Standing};
 use super::way::Way;
+use crate::host::error::StrayError;
+use crate::host::strays;
 use crate::interrupt;
 
 /// What is explored, and how.
@@ -192,6 +195,7 @@ impl Explorer {
     /// # Errors
     /// [`ExploreError`] if they cannot be served.
     pub fn start(recording: Recording, options: Options, out: Option<OutDir>) -> Result<Self, ExploreError> {
+        strays::adopt().map_err(not_prepared)?;
         let dir =
             tempfile::Builder::new().prefix("logwrites-explore.").tempdir().map_err(ExploreError::Prepare)?;
         let places = Places::make(dir.path(), options.nr_jobs, recording.len_bytes())?;
@@ -272,6 +276,7 @@ impl Explorer {
     /// [`ExploreError`] if that cannot be done.
     pub fn end(self) -> Result<(), ExploreError> {
         self.jobs.places.end()?;
+        strays::leave().map_err(not_prepared)?;
         self.dir.close().map_err(ExploreError::Prepare)
     }
 }
@@ -817,6 +822,10 @@ impl Drop for StopOnPanic<'_> {
             self.0.stop();
         }
     }
+}
+
+fn not_prepared(error: StrayError) -> ExploreError {
+    ExploreError::Prepare(io::Error::other(error))
 }
 
 const fn says(outcome: Outcome) -> Says {

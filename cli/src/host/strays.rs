@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, waitpid};
 
 use super::error::StrayError;
 use super::process::{Process, wait_for_one};
@@ -46,6 +46,45 @@ pub(crate) fn end(spared: Option<u32>) -> Result<(), StrayError> {
         }
     }
     Err(StrayError::Left)
+}
+
+/// Ends those [adopted](adopt) orphans that `is_ours` knows by their numbers, and all that they leave; and forgets those
+/// that have ended, whoever they were. In no time where there are none.
+pub(crate) fn end_adopted(is_ours: impl Fn(Pid) -> bool) -> Result<(), StrayError> {
+    let deadline = Instant::now() + HARD;
+    loop {
+        let mut left = Vec::new();
+        for pid in adopted().map_err(StrayError::Wait)? {
+            // One that has gone by itself is waited for here: nobody else does.
+            match waitpid(Some(pid), WaitOptions::NOHANG) {
+                Ok(None) if is_ours(pid) => left.push(Process::open(pid).map_err(StrayError::Wait)?),
+                Ok(_) | Err(Errno::CHILD) => {}
+                Err(error) => return Err(StrayError::Wait(error.into())),
+            }
+        }
+        for process in &left {
+            process.signal(Signal::KILL).map_err(StrayError::Signal)?;
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut ends: Vec<_> = left.iter().map(Process::end).collect();
+        if !wait_for_one(&mut ends, deadline).map_err(StrayError::Wait)? {
+            return Err(StrayError::Left);
+        }
+    }
+}
+
+/// The orphans that this process has adopted: the kernel makes them children of its first thread, which starts nothing
+/// meanwhile that others wait for.
+fn adopted() -> io::Result<Vec<Pid>> {
+    let first = getpid().as_raw_nonzero();
+    let children = match fs::read_to_string(format!("/proc/self/task/{first}/children")) {
+        // A kernel without CONFIG_PROC_CHILDREN.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        children => children?,
+    };
+    Ok(children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect())
 }
 
 /// All that descend from the process `root` and have not ended, save one and what descends from it.

@@ -134,8 +134,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Has the checks judge every crash from the time on when the command could begin.
 fn explore(args: &Args) -> anyhow::Result<()> {
-    // What a check leaves behind is ended by its group.
-    strays::leave()?;
     let mut log = Log::open(&args.log)?;
     log.check_whole()?;
     let from = match &args.crash.from {

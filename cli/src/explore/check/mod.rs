@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Check`] | a preset, a database, promised files, or a command |
 //! | `run` | a program that looks at a state, until it ends or has to be ended |
+//! | `orphans` | what such a program has left running |
 //! | `mounted` | the state mounted by the kernel for as long as that takes |
 //! | `extract` | single files of a state |
 //! | [`Preset`], [`Database`], [`PromisedFile`] | what the tool knows to check by itself |
@@ -13,6 +14,7 @@ mod error;
 mod extract;
 mod judgement;
 mod mounted;
+mod orphans;
 mod preset;
 mod promise;
 mod run;

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::CheckError;
 use super::judgement::{Judgement, Outcome};
+use super::orphans::Orphans;
 use crate::host::process::{Process, wait_for_one};
 use crate::host::processor::{AtomicProcessor, Stay};
 use crate::host::program;
@@ -91,7 +92,7 @@ impl<'a> Run<'a> {
         self.command(program.name, command, program.passes)
     }
 
-    /// Runs a command to its end, or to the deadline, and then ends all of its process group.
+    /// Runs a command to its end, or to the deadline, and then ends whatever it has left.
     pub(super) fn command(
         &self,
         name: &str,
@@ -141,6 +142,7 @@ impl<'a> Run<'a> {
             Err(error) => return Err(error.into()),
         }
         let status = child.wait()?;
+        Orphans::of(self.around.tmpdir).end().map_err(io::Error::other)?;
         tail.take_what_is_there(&mut pipe)?;
         Ok((has_ended?.then_some(status), tail))
     }
