@@ -1,7 +1,11 @@
 //! Numbers at byte offsets of a structure on a disk.
 
+use alloc::vec::Vec;
+
 use zerocopy::FromBytes as _;
 use zerocopy::byteorder::{BE, LE, U16, U32, U64};
+
+use crate::num::{clip, narrow, widen};
 
 /// The bytes of a structure. What it is too short for reads as zero: nothing that a hostile image has makes this panic.
 #[derive(Clone, Copy, Debug)]
@@ -55,5 +59,41 @@ impl<'a> Fields<'a> {
     pub(super) fn part(self, at: usize, len: usize) -> &'a [u8] {
         let rest = self.from(at);
         rest.get(..len).unwrap_or(rest)
+    }
+}
+
+/// Which records of a table differ in two versions of some of its bytes, which are at an offset in it; none if there is nothing
+/// of the other version. What is longer than the other differs.
+pub(super) fn changed_records(offset: u64, record_bytes: usize, (now, before): (&[u8], &[u8])) -> Vec<u64> {
+    let skipped = narrow(offset % widen(record_bytes));
+    let first = offset / widen(record_bytes);
+    let mut changed = Vec::new();
+    let mut at = 0;
+    for nth in first.. {
+        let end = (nth - first + 1).saturating_mul(widen(record_bytes)).saturating_sub(widen(skipped));
+        let range = at..clip(end, now.len());
+        if range.is_empty() || before.is_empty() {
+            break;
+        }
+        at = range.end;
+        if now.get(range.clone()) != before.get(range) {
+            changed.push(nth);
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_compared_one_by_one() {
+        let changed = |now: &[u8], before: &[u8]| changed_records(6, 4, (now, before));
+        // Half of record 1, records 2 and 3, and some of record 4.
+        assert_eq!(changed(b"aabbbbccccd", b"aabbbbccccd"), []);
+        assert_eq!(changed(b"aXbbbbccccX", b"aabbbbccccd"), [1, 4]);
+        assert_eq!(changed(b"aabbbbcccc", b"aabb"), [2, 3]);
+        assert_eq!(changed(b"aabb", b""), []);
     }
 }

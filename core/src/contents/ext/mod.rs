@@ -19,11 +19,11 @@ use self::inode::Inode;
 use self::journal::{Journal, Says};
 use super::Written;
 use super::disk::Disk;
-use super::fields::Fields;
+use super::fields::{Fields, changed_records};
 use super::paths::Paths;
 use super::pieces::{Claims, Part, Pieces};
 use super::role::{Bytes, Class, Role, listed};
-use crate::num::{clip, narrow, widen};
+use crate::num::{narrow, widen};
 
 /// What each block of a file system is.
 #[derive(Clone, Debug)]
@@ -233,23 +233,9 @@ impl Ext {
 
     /// The inodes that a write changes.
     fn inodes(&self, group: u32, offset: u64, now: &[u8], before: &[u8]) -> Role {
-        let inode_bytes = self.geometry.inode_bytes;
-        let skipped = narrow(offset % widen(inode_bytes));
-        let first = offset / widen(inode_bytes);
-        let differs = |range: &Range<usize>| now.get(range.clone()) != before.get(range.clone());
-        let mut changed: Vec<String> = Vec::new();
-        let mut at = 0;
-        for number in first.. {
-            let end = (number - first + 1).saturating_mul(widen(inode_bytes)).saturating_sub(widen(skipped));
-            let range = at..clip(end, now.len());
-            if range.is_empty() {
-                break;
-            }
-            at = range.end;
-            if !before.is_empty() && differs(&range) {
-                changed.push(self.inode(self.number(group, number)));
-            }
-        }
+        let changed = changed_records(offset, self.geometry.inode_bytes, (now, before));
+        let changed: Vec<String> =
+            changed.into_iter().map(|nth| self.inode(self.number(group, nth))).collect();
         match &changed[..] {
             [] => self.inode_table(group, offset, widen(now.len())),
             [inode] => Role::new(Class::Inode, format!("inode {inode}")),
