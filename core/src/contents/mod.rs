@@ -7,6 +7,7 @@
 //! |---|---|
 //! | ext4, ext3, ext2 | everything, with the paths of files; of a journal what each block is, and what it is a copy of |
 //! | FAT12, FAT16, FAT32 | everything, with the paths of files; of a FAT the clusters whose entries are changed |
+//! | XFS | everything that is written back from its journal, with the paths of files; of the journal its records |
 //!
 //! Images are not trusted: whatever is on a disk, nothing here panics; at most 256 MiB of it are read, and at most some
 //! 400 MB of memory are used. A map that would take more is not complete, and says so.
@@ -19,6 +20,7 @@ mod kind;
 mod paths;
 mod pieces;
 mod role;
+mod xfs;
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -28,6 +30,7 @@ use self::ext::Ext;
 use self::fat::Fat;
 pub use self::kind::FileSystemKind;
 pub use self::role::{Class, Role};
+use self::xfs::Xfs;
 use crate::num::{clip, widen};
 
 /// What each sector of a disk is.
@@ -42,6 +45,7 @@ pub struct Contents {
 enum Layout {
     Ext(Ext),
     Fat(Fat),
+    Xfs(Xfs),
 }
 
 /// A write, to be explained.
@@ -70,6 +74,7 @@ impl Contents {
         let layout = match kind {
             FileSystemKind::Ext4 => Ext::of(&mut disk)?.map(Layout::Ext),
             FileSystemKind::Fat => Fat::of(&mut disk)?.map(Layout::Fat),
+            FileSystemKind::Xfs => Xfs::of(&mut disk)?.map(Layout::Xfs),
             _ => None,
         };
         Ok(layout.map(|layout| Self { kind, len_bytes, layout }))
@@ -87,6 +92,7 @@ impl Contents {
         match &self.layout {
             Layout::Ext(ext) => ext.is_complete(),
             Layout::Fat(fat) => fat.is_complete(),
+            Layout::Xfs(xfs) => xfs.is_complete(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Contents {
         match &self.layout {
             Layout::Ext(ext) => ext.roles(range).all(|role| told.add(role)),
             Layout::Fat(fat) => fat.roles(range).all(|role| told.add(role)),
+            Layout::Xfs(xfs) => xfs.roles(range).all(|role| told.add(role)),
         };
         told.0
     }
@@ -118,6 +125,7 @@ impl Contents {
             Layout::Fat(fat) => {
                 fat.told(&written).all(|role| told.add(role));
             }
+            Layout::Xfs(xfs) => xfs.told(&written, |role| told.add(role)),
         }
         Ok(told.0)
     }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use logwrites_core::contents::{Contents, Written};
 
-use super::{contents_of, make, said};
+use super::{contents_of, in_units, make, said};
 use crate::common::Folder;
 use crate::common::fuse::program;
 use crate::common::random::Random;
@@ -89,11 +89,7 @@ fn agrees(len_mib: u64, width: u64, options: &[&str]) {
 }
 
 fn data_of(path: &str, offset: u64) -> String {
-    let text = match offset {
-        offset if offset > 0 && offset.is_multiple_of(1 << 10) => format!("{} KiB", offset >> 10),
-        offset => format!("byte {offset}"),
-    };
-    format!("data of {path} at {text}")
+    format!("data of {path} at {}", in_units(offset))
 }
 
 fn check_fat(role: &str, nth: u64, first: u64, last: u64) {
