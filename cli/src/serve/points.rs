@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::engine::LiveDisk;
+use super::engine::{BlockDevice, LiveDisk};
 
 /// Why there is no such export, in words for the client's user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +135,12 @@ impl Deref for Lease {
     type Target = dyn LiveDisk;
 
     fn deref(&self) -> &Self::Target {
+        &*self.disk
+    }
+}
+
+impl AsRef<dyn BlockDevice> for Lease {
+    fn as_ref(&self) -> &(dyn BlockDevice + 'static) {
         &*self.disk
     }
 }

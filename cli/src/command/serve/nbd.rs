@@ -71,15 +71,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // It goes when all is done.
     let _name = door.name;
     server.listen(door.listener).context("cannot start a thread")?;
-    watch::Watched::new(&args.disk, Arc::<Server>::clone(&server)).until_the_end();
+    watch::Watched::new(&args.disk, Arc::<Server<_>>::clone(&server)).until_the_end();
     server.stop();
     finish(server.exports(), &args.disk)
 }
 
 /// Answers at the control socket.
 #[cfg(unix)]
-fn answer(server: &Arc<Server>, args: &Args, listener: UnixListener) -> anyhow::Result<()> {
-    match Control::of(Arc::<Server>::clone(server), &args.disk.log) {
+fn answer(server: &Arc<Server<ExportTable>>, args: &Args, listener: UnixListener) -> anyhow::Result<()> {
+    match Control::of(Arc::<Server<_>>::clone(server), &args.disk.log) {
         Some(control) => Ok(control.listen(listener)?),
         None => Ok(()),
     }

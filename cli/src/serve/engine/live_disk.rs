@@ -11,8 +11,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::payload::Payload;
 
-/// A disk in use, whatever it is made of.
-pub trait LiveDisk: Send + Sync {
+/// A disk for clients, whatever it is made of.
+pub trait BlockDevice: Send + Sync {
     /// The unit of all extents.
     fn sector_size(&self) -> SectorSize;
 
@@ -35,15 +35,6 @@ pub trait LiveDisk: Send + Sync {
     /// A device's.
     fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>>;
 
-    /// What it has done so far.
-    fn counters(&self) -> Counters;
-
-    /// Ends the log in good order. Operations that come later are refused.
-    ///
-    /// # Errors
-    /// [`FinishError`], which may have happened earlier.
-    fn finish(&self) -> Result<Position, FinishError>;
-
     /// Submits an operation and waits until it is done.
     ///
     /// # Errors
@@ -56,6 +47,18 @@ pub trait LiveDisk: Send + Sync {
     }
 }
 
+/// A disk in use, whose writes are logged.
+pub trait LiveDisk: BlockDevice {
+    /// What it has done so far.
+    fn counters(&self) -> Counters;
+
+    /// Ends the log in good order. Operations that come later are refused.
+    ///
+    /// # Errors
+    /// [`FinishError`], which may have happened earlier.
+    fn finish(&self) -> Result<Position, FinishError>;
+}
+
 /// Operations that a client submits together. They may lie until the batch is [run](Self::run), which its end does too.
 #[must_use]
 pub struct Batch<'a> {
@@ -64,7 +67,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) const fn new(work: &'a dyn Work) -> Self {
+    pub(crate) const fn new(work: &'a dyn Work) -> Self {
         Self { work, is_left: false }
     }
 
@@ -105,8 +108,10 @@ impl Drop for Batch<'_> {
 }
 
 /// What a [`Batch`] is done by.
-pub(super) trait Work {
+pub(crate) trait Work {
+    /// As [`Batch::submit`].
     fn submit(&self, op: Op, payload: Payload, waiter: Arc<dyn Waiter>, cookie: u64) -> Result<(), Refusal>;
+    /// As [`Batch::run`].
     fn run(&self);
 }
 

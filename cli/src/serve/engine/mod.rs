@@ -27,8 +27,8 @@ use logwrites_core::{Extent, Op, SectorSize};
 use parking_lot::Mutex;
 
 pub use self::devices::{Base, Data, Log};
-use self::live_disk::Work;
-pub use self::live_disk::{Batch, CallError, Counters, FinishError, LiveDisk, Refusal, Waiter};
+pub(crate) use self::live_disk::Work;
+pub use self::live_disk::{Batch, BlockDevice, CallError, Counters, FinishError, LiveDisk, Refusal, Waiter};
 pub use self::machine::{Machine, SLOTS};
 pub use self::payload::{Buffer, Payload, Pool};
 use self::shared::{Role, Shared};
@@ -88,7 +88,7 @@ where
     }
 }
 
-impl<M, D, L> LiveDisk for Engine<M, D, L>
+impl<M, D, L> BlockDevice for Engine<M, D, L>
 where
     M: Machine + 'static,
     D: Data + 'static,
@@ -115,7 +115,14 @@ where
     fn allocation(&self, extent: Extent, max: usize) -> io::Result<Vec<(u64, bool)>> {
         self.shared.allocation(extent, max)
     }
+}
 
+impl<M, D, L> LiveDisk for Engine<M, D, L>
+where
+    M: Machine + 'static,
+    D: Data + 'static,
+    L: Log + 'static,
+{
     fn counters(&self) -> Counters {
         self.shared.counters()
     }

@@ -14,9 +14,8 @@ use super::request::{Action, Request, Rules};
 use super::stream::{Stream, is_timeout};
 use super::violation::Violation;
 use super::wire::{Allocation, ErrorCode, REQUEST_LEN};
-use crate::serve::engine::{Batch, Buffer, CallError, LiveDisk, Payload, Pool, Refusal, Waiter};
-use crate::serve::exports::{ExportTable, Exports};
-use crate::serve::points::Lease;
+use crate::serve::engine::{Batch, BlockDevice, Buffer, CallError, Payload, Pool, Refusal, Waiter};
+use crate::serve::exports::Exports;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +50,12 @@ impl Default for Pools {
 }
 
 /// Serves a connection to its end.
-pub(super) fn serve(stream: &Arc<Stream>, exports: &ExportTable, pools: &Pools) -> End {
+pub(super) fn serve<E>(stream: &Arc<Stream>, exports: &E, pools: &Pools) -> End
+where
+    E: Exports<Export: AsRef<dyn BlockDevice>>,
+{
     match shake_hands(stream, exports, HANDSHAKE) {
-        Ok(Some(session)) => transmit(stream, session, pools),
+        Ok(Some(Session { export, rules })) => transmit(stream, export.as_ref(), rules, pools),
         Ok(None) => End::Left,
         // Who only wanted to know what there is may go at any time.
         Err(End::Io(error)) if is_gone(&error) => End::Left,
@@ -93,8 +95,7 @@ fn shake_hands<E: Exports>(
     }
 }
 
-fn transmit(stream: &Arc<Stream>, session: Session<Lease>, pools: &Pools) -> End {
-    let Session { export, rules } = session;
+fn transmit(stream: &Arc<Stream>, disk: &dyn BlockDevice, rules: Rules, pools: &Pools) -> End {
     if let Err(error) = stream.set_timeouts(STALL) {
         return error.into();
     }
@@ -106,7 +107,7 @@ fn transmit(stream: &Arc<Stream>, session: Session<Lease>, pools: &Pools) -> End
         Err(error) => return error.into(),
     };
     let mut transmission =
-        Transmission { stream, disk: &*export, rules, outbox, pools, replies: Vec::new(), is_large: false };
+        Transmission { stream, disk, rules, outbox, pools, replies: Vec::new(), is_large: false };
     let end = transmission.run();
     transmission.outbox.push(&mut transmission.replies);
     transmission.outbox.close();
@@ -117,7 +118,7 @@ fn transmit(stream: &Arc<Stream>, session: Session<Lease>, pools: &Pools) -> End
 
 struct Transmission<'a> {
     stream: &'a Arc<Stream>,
-    disk: &'a dyn LiveDisk,
+    disk: &'a dyn BlockDevice,
     rules: Rules,
     outbox: Arc<Outbox>,
     pools: &'a Pools,

@@ -12,13 +12,14 @@ use parking_lot::Mutex;
 use super::connection::{self, End, Pools, STACK_BYTES};
 use super::stream::Stream;
 use crate::serve::clients::Clients;
-use crate::serve::exports::{ExportTable, Front};
+use crate::serve::engine::BlockDevice;
+use crate::serve::exports::{ExportTable, Exports, Front};
 use crate::serve::listen::{self, Listener};
 
 /// A server of NBD exports.
 #[derive(Debug)]
-pub struct Server {
-    exports: ExportTable,
+pub struct Server<E> {
+    exports: E,
     pools: Pools,
     connections: Mutex<Connections>,
     clients: Clients,
@@ -32,10 +33,13 @@ struct Connections {
     nr_accepted: u64,
 }
 
-impl Server {
+impl<E> Server<E>
+where
+    E: Exports<Export: AsRef<dyn BlockDevice>> + Send + Sync + 'static,
+{
     /// A server that takes so many connections at once.
     #[must_use]
-    pub fn new(exports: ExportTable, max_connections: usize) -> Arc<Self> {
+    pub fn new(exports: E, max_connections: usize) -> Arc<Self> {
         Arc::new(Self {
             exports,
             pools: Pools::default(),
@@ -84,7 +88,10 @@ impl Server {
     fn take(self: &Arc<Self>, stream: Stream) -> io::Result<()> {
         let stream = Arc::new(stream);
         let mut connections = self.connections.lock();
-        if connections.open.len() >= self.max_connections || self.is_stopping.load(Ordering::Relaxed) {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if connections.open.len() >= self.max_connections {
             tracing::warn!(max = self.max_connections, "a connection was refused: too many clients");
             return Ok(());
         }
@@ -108,7 +115,7 @@ impl Server {
     }
 }
 
-impl Front for Server {
+impl Front for Server<ExportTable> {
     fn exports(&self) -> &ExportTable {
         &self.exports
     }
@@ -119,12 +126,12 @@ impl Front for Server {
 }
 
 /// A client, which leaves when this goes.
-struct Leaving {
-    server: Arc<Server>,
+struct Leaving<E> {
+    server: Arc<Server<E>>,
     number: u64,
 }
 
-impl Drop for Leaving {
+impl<E> Drop for Leaving<E> {
     fn drop(&mut self) {
         let stream = self.server.connections.lock().open.remove(&self.number);
         if let Some(stream) = stream {
