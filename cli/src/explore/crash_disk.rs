@@ -79,6 +79,10 @@ impl CrashDisk {
         &self.map
     }
 
+    pub(super) fn sector_size(&self) -> SectorSize {
+        self.recording.sector_size()
+    }
+
     /// What was read of the state, in order, each sector once; and what was written to it.
     pub(super) fn into_parts(self) -> (Vec<Extent>, Written) {
         (self.reads, self.written)

@@ -321,9 +321,10 @@ impl Jobs {
         place.slot.put(CrashDisk::new(Arc::clone(&self.recording), map));
         let done = work(Surroundings {
             image: &place.image,
-            processor: place.slot.processor(),
+            slot: &place.slot,
             tmpdir: &place.tmpdir,
             mountpoint: &place.mountpoint,
+            socket: &place.socket,
             told,
             file_system: self.file_system,
             mount_options: self.options.mount_options.as_deref(),

@@ -5,6 +5,7 @@
 //! | [`Recording`] | the log and its base, and the contents of any of their sectors as a hash |
 //! | `crash_disk` | the disk of one state: what a checker writes stays apart, and what it reads is watched |
 //! | `state_file` | such a disk as a file, by FUSE |
+//! | `state_nbd` | the same for clients of NBD |
 //! | `place` | where a job's checker finds its disk, the same for all jobs |
 //! | [`Check`] | what judges a state: a preset, a database, promised files, or a command |
 //! | `way` | how a run ended, so that one way to fail is told from another |
@@ -46,6 +47,7 @@ mod schedule;
 mod shell;
 mod standing;
 mod state_file;
+mod state_nbd;
 mod timeline;
 mod way;
 pub mod words;

@@ -27,6 +27,8 @@ pub(super) struct Place {
     pub(super) image: PathBuf,
     pub(super) tmpdir: PathBuf,
     pub(super) mountpoint: PathBuf,
+    /// Where clients of NBD find the disk.
+    pub(super) socket: PathBuf,
 }
 
 impl Places {
@@ -87,8 +89,9 @@ impl Places {
 
 impl Place {
     fn of(disk: &Served, folder: &Path) -> Self {
-        let [image, tmpdir, mountpoint] = [IMAGE, TMPDIR, MOUNTPOINT].map(|name| folder.join(name));
-        Self { slot: Arc::clone(disk.slot()), image, tmpdir, mountpoint }
+        let [image, tmpdir, mountpoint, socket] =
+            [IMAGE, TMPDIR, MOUNTPOINT, SOCKET].map(|name| folder.join(name));
+        Self { slot: Arc::clone(disk.slot()), image, tmpdir, mountpoint, socket }
     }
 
     /// Makes the folder anew, whatever a check has left in its place. Links are not followed.
@@ -121,6 +124,7 @@ const HERE: &str = "crash";
 const IMAGE: &str = "disk";
 const TMPDIR: &str = "tmp";
 const MOUNTPOINT: &str = "mnt";
+const SOCKET: &str = "nbd";
 
 /// Where a disk is served; for root it is bound to the image's path in the job's own place.
 const STATE: &str = "state";

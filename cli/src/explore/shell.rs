@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::check::{CheckError, Run, Surroundings};
+use super::check::{Besides, CheckError, Run, Surroundings};
 use super::error::ExploreError;
 use crate::explain::in_one_line;
 use crate::host::command::run_in_foreground;
@@ -49,7 +49,7 @@ impl Visit<'_> {
         let set = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
         let shell = set.unwrap_or_else(|| OsString::from("/bin/sh"));
         let mut command = Command::new(&shell);
-        self.around.tell(&mut command, is_mounted);
+        self.around.tell(&mut command, Besides { is_mounted, nbd_uri: None });
         run_in_foreground(&shell, &mut command).map_err(|error| ExploreError::Shell(error.into()))?;
         Ok(())
     }

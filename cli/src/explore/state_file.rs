@@ -47,6 +47,17 @@ impl Slot {
         Self { len_bytes, state, closed, processor: AtomicProcessor::default() }
     }
 
+    /// How long each of its disks is.
+    pub(super) const fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// Does something with the disk that it holds now.
+    pub(super) fn with<T>(&self, what: impl FnOnce(&mut CrashDisk) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.state.lock();
+        what(state.disk.as_mut().ok_or(io::ErrorKind::NotFound)?)
+    }
+
     /// Where the check runs that uses it, so that it is served there.
     pub(super) const fn processor(&self) -> &AtomicProcessor {
         &self.processor

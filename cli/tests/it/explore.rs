@@ -288,6 +288,36 @@ fn a_check_that_hangs_has_failed_and_is_ended_with_all_that_it_started() {
     assert!(!Path::new(&format!("/proc/{}", pid.trim())).exists(), "its child has ended, too");
 }
 
+/// As [`INTACT`], by NBD; what the client writes, the file has, and the next state has not.
+const INTACT_BY_NBD: &str = r#"
+env PATH=/usr/bin nbdsh -u "$CRASH_NBD_URI" -c '
+import os, sys
+has_header = h.pread(512, 0)[0] == 2
+if has_header and h.pread(4096, 64 << 10)[0] != 1:
+    sys.exit("no data")
+if not has_header and os.environ["CRASH_LAST_MARK"] == "stored":
+    sys.exit("nothing was stored")
+h.pwrite(b"\3" * 512, 0)
+h.zero(512, 512)
+h.flush()
+with open(os.environ["CRASH_IMAGE"], "rb") as image:
+    assert image.read(1024) == b"\3" * 512 + bytes(512)
+'"#;
+
+#[test]
+fn a_check_finds_the_disk_by_nbd_too() {
+    let (summary, _) = explored(&explore(&store("flush\n"), &["--check", INTACT_BY_NBD]).code(0));
+    assert_eq!(summary["verdict"], "proved");
+    let folder = store("");
+    // A client that stays is cut off, and does not reach the next state.
+    let stays = "setsid env PATH=/usr/bin nbdsh -u \"$CRASH_NBD_URI\" -c 'import time; time.sleep(30)' >/dev/null 2>&1 &";
+    let check = format!("{stays}{INTACT_BY_NBD}");
+    let (summary, checks) = explored(&explore(&folder, &["--check", &check]).code(1));
+    let finding = &checks[0]["findings"][0];
+    assert_eq!((&summary["verdict"], &finding["state"]), (&"failed".into(), &"2^0".into()));
+    assert_eq!(finding["output"], "no data");
+}
+
 #[test]
 fn what_a_check_leaves_behind_does_not_reach_the_next_state() {
     let folder = store("");

@@ -221,6 +221,7 @@ A command is run by the shell, with
   CRASH_LAST_MARK  the last mark before the crash
   CRASH_TMPDIR     an empty folder
   CRASH_MOUNT      the folder where the disk is mounted, if the command names this; needs root
+  CRASH_NBD_URI    where NBD clients find the disk, if the command names this
 It must be deterministic, and depend on nothing but these. Exit code 0 means that the disk is good,
 125 that the command cannot tell, 126 and 127 that the command itself is broken, and anything else
 that the disk is bad. A disk at the end of the log, with nothing lost, must be good.

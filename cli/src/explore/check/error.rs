@@ -47,6 +47,14 @@ pub enum CheckError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The disk cannot be served to clients of NBD.
+    #[error("cannot serve the disk on {}", path.display())]
+    Nbd {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// What was mounted cannot be unmounted.
     #[error("cannot unmount {}", path.display())]
     Unmount {

@@ -32,8 +32,8 @@ pub use self::extract::{InnerPath, ParseInnerPathError};
 pub(super) use self::judgement::{Judgement, Outcome};
 pub use self::preset::{PRESETS, Preset};
 pub use self::promise::{Promise, PromisedFile};
-use self::run::MOUNT;
-pub(super) use self::run::{Run, Surroundings};
+pub(super) use self::run::{Besides, Run, Surroundings};
+use self::run::{MOUNT, NBD_URI};
 pub use self::sqlite::Database;
 use super::recording::Recording;
 use crate::host::mkfs::MKFS_MARK;
@@ -104,9 +104,9 @@ impl Check {
             Self::Files => Err(CheckError::NothingPromised),
             Self::File(file) => file.judge(&run),
             Self::Command(line) if is_told(line, MOUNT) => {
-                run.mounted(around.file_system, |_| run.shell(line))
+                run.mounted(around.file_system, |_| run.served_to(line, true))
             }
-            Self::Command(line) => run.shell(line),
+            Self::Command(line) => run.served_to(line, false),
         }
     }
 
@@ -127,11 +127,20 @@ impl Check {
 }
 
 impl Run<'_> {
+    /// Runs a command of the shell's, with a server for it if it asks for one.
+    fn served_to(&self, line: &str, is_mounted: bool) -> Result<Judgement, CheckError> {
+        if is_told(line, NBD_URI) {
+            self.served(|uri| self.shell(line, Besides { is_mounted, nbd_uri: Some(uri) }))
+        } else {
+            self.shell(line, Besides { is_mounted, nbd_uri: None })
+        }
+    }
+
     /// Runs a command of the shell's, which finds the state by its environment.
-    fn shell(&self, line: &str) -> Result<Judgement, CheckError> {
+    fn shell(&self, line: &str, besides: Besides<'_>) -> Result<Judgement, CheckError> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(line);
-        self.around.tell(&mut command, is_told(line, MOUNT));
+        self.around.tell(&mut command, besides);
         self.command(line, command, &[0])
     }
 }

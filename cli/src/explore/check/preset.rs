@@ -5,7 +5,7 @@ use logwrites_core::contents::FileSystemKind;
 use super::error::CheckError;
 use super::judgement::{Judgement, Outcome};
 use super::mounted;
-use super::run::{Program, Run};
+use super::run::{Besides, Program, Run};
 
 /// How a file system is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,8 @@ const READ_EVERYTHING: &str = r#"
     find "$CRASH_MOUNT" -xdev -ls >/dev/null && find "$CRASH_MOUNT" -xdev -type f -exec cat -- {} + >/dev/null
 "#;
 
+const MOUNTED: Besides<'_> = Besides { is_mounted: true, nbd_uri: None };
+
 impl Preset {
     /// The one of that name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
@@ -135,7 +137,7 @@ impl Preset {
                 Step::Program(program) => run.program(program, run.around.image)?,
                 Step::Mounted(mounts, inside) => {
                     run.mounted(mounts.kind(run.around.file_system), |_| match inside {
-                        Some(line) => run.shell(line),
+                        Some(line) => run.shell(line, MOUNTED),
                         None => Ok(Judgement::pass()),
                     })?
                 }

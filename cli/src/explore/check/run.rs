@@ -1,9 +1,11 @@
 //! Programs that are run for one judgement.
 
+use std::ffi::OsStr;
 use std::io::{self, PipeReader, Read as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use logwrites_core::contents::FileSystemKind;
@@ -14,8 +16,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::error::CheckError;
 use super::judgement::{Judgement, Outcome};
 use super::orphans::Orphans;
+use crate::explore::state_file::Slot;
+use crate::explore::state_nbd::StateServer;
 use crate::host::process::{Process, wait_for_one};
-use crate::host::processor::{AtomicProcessor, Stay};
+use crate::host::processor::Stay;
 use crate::host::program;
 
 /// What a check finds around it.
@@ -23,12 +27,14 @@ use crate::host::program;
 pub(in crate::explore) struct Surroundings<'a> {
     /// The disk: the same path for all states.
     pub(in crate::explore) image: &'a Path,
-    /// Where whoever serves the disk learns which processor the check runs on.
-    pub(in crate::explore) processor: &'a AtomicProcessor,
+    /// What the disk is served from.
+    pub(in crate::explore) slot: &'a Arc<Slot>,
     /// A folder of its own, empty.
     pub(in crate::explore) tmpdir: &'a Path,
     /// A folder to mount the disk on.
     pub(in crate::explore) mountpoint: &'a Path,
+    /// Where NBD clients may find the disk.
+    pub(in crate::explore) socket: &'a Path,
     /// What the check is told of the state; see [`Check::told`](super::Check::told).
     pub(in crate::explore) told: Option<&'a str>,
     /// The file system of the disk at the end, where nothing is lost.
@@ -39,15 +45,25 @@ pub(in crate::explore) struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     /// Lets a command find all this by its environment.
-    pub(in crate::explore) fn tell(&self, command: &mut Command, is_mounted: bool) {
+    pub(in crate::explore) fn tell(&self, command: &mut Command, besides: Besides<'_>) {
         command.env("CRASH_IMAGE", self.image).env("CRASH_TMPDIR", self.tmpdir);
         command.env("CRASH_LAST_MARK", self.told.unwrap_or_default());
-        if is_mounted {
-            command.env(MOUNT, self.mountpoint)
-        } else {
-            command.env_remove(MOUNT)
-        };
+        let mountpoint = besides.is_mounted.then_some(self.mountpoint.as_os_str());
+        for (name, value) in [(MOUNT, mountpoint), (NBD_URI, besides.nbd_uri.map(OsStr::new))] {
+            match value {
+                Some(value) => command.env(name, value),
+                // One that was there before has another meaning.
+                None => command.env_remove(name),
+            };
+        }
     }
+}
+
+/// In which ways a command finds the disk besides the image.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::explore) struct Besides<'a> {
+    pub(in crate::explore) is_mounted: bool,
+    pub(in crate::explore) nbd_uri: Option<&'a str>,
 }
 
 /// The run of a check: its programs, one after the other, have one deadline.
@@ -83,6 +99,18 @@ impl Program {
 impl<'a> Run<'a> {
     pub(in crate::explore) fn new(around: Surroundings<'a>, timeout: Duration) -> Self {
         Self { around, deadline: Instant::now() + timeout }
+    }
+
+    /// Has a check look at the disk as a client of NBD, and ends its connections.
+    pub(super) fn served(
+        &self,
+        inside: impl FnOnce(&str) -> Result<Judgement, CheckError>,
+    ) -> Result<Judgement, CheckError> {
+        let Surroundings { socket, slot, .. } = self.around;
+        let started = slot.with(|disk| Ok(disk.sector_size()));
+        let started = started.and_then(|sector_size| StateServer::start(socket, slot, sector_size));
+        let server = started.map_err(|source| CheckError::Nbd { path: socket.to_owned(), source })?;
+        inside(&server.uri())
     }
 
     /// Runs a program on the image, or on something else.
@@ -127,7 +155,7 @@ impl<'a> Run<'a> {
             .stderr(writer)
             .process_group(0)
             .env("TMPDIR", self.around.tmpdir);
-        let _stay = Stay::begin(self.around.processor);
+        let _stay = Stay::begin(self.around.slot.processor());
         Ok((command.spawn()?, reader))
     }
 
@@ -201,6 +229,9 @@ impl Tail {
 
 /// Where a command that names it finds the state mounted.
 pub(super) const MOUNT: &str = "CRASH_MOUNT";
+
+/// Where a command that names it finds the state by NBD.
+pub(super) const NBD_URI: &str = "CRASH_NBD_URI";
 
 /// As in `git bisect run`.
 const UNDECIDED: i32 = 125;
