@@ -7,11 +7,13 @@
 //! |---|---|
 //! | ext4, ext3, ext2 | everything, with the paths of files; of a journal what each block is, and what it is a copy of |
 //! | FAT12, FAT16, FAT32 | everything, with the paths of files; of a FAT the clusters whose entries are changed |
+//! | btrfs | everything, with the paths of files in all subvolumes, and of each node its tree and generation |
 //! | XFS | everything that is written back from its journal, with the paths of files; of the journal its records |
 //!
 //! Images are not trusted: whatever is on a disk, nothing here panics; at most 256 MiB of it are read, and at most some
 //! 400 MB of memory are used. A map that would take more is not complete, and says so.
 
+mod btrfs;
 mod disk;
 mod ext;
 mod fat;
@@ -25,6 +27,7 @@ mod xfs;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use self::btrfs::Btrfs;
 use self::disk::Disk;
 use self::ext::Ext;
 use self::fat::Fat;
@@ -43,6 +46,7 @@ pub struct Contents {
 
 #[derive(Clone, Debug)]
 enum Layout {
+    Btrfs(Btrfs),
     Ext(Ext),
     Fat(Fat),
     Xfs(Xfs),
@@ -72,6 +76,7 @@ impl Contents {
         let Some(kind) = FileSystemKind::recognise(len_bytes, &mut read)? else { return Ok(None) };
         let mut disk = Disk::new(len_bytes, &mut read);
         let layout = match kind {
+            FileSystemKind::Btrfs => Btrfs::of(&mut disk, len_bytes)?.map(Layout::Btrfs),
             FileSystemKind::Ext4 => Ext::of(&mut disk)?.map(Layout::Ext),
             FileSystemKind::Fat => Fat::of(&mut disk)?.map(Layout::Fat),
             FileSystemKind::Xfs => Xfs::of(&mut disk)?.map(Layout::Xfs),
@@ -90,6 +95,7 @@ impl Contents {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         match &self.layout {
+            Layout::Btrfs(btrfs) => btrfs.is_complete(),
             Layout::Ext(ext) => ext.is_complete(),
             Layout::Fat(fat) => fat.is_complete(),
             Layout::Xfs(xfs) => xfs.is_complete(),
@@ -101,6 +107,7 @@ impl Contents {
     pub fn roles(&self, range: Range<u64>) -> Vec<Role> {
         let mut told = Told::default();
         match &self.layout {
+            Layout::Btrfs(btrfs) => btrfs.roles(range).all(|role| told.add(role)),
             Layout::Ext(ext) => ext.roles(range).all(|role| told.add(role)),
             Layout::Fat(fat) => fat.roles(range).all(|role| told.add(role)),
             Layout::Xfs(xfs) => xfs.roles(range).all(|role| told.add(role)),
@@ -121,6 +128,7 @@ impl Contents {
         let mut disk = Disk::new(self.len_bytes, &mut read);
         let mut told = Told::default();
         match &self.layout {
+            Layout::Btrfs(btrfs) => btrfs.told(&written, |role| told.add(role)),
             Layout::Ext(ext) => ext.told(&written, &mut disk, |role| told.add(role))?,
             Layout::Fat(fat) => {
                 fat.told(&written).all(|role| told.add(role));

@@ -5,21 +5,21 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What every file is called, by a number of its own.
+/// What every file is called, by a key of its own, such as a number.
 #[derive(Clone, Debug)]
-pub(super) struct Paths {
-    root: u64,
-    links: BTreeMap<u64, (u64, Box<[u8]>)>,
+pub(super) struct Paths<K = u64> {
+    root: K,
+    links: BTreeMap<K, (K, Box<[u8]>)>,
     is_full: bool,
 }
 
-impl Paths {
-    pub(super) const fn new(root: u64) -> Self {
+impl<K: Copy + Ord> Paths<K> {
+    pub(super) const fn new(root: K) -> Self {
         Self { root, links: BTreeMap::new(), is_full: false }
     }
 
     /// A directory has a file under a name. Of the names of one file the first one counts.
-    pub(super) fn add(&mut self, directory: u64, name: &[u8], file: u64) {
+    pub(super) fn add(&mut self, directory: K, name: &[u8], file: K) {
         if file == self.root || name.is_empty() || name == b"." || name == b".." {
             return;
         }
@@ -30,17 +30,27 @@ impl Paths {
         self.links.entry(file).or_insert_with(|| (directory, name.into()));
     }
 
+    /// The directory of a file, and its name there.
+    pub(super) fn link(&self, file: K) -> Option<(K, &[u8])> {
+        self.links.get(&file).map(|(directory, name)| (*directory, &**name))
+    }
+
     /// The path of a file, from the root on; `None` if the root does not lead to it. O(depth · log n).
-    pub(super) fn of(&self, file: u64) -> Option<String> {
+    pub(super) fn of(&self, file: K) -> Option<String> {
+        self.by(file, |file| self.link(file))
+    }
+
+    /// The path of a file by links that are looked up otherwise.
+    pub(super) fn by<'a>(&self, file: K, link: impl Fn(K) -> Option<(K, &'a [u8])>) -> Option<String> {
         let mut names: Vec<&[u8]> = Vec::new();
         let mut at = file;
         while at != self.root {
-            let (directory, name) = self.links.get(&at)?;
+            let (directory, name) = link(at)?;
             if names.len() >= MAX_DEPTH {
                 return None;
             }
             names.push(name);
-            at = *directory;
+            at = directory;
         }
         if names.is_empty() {
             return Some(String::from("/"));

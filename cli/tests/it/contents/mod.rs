@@ -1,6 +1,7 @@
 //! What the sectors of a disk are said to be, beside what the tools of each file system say.
 #![cfg(target_os = "linux")]
 
+mod btrfs;
 mod ext;
 mod fat;
 mod journal;
