@@ -2,12 +2,17 @@
 
 use crate::common;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::Folder;
 use common::images::{are_equal, sha256, sha256_up_to, unpack};
 use common::logs::{entries, narrow};
+use logwrites::log::Log;
+use logwrites_core::Ordering;
+use logwrites_core::crash::{Choice, Groups, Layers, Model, Rules};
+use logwrites_core::history::{Checkpoints, Discards};
 
 #[test]
 fn raw_512() {
@@ -85,6 +90,53 @@ fn a_discard_that_the_device_ignored_is_a_choice() {
     assert!(single.folder.read("ignored") == device);
     single.folder.run("verify log --base base --final device --discard ignore").code(0);
     single.folder.run("verify log --base base --final device").code(1);
+}
+
+/// What the kernel's own log says of crashes, by the two orders. In durability order, which it has, the overtaken write is in
+/// no state before the flush: the device never had it over the FUA write. Completion order would believe the log.
+#[test]
+fn a_crash_keeps_no_write_that_a_fua_has_overtaken() {
+    let single = Single::unpack("kernel-6.12-fua-overtakes-write", 4096);
+    let (nothing, fua, write) = ([].as_slice(), [(0..512, 0xbb)], [(0..512, 0xaa)]);
+    // A state that differs from an earlier one in its last mark alone is another state.
+    single.crashes(Ordering::Durability, &[("0", nothing), ("2^1", &fua), ("3", &write), ("5", &write)]);
+    single.crashes(Ordering::Completion, &[("0", nothing), ("2", &write), ("2^1", &fua), ("5", &write)]);
+}
+
+#[test]
+fn a_crash_loses_any_of_the_writes_that_the_kernel_has_not_flushed() {
+    let single = Single::unpack("kernel-6.12-4kn-failedwrite", 64 << 10);
+    let [first, second, third] = [(0..4096, 0xaa), (40960..45056, 0xbb), (8192..12288, 0xcc)];
+    let all = [first.clone(), second, third.clone()];
+    for order in [Ordering::Durability, Ordering::Completion] {
+        single.crashes(
+            order,
+            &[
+                ("3", &all),
+                ("3^0", &all[1..]),
+                ("3^0-1", &all[2..]),
+                ("3^0,2", &all[1..2]),
+                ("3^0-2", &[]),
+                ("3^1", &[first.clone(), third.clone()]),
+                ("3^1-2", &all[..1]),
+                ("3^2", &all[..2]),
+                ("5", &all),
+                ("6", &all),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_crash_loses_a_discard_and_not_what_was_flushed_before_it() {
+    let single = Single::unpack("kernel-6.12-discard-unsupported", 128 << 10);
+    let (written, discarded) = ([(0..65536, 0xaa)], [(32768..65536, 0xaa)]);
+    for order in [Ordering::Durability, Ordering::Completion] {
+        single.crashes(
+            order,
+            &[("1", &written), ("1^0", &[]), ("3", &discarded), ("3^2", &written), ("5", &discarded)],
+        );
+    }
 }
 
 #[test]
@@ -326,6 +378,33 @@ impl Single {
         common::Ran::of(&mut self.folder.command_of(args)).code(0).no_stderr();
         let got = self.folder.read("out");
         assert!(got == expected(got.len(), ranges), "the disk at {point}");
+    }
+}
+
+/// Where bytes of a disk are not zero: what they are.
+type Bytes = [(std::ops::Range<usize>, u8)];
+
+impl Single {
+    /// Checks the names of all states that a crash can leave, and the disk in each.
+    #[track_caller]
+    fn crashes(&self, ordering: Ordering, states: &[(&str, &Bytes)]) {
+        let log = Log::open(&self.folder.path("log")).expect("a log");
+        let rules = Rules { ordering, model: Model::Lost, discards: Discards::Zero };
+        let mut checkpoints = Checkpoints::new(rules.discards);
+        let mut found = BTreeSet::new();
+        for group in Groups::new(log.index(), rules, 0..log.index().nr_entries()) {
+            let layers = Layers::new(log.index(), &group, &mut checkpoints).expect("a small group");
+            let layers = Arc::new(layers);
+            for kept in 0..1u64 << group.nr_units() {
+                let choice = Choice::of(Arc::clone(&layers), |unit| kept >> unit & 1 == 1);
+                found.insert(choice.state().to_string());
+            }
+        }
+        let names: BTreeSet<String> = states.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(found, names, "{ordering:?}");
+        for (name, bytes) in states {
+            self.is_at(name, bytes);
+        }
     }
 }
 
