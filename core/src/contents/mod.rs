@@ -8,7 +8,7 @@
 //! | ext4, ext3, ext2 | everything, with the paths of files; of a journal what each block is, and what it is a copy of |
 //! | FAT12, FAT16, FAT32 | everything, with the paths of files; of a FAT the clusters whose entries are changed |
 //! | btrfs | everything, with the paths of files in all subvolumes, and of each node its tree and generation |
-//! | XFS | everything that is written back from its journal, with the paths of files; of the journal its records |
+//! | XFS | everything that is written back from its journal, with the paths of files; of a record of the journal what it changes |
 //!
 //! Images are not trusted: whatever is on a disk, nothing here panics; at most 256 MiB of it are read, and at most some
 //! 400 MB of memory are used. A map that would take more is not complete, and says so.

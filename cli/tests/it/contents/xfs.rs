@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::ops::Range;
 use std::path::Path;
 
-use logwrites_core::contents::{Contents, Written};
+use logwrites_core::contents::{Contents, Role, Written};
 
 use super::mounted::fill;
 use super::{contents_of, does_no_harm, in_units, make, make_files, said};
@@ -66,6 +67,111 @@ fn changed_inodes_are_named() {
     let told = contents.told(written, |_, _| Err("inodes tell all themselves")).expect("it is not read");
     let told: Vec<String> = told.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["inodes 131 (/one), 133 (/third)"]);
+}
+
+/// Each record of the journal, when it is written, is told with what `xfs_logprint` finds in it.
+#[test]
+fn records_of_the_journal_are_as_xfs_logprint_says() {
+    let folder = Folder::new();
+    make(&folder, LEN_MIB, "xfsprogs", "mkfs.xfs", &["-q"]);
+    let image = folder.path("image");
+    let mount = Mount::new(&image, folder.path("mnt"), "loop,noatime");
+    let path = |name: &str| mount.path().join(name);
+    for round in 0..6 {
+        fs::create_dir(path(&format!("{round}"))).expect("a folder");
+        for nth in 0..round * 20 {
+            fs::write(path(&format!("{round}/{nth}")), vec![b'r'; 5000]).expect("a file");
+        }
+        fs::rename(path(&format!("{round}")), path(&format!("round {round}"))).expect("it is there");
+        File::open(mount.path()).expect("the root").sync_all().expect("it is synced");
+    }
+    mount.end();
+    let bytes = folder.read("image");
+    let contents = contents_of(&image);
+    let records = Logged::of(&image, &contents);
+    for Logged { bytes: range, phrase } in &records {
+        let written = Written {
+            offset_bytes: u64::try_from(range.start).expect("an offset"),
+            bytes: &bytes[range.clone()],
+            before: &[],
+        };
+        let told = contents.told(written, |_, _| Err("a record tells all itself")).expect("it is not read");
+        let told: Vec<&str> = told.iter().map(Role::phrase).collect();
+        assert_eq!(told, [phrase]);
+    }
+    let phrases: Vec<&str> = records.iter().map(|record| record.phrase.as_str()).collect();
+    for kind in ["journal, record at", "record with a commit", "unmount record", " of AG 0", " more"] {
+        assert!(phrases.iter().any(|phrase| phrase.contains(kind)), "{kind} is in a record: {phrases:#?}");
+    }
+}
+
+/// A record of the journal: where it is in the image, and what is told of it.
+struct Logged {
+    bytes: Range<usize>,
+    phrase: String,
+}
+
+impl Logged {
+    fn of(image: &Path, contents: &Contents) -> Vec<Self> {
+        let names = names(image);
+        let text = program("xfsprogs", "xfs_logprint", &[image.as_os_str()]);
+        let number = |text: &str| -> usize { text.parse().expect("a number") };
+        let (mut records, mut lsn, mut start) = (Vec::new(), "", 0);
+        let mut kind = "record";
+        let mut changed: Vec<String> = Vec::new();
+        let mut len = 0;
+        for line in text.lines().chain([END]) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match &words[..] {
+                ["log", "device:", _, "daddr:", at, ..] => start = number(at),
+                ["cycle:", _, "version:", "2", "lsn:", next, ..] => {
+                    if let Some((cycle, sector)) = lsn.split_once(',') {
+                        let at = (start + number(sector)) * 512;
+                        let listed = listed(&changed);
+                        let phrase = format!("journal, {kind} at LSN {cycle}:{sector}{listed}");
+                        records.push(Self { bytes: at..at + 512 + len, phrase });
+                    }
+                    (lsn, kind) = (*next, "record");
+                    changed.clear();
+                }
+                ["length", "of", "Log", "Record:", bytes, ..] => len = number(bytes),
+                ["Oper", .., "flags:", "COMMIT"] => kind = "record with a commit",
+                ["Oper", .., "flags:", "UNMOUNT"] => kind = "unmount record",
+                ["INODE:", "#regs:", _, "ino:", inode, ..] => {
+                    let inode = u64::from_str_radix(inode.trim_start_matches("0x"), 16).expect("a number");
+                    let name = names.get(&inode).map_or_else(String::new, |names| format!(" ({})", names[0]));
+                    changed.push(format!("inode {inode}{name}"));
+                }
+                ["BUF:", "#regs:", _, "start", "blkno:", at, _, "len:", len, .., "flags:", flags] => {
+                    let flags = u64::from_str_radix(flags.trim_start_matches("0x"), 16).expect("a number");
+                    if flags & 2 == 0 {
+                        let [at, len] = [at, len].map(|text| text.parse::<u64>().expect("a number") * 512);
+                        changed.push(said(contents, at, len));
+                    }
+                }
+                _ => {}
+            }
+        }
+        records
+    }
+}
+
+/// What makes the last record end.
+const END: &str = "cycle: 0 version: 2 lsn: end";
+
+/// The first few of what a record has, each once.
+fn listed(all: &[String]) -> String {
+    let mut once: Vec<&str> = Vec::new();
+    for one in all {
+        if !once.contains(&one.as_str()) {
+            once.push(one);
+        }
+    }
+    match once.len() {
+        0 => String::new(),
+        1..=5 => format!(": {}", once.join(", ")),
+        nr => format!(": {} and {} more", once[..4].join(", "), nr - 4),
+    }
 }
 
 /// Makes a file system with files of all kinds, and compares.

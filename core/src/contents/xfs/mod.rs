@@ -1,7 +1,8 @@
 //! XFS, versions 4 and 5: what each block is.
 //!
 //! Written from the documentation of the layout (*XFS Algorithms & Data Structures*). Paths come from the directories. What is
-//! in the log alone is not replayed: it is known once it is written back. Nor is what is on a realtime device, or an
+//! in the log alone is not replayed: it is known once it is written back. A record that is written to the log is told with what
+//! it changes. Nor is what is on a realtime device, or an
 //! external log.
 
 mod btree;
@@ -11,6 +12,7 @@ mod inode;
 mod log;
 mod says;
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,7 +22,7 @@ use self::btree::{Node, Tree};
 use self::directory::Area;
 use self::geometry::Geometry;
 use self::inode::{Extent, FileType, Fork, Inode};
-use self::log::Lsn;
+use self::log::{Item, Record};
 use super::Written;
 use super::disk::Disk;
 use super::fields::{Fields, changed_records};
@@ -154,7 +156,7 @@ impl Xfs {
         for (range, block) in self.pieces.of(written.range()) {
             let (now, before) = written.part(&range);
             let is_over = match block {
-                Some(Block::Log) => !records(now, &mut tell),
+                Some(Block::Log) => !self.records(now, &mut tell),
                 Some(Block::Inodes { at }) => !tell(self.inodes(at, now, before)),
                 None | Some(Block::Free | Block::OnFreeList { .. }) => {
                     !self.unclaimed(&range, now, block, &mut tell)
@@ -231,6 +233,36 @@ impl Xfs {
         }
     }
 
+    /// Tells the records that begin in what is written to the log; returns whether there is room for more.
+    fn records(&self, now: &[u8], tell: &mut impl FnMut(Role) -> bool) -> bool {
+        let mut records = log::records(now).peekable();
+        if records.peek().is_none() {
+            return tell(Role::new(Class::Journal, "journal"));
+        }
+        records.all(|record| tell(self.record(&record)))
+    }
+
+    /// What a record of the log has, each thing once.
+    fn record(&self, record: &Record) -> Role {
+        let mut kind = "record";
+        let (mut changed, mut known) = (Vec::new(), BTreeSet::new());
+        for item in record.items() {
+            match item {
+                Item::Commit => kind = "record with a commit",
+                Item::Unmount => kind = "unmount record",
+                Item::Inode(inode) => add(&mut changed, &mut known, format!("inode {}", self.inode(inode))),
+                Item::Buffer(range) => {
+                    for role in self.roles(range).take(MAX_BUFFER_ROLES) {
+                        add(&mut changed, &mut known, String::from(role.phrase()));
+                    }
+                }
+            }
+        }
+        let separator = if changed.is_empty() { "" } else { ": " };
+        let phrase = format!("journal, {kind} at LSN {}{separator}{}", record.lsn, listed(&changed));
+        Role::new(Class::Journal, phrase)
+    }
+
     /// Tells what each block that is not in use says that it is; returns whether there is room for more.
     fn unclaimed(
         &self,
@@ -267,15 +299,6 @@ impl Xfs {
         let special = special.find(|(number, _)| *number == inode && inode != 0);
         special.map(|(_, name)| String::from(*name)).or_else(|| self.paths.of(inode))
     }
-}
-
-/// Tells the records that begin in what is written to the log; returns whether there is room for more.
-fn records(now: &[u8], tell: &mut impl FnMut(Role) -> bool) -> bool {
-    let mut records = now.chunks(log::SECTOR_BYTES).filter_map(Lsn::of_record).peekable();
-    if records.peek().is_none() {
-        return tell(Role::new(Class::Journal, "journal"));
-    }
-    records.all(|lsn| tell(Role::new(Class::Journal, format!("journal, record at LSN {lsn}"))))
 }
 
 /// A map in the making.
@@ -556,6 +579,13 @@ impl<E> Building<'_, '_, E> {
     }
 }
 
+/// Adds a phrase to a list, unless it has it.
+fn add(list: &mut Vec<String>, known: &mut BTreeSet<String>, phrase: String) {
+    if known.insert(phrase.clone()) {
+        list.push(phrase);
+    }
+}
+
 /// Adds to a list, and says whether there was room for it.
 fn push<T>(list: &mut Vec<T>, one: T) -> bool {
     let has_room = list.len() < MAX_RECORDS;
@@ -573,3 +603,6 @@ const MAX_AGS: u32 = 1 << 16;
 
 /// How many records of free space, and of chunks of inodes, are kept at most: some 24 MB of each.
 const MAX_RECORDS: usize = 1 << 20;
+
+/// How many parts of a buffer in the log are told: of blocks of inodes each may be one.
+const MAX_BUFFER_ROLES: usize = 16;
