@@ -13,9 +13,10 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
     TimeOrNow,
 };
+use linux_raw_sys::general::O_DSYNC;
 use logwrites_core::num::{clip, widen};
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::FallocateFlags;
 
 use super::disk_file::{DiskFile, Sought, Zeroing, errno_of};
 use super::folder::Folder;
@@ -277,8 +278,7 @@ impl Filesystem for FileSystem {
         }
         match self.disk(number) {
             Ok(disk) => {
-                let flags = OFlags::from_bits_retain(flags.0.cast_unsigned());
-                disk.write(offset, data, flags.contains(OFlags::DSYNC), reply);
+                disk.write(offset, data, is_durable(flags), reply);
             }
             Err(errno) => reply.error(errno),
         }
@@ -483,6 +483,12 @@ impl Node {
             Self::Disk(number) => INodeNo(widen(number).saturating_add(3)),
         }
     }
+}
+
+/// Whether a write with these flags is to be durable once it is done: by `O_DSYNC`, or by `O_SYNC`, which has its bit. What
+/// rustix calls DSYNC are both bits.
+pub(crate) const fn is_durable(flags: OpenFlags) -> bool {
+    flags.0.cast_unsigned() & O_DSYNC != 0
 }
 
 fn errno_of_mark(error: MarkError) -> Errno {
