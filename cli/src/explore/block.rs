@@ -9,7 +9,7 @@ use logwrites_core::num::narrow;
 use serde::{Deserialize, Serialize};
 
 use super::names::Names;
-use super::recording::Recording;
+use super::recording::AnyRecording;
 
 /// A block in which a failing state differs from the nearest one that passes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl Block {
     /// # Errors
     /// Those of reading the disk.
     pub(super) fn differing(
-        recording: &Recording,
+        recording: &AnyRecording,
         discards: Discards,
         (failing, passing): (&State, &State),
         names: &Names<'_>,
@@ -58,7 +58,7 @@ impl Block {
 
     /// A block, if it may differ.
     fn read(
-        recording: &Recording,
+        recording: &AnyRecording,
         extent: Extent,
         (failing, passing): (&ExtentMap, &ExtentMap),
         names: &Names<'_>,
@@ -84,7 +84,7 @@ impl Block {
 }
 
 /// The first block of an extent after a sector.
-fn first_block(extent: Extent, after: u64, recording: &Recording) -> Option<Extent> {
+fn first_block(extent: Extent, after: u64, recording: &AnyRecording) -> Option<Extent> {
     let sector_size = recording.sector_size();
     let block_sectors = (BLOCK_BYTES / sector_size.bytes()).max(1);
     let sector = extent.sector().max(after);

@@ -1,91 +1,54 @@
 //! The disk of one state, for one run of a checker.
 
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::io;
 
-use logwrites_core::format::{EntryHeader, Flags, HEADER_LEN, Superblock};
 use logwrites_core::history::{ExtentMap, Source};
 use logwrites_core::num::{clip, narrow, widen};
 use logwrites_core::{Extent, SectorSize};
 
-use super::recording::Recording;
+use super::reads::Reads;
+use super::recording::Crashed;
+use super::written::Written;
 
 /// A disk as a crash has left it. What is written to it is kept in memory and goes with it; what is read of it is watched.
 #[derive(Debug)]
 pub(super) struct CrashDisk {
-    recording: Arc<Recording>,
-    map: ExtentMap,
+    crashed: Crashed,
     written: Written,
-    /// What does not have to be watched any more: it was read, or is the checker's own.
-    known: ExtentMap,
-    reads: Vec<Extent>,
-}
-
-/// What was written to a disk.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// Where in `data` the sectors are, or that they are zeros.
-    map: ExtentMap,
-    data: Vec<u8>,
-}
-
-impl Written {
-    fn nothing(sector_size: SectorSize) -> Self {
-        Self { map: ExtentMap::new(sector_size), data: Vec::new() }
-    }
-
-    /// How much memory it takes, in bytes.
-    pub(super) const fn len_bytes(&self) -> usize {
-        self.data.len()
-    }
-
-    /// Writes its last contents as a log: replayed onto the state, it gives the disk as the check has left it.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn write_log(&self, out: &mut impl Write) -> io::Result<()> {
-        let sector_size = self.map.sector_size();
-        let superblock = Superblock { nr_entries: widen(self.map.runs().count()), sector_size };
-        let padding = vec![0; narrow(sector_size.bytes()) - HEADER_LEN];
-        out.write_all(&superblock.emit())?;
-        out.write_all(&padding)?;
-        for run in self.map.runs() {
-            let (sector, nr_sectors) = (run.extent.sector(), run.extent.nr_sectors());
-            let (flags, bytes) = match run.source {
-                Source::Zeros { .. } => (Flags::DISCARD, &[][..]),
-                Source::Log { offset_bytes } => {
-                    let at = narrow(offset_bytes);
-                    (Flags::empty(), &self.data[at..at + narrow(sector_size.bytes_of(nr_sectors))])
-                }
-            };
-            out.write_all(&EntryHeader { sector, nr_sectors, flags, data_len: 0 }.emit())?;
-            out.write_all(&padding)?;
-            out.write_all(bytes)?;
-        }
-        Ok(())
-    }
+    /// Where in what was written the sectors are, or that they are zeros.
+    own: ExtentMap,
+    /// What is the checker's own does not have to be watched.
+    reads: Reads,
+    max_written_bytes: usize,
+    is_full: bool,
 }
 
 impl CrashDisk {
-    /// The disk that `map` describes.
-    pub(super) fn new(recording: Arc<Recording>, map: ExtentMap) -> Self {
-        let nothing = ExtentMap::new(recording.sector_size());
-        let written = Written::nothing(recording.sector_size());
-        Self { recording, map, written, known: nothing, reads: Vec::new() }
+    /// A disk to which no more than so many bytes can be written, some for each write included.
+    pub(super) fn new(crashed: Crashed, max_written_bytes: usize) -> Self {
+        let sector_size = crashed.recording().sector_size();
+        Self {
+            crashed,
+            written: Written::nothing(sector_size),
+            own: ExtentMap::new(sector_size),
+            reads: Reads::new(sector_size),
+            max_written_bytes,
+            is_full: false,
+        }
     }
 
-    /// Where the bytes of the disk are, without what was written.
-    pub(super) const fn map(&self) -> &ExtentMap {
-        &self.map
+    /// Whether a write was refused since there were too many.
+    pub(super) const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     pub(super) fn sector_size(&self) -> SectorSize {
-        self.recording.sector_size()
+        self.crashed.recording().sector_size()
     }
 
-    /// What was read of the state, in order, each sector once; and what was written to it.
-    pub(super) fn into_parts(self) -> (Vec<Extent>, Written) {
-        (self.reads, self.written)
+    /// The disk without what was written; what was read of it, in order, each sector once; and what was written to it.
+    pub(super) fn into_parts(self) -> (Crashed, Vec<Extent>, Written) {
+        (self.crashed, self.reads.into_extents(), self.written)
     }
 
     /// Reads at an offset, which with the length must be within the disk.
@@ -97,85 +60,92 @@ impl CrashDisk {
     }
 
     /// Writes at an offset, which with the length must be within the disk. A sector of which only a part is written is read
-    /// first.
-    pub(super) fn write_at(&mut self, offset_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+    /// first. A durable write is on the disk once it is done; others are after a [flush](Self::flush).
+    pub(super) fn write_at(&mut self, offset_bytes: u64, bytes: &[u8], is_durable: bool) -> io::Result<()> {
         let (extent, before) = self.sectors_of(offset_bytes, widen(bytes.len()));
         if extent.is_empty() {
             return Ok(());
         }
-        let sector_bytes = narrow(self.recording.sector_size().bytes());
-        let mut sectors = vec![0; narrow(extent.nr_sectors()) * sector_bytes];
-        let len = sectors.len();
-        if before > 0 {
-            let first = self.read_sectors(Extent::between(extent.sector(), extent.sector() + 1))?;
-            sectors[..sector_bytes].copy_from_slice(&first);
+        self.check_room(bytes.len())?;
+        let sector_bytes = narrow(self.crashed.recording().sector_size().bytes());
+        let is_whole = before == 0 && bytes.len().is_multiple_of(sector_bytes);
+        if is_whole {
+            self.written.write(extent, bytes, is_durable, &mut self.own);
+            self.reads.know(extent);
+            return Ok(());
         }
-        if before + bytes.len() < len {
-            let last = self.read_sectors(Extent::between(extent.end() - 1, extent.end()))?;
-            sectors[len - sector_bytes..].copy_from_slice(&last);
+        let joined = if is_durable { extent } else { self.written.joined(extent) };
+        let before = before + narrow(extent.sector() - joined.sector()) * sector_bytes;
+        let mut sectors = vec![0; narrow(joined.nr_sectors()) * sector_bytes];
+        let end = before + bytes.len();
+        let (nr_before, nr_until) = (before.div_ceil(sector_bytes), end / sector_bytes);
+        let head = Extent::between(joined.sector(), joined.sector() + widen(nr_before));
+        let tail = Extent::between(joined.sector() + widen(nr_until), joined.end());
+        sectors[..nr_before * sector_bytes].copy_from_slice(&self.read_sectors(head)?);
+        sectors[nr_until * sector_bytes..].copy_from_slice(&self.read_sectors(tail)?);
+        sectors[before..end].copy_from_slice(bytes);
+        if is_durable {
+            self.written.write(joined, &sectors, true, &mut self.own);
+        } else {
+            self.written.write_joined(joined, &sectors, &mut self.own);
         }
-        sectors[before..before + bytes.len()].copy_from_slice(bytes);
-        let offset_bytes = widen(self.written.data.len());
-        self.written.data.extend_from_slice(&sectors);
-        self.own(extent, Source::Log { offset_bytes });
+        self.reads.know(joined);
+        Ok(())
+    }
+
+    /// From now on a crash leaves what was written before.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.check_room(0)?;
+        self.written.flush(&mut self.own);
         Ok(())
     }
 
     /// Makes bytes zeros, as far as they are on the disk.
-    pub(super) fn zero(&mut self, offset_bytes: u64, len_bytes: u64) -> io::Result<()> {
-        let sector_size = self.recording.sector_size();
-        let end_bytes = offset_bytes.saturating_add(len_bytes).min(self.recording.len_bytes());
+    pub(super) fn zero(&mut self, offset_bytes: u64, len_bytes: u64, is_durable: bool) -> io::Result<()> {
+        self.check_room(0)?;
+        let sector_size = self.crashed.recording().sector_size();
+        let end_bytes = offset_bytes.saturating_add(len_bytes).min(self.crashed.recording().len_bytes());
         let first = sector_size.sectors_for(offset_bytes);
         let whole = Extent::between(first, end_bytes / sector_size.bytes());
         let zeros = vec![0; narrow(sector_size.bytes())];
         let head_end = sector_size.bytes_of(first).min(end_bytes);
-        self.write_at(offset_bytes, &zeros[..clip(head_end.saturating_sub(offset_bytes), zeros.len())])?;
+        self.write_at(
+            offset_bytes,
+            &zeros[..clip(head_end.saturating_sub(offset_bytes), zeros.len())],
+            false,
+        )?;
         let tail = sector_size.bytes_of(whole.end()).max(head_end);
-        self.write_at(tail, &zeros[..clip(end_bytes.saturating_sub(tail), zeros.len())])?;
-        self.own(whole, Source::Zeros { entry_offset_bytes: 0 });
+        self.write_at(tail, &zeros[..clip(end_bytes.saturating_sub(tail), zeros.len())], is_durable)?;
+        self.written.zero(whole, is_durable, &mut self.own);
+        self.reads.know(whole);
         Ok(())
     }
 
     fn read_sectors(&mut self, extent: Extent) -> io::Result<Vec<u8>> {
-        self.watch(extent);
-        let sector_size = self.recording.sector_size();
+        self.reads.add(extent);
+        let sector_size = self.crashed.recording().sector_size();
         let mut buffer = vec![0; narrow(sector_size.bytes_of(extent.nr_sectors()))];
         let mut rest = &mut buffer[..];
-        for piece in self.written.map.pieces(extent) {
+        for piece in self.own.pieces(extent) {
             let part;
             (part, rest) = rest.split_at_mut(narrow(sector_size.bytes_of(piece.extent.nr_sectors())));
             match piece.source {
-                None => self.recording.read(&self.map, piece.extent, part)?,
+                None => self.crashed.read(piece.extent, part)?,
                 Some(Source::Zeros { .. }) => {}
-                Some(Source::Log { offset_bytes }) => {
-                    let at = narrow(offset_bytes);
-                    part.copy_from_slice(&self.written.data[at..at + part.len()]);
-                }
+                Some(Source::Log { offset_bytes }) => self.written.read_at(offset_bytes, part),
             }
         }
         Ok(buffer)
     }
 
-    /// Notes what of an extent was not read or written before.
-    fn watch(&mut self, extent: Extent) {
-        let new = self.known.pieces(extent).filter(|piece| piece.source.is_none());
-        self.reads.extend(new.map(|piece| piece.extent));
-        self.know(extent);
-    }
-
-    /// From now on an extent is the checker's own.
-    fn own(&mut self, extent: Extent, source: Source) {
-        self.written.map.insert(extent, source);
-        self.know(extent);
-    }
-
-    fn know(&mut self, extent: Extent) {
-        self.known.insert(extent, Source::Zeros { entry_offset_bytes: 0 });
+    fn check_room(&mut self, len_bytes: usize) -> io::Result<()> {
+        self.is_full |= self.written.len_bytes().saturating_add(len_bytes) > self.max_written_bytes;
+        if self.is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     /// The sectors that have these bytes, and how many bytes of the first one are before them.
     fn sectors_of(&self, offset_bytes: u64, len_bytes: u64) -> (Extent, usize) {
-        let sector_size = self.recording.sector_size();
+        let sector_size = self.crashed.recording().sector_size();
         let first = offset_bytes / sector_size.bytes();
         if len_bytes == 0 {
             return (Extent::between(first, first), 0);
@@ -190,8 +160,12 @@ impl CrashDisk {
 mod tests {
     use super::*;
     use crate::device::{Disk, Origin};
+    use crate::explore::Recording;
+    use logwrites_core::format::{Flags, Superblock};
     use logwrites_core::history::Index;
+    use logwrites_core::reader::LogSlice;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     const LEN_BYTES: u64 = 8 * 512;
 
@@ -199,8 +173,11 @@ mod tests {
         let superblock = Superblock { nr_entries: 0, sector_size: SectorSize::B512 };
         let log = Arc::new(Disk::nameless().unwrap());
         let recording = Recording::new(Index::new(superblock), log, Origin::Zeros { len_bytes: LEN_BYTES });
-        CrashDisk::new(Arc::new(recording), ExtentMap::new(SectorSize::B512))
+        let crashed = Crashed::new(Arc::new(recording), ExtentMap::new(SectorSize::B512));
+        CrashDisk::new(crashed, MAX_WRITTEN_BYTES)
     }
+
+    const MAX_WRITTEN_BYTES: usize = 1 << 20;
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -242,21 +219,59 @@ mod tests {
                         }
                     }
                     Step::Write(offset, len, byte) => {
-                        disk.write_at(offset, &vec![byte; narrow(len)]).unwrap();
+                        disk.write_at(offset, &vec![byte; narrow(len)], false).unwrap();
                         bytes[narrow(offset)..narrow(offset + len)].fill(byte);
                         partly(offset, len, &mut known, &mut see);
                     }
                     Step::Zero(offset, len) => {
-                        disk.zero(offset, len).unwrap();
+                        disk.zero(offset, len, false).unwrap();
                         bytes[narrow(offset)..narrow(offset + len)].fill(0);
                         partly(offset, len, &mut known, &mut see);
                     }
                 }
             }
-            let (reads, _) = disk.into_parts();
+            let (_, reads, _) = disk.into_parts();
             let reads: Vec<u64> = reads.iter().flat_map(|read| read.sector()..read.end()).collect();
             prop_assert_eq!(reads, seen);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_a_log() {
+        let mut disk = disk();
+        disk.flush().unwrap();
+        disk.write_at(512, &[1; 1024], false).unwrap();
+        disk.flush().unwrap();
+        disk.flush().unwrap();
+        disk.write_at(0, &[2; 512], true).unwrap();
+        disk.zero(1024, 512, false).unwrap();
+        let (_, _, written) = disk.into_parts();
+        let entries = written.index().entries(0..9).map(|entry| (entry.extent(), entry.flags()));
+        let extent = |sector, nr_sectors| Extent::new(sector, nr_sectors).unwrap();
+        assert_eq!(
+            entries.collect::<Vec<_>>(),
+            [
+                (extent(1, 2), Flags::empty()),
+                (extent(0, 0), Flags::FLUSH),
+                (extent(0, 1), Flags::FUA),
+                (extent(2, 1), Flags::DISCARD),
+            ]
+        );
+        let mut log = Vec::new();
+        written.write_log(&mut log).unwrap();
+        let entries = LogSlice::open(&log).unwrap().map(Result::unwrap);
+        assert!(entries.eq(written.index().entries(0..9)), "what is read back is what is known");
+    }
+
+    #[test]
+    fn what_is_written_is_bounded() {
+        let mut disk = disk();
+        let mut nr_writes = 0;
+        while disk.write_at(0, &[1; 512], false).is_ok() {
+            nr_writes += 1;
+        }
+        assert!(disk.is_full() && nr_writes == MAX_WRITTEN_BYTES / 1024, "{nr_writes}");
+        assert!(disk.flush().is_err() && disk.zero(0, 512, false).is_err());
     }
 
     /// The first and the last sector are read if only a part of them is written; all are the checker's own then.

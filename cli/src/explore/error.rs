@@ -2,6 +2,9 @@
 
 use std::io;
 
+use indicatif::BinaryBytes;
+use logwrites_core::crash::StateError;
+
 use super::check::CheckError;
 use super::out_dir::OutDirError;
 use crate::explain::{End, Explain};
@@ -37,6 +40,22 @@ pub enum ExploreError {
     StillOpen {
         /// What was run.
         what: String,
+    },
+    /// A recovery writes more than can be crashed.
+    #[error("the check `{check}` has written more to the disk than the {} that --nested keeps of a run", BinaryBytes(*.max_bytes))]
+    WritesTooMuch {
+        /// The check.
+        check: String,
+        /// How much may be written, some for each write included.
+        max_bytes: u64,
+    },
+    /// A crash cannot leave what is asked for of a check's own writes.
+    #[error("a crash of what the check `{check}` has written to the disk cannot leave that")]
+    NotInRecovery {
+        /// The check.
+        check: String,
+        /// Why not.
+        source: StateError,
     },
     /// A check's temporary folder cannot be emptied.
     #[error("the check `{check}` has left something in $CRASH_TMPDIR that cannot be removed")]
@@ -84,6 +103,8 @@ impl Explain for ExploreError {
             )
             | Self::ReadsNothing { .. }
             | Self::StillOpen { .. }
+            | Self::WritesTooMuch { .. }
+            | Self::NotInRecovery { .. }
             | Self::Leftovers { .. }
             | Self::TooManyUnits(_) => Some(End::Malformed),
             Self::OutDir(error) => error.end(),

@@ -5,31 +5,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use logwrites_core::Extent;
 use logwrites_core::contents::FileSystemKind;
 use logwrites_core::crash::{
     Choice, Group, Groups, Guarantee, Layers, Proved, Rules, State, StateCount, Verdict as Says,
 };
 use logwrites_core::history::{Checkpoints, ExtentMap, Piece};
+use logwrites_core::num::widen;
 use parking_lot::{Condvar, Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::check::{Check, Judgement, Outcome, Surroundings};
-use super::crash_disk::{CrashDisk, Written};
+use super::crash_disk::CrashDisk;
 use super::error::ExploreError;
-use super::finding::{Finding, Findings};
+use super::finding::{Finding, Findings, InRecovery};
+use super::judge::{Judge, Key, Run, Terms};
 use super::out_dir::{Line, OutDir};
 use super::place::{Place, Places};
-use super::recording::Recording;
+use super::recording::{Crashed, Recording};
+use super::recovery::Recovery;
 use super::report::GroupReport;
 use super::schedule::{Next, Schedule, Task};
 use super::shell::Visit;
 use super::standing::{Progress, Standing};
 use super::way::Way;
+use super::written::Written;
 use crate::host::error::StrayError;
 use crate::host::strays;
 use crate::interrupt;
+use crate::point::Crash;
 
 /// What is explored, and how.
 #[derive(Clone, Debug)]
@@ -48,6 +52,9 @@ pub struct Options {
     pub seed: u64,
     /// How states are mounted, as for `mount -o`.
     pub mount_options: Option<String>,
+    /// Whether recoveries are crashed, too: a state passes if the check passes on it, and on every disk that a crash of what
+    /// the check has written would leave.
+    pub is_nested: bool,
     /// Of how many parts of the groups, the second number, which one is explored, counted from 0.
     pub partition: (usize, usize),
 }
@@ -106,6 +113,9 @@ pub struct Explored {
     pub guarantee: Option<Guarantee>,
     /// The first 10,000 groups, one by one, in log order.
     pub by_group: Vec<GroupReport>,
+    /// How many states that a crash of a recovery can leave were decided, if they were to be: those of each state that was
+    /// run. A state that an earlier run decides has the same ones.
+    pub nested: Option<StateCount>,
     /// How many times the checker was run.
     pub runs: u64,
     /// How many runs were spared since an earlier one had read the same.
@@ -170,6 +180,17 @@ impl Explored {
     }
 }
 
+/// What a check has come to on one disk.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The crash that has left it: that of the recovery where this one is not survived.
+    pub crash: Crash,
+    /// How the check ended, if not well.
+    pub ended: Option<String>,
+    /// The end of what it printed.
+    pub output: String,
+}
+
 /// Jobs that are ready to run checkers.
 #[derive(Debug)]
 pub struct Explorer {
@@ -180,7 +201,7 @@ pub struct Explorer {
 
 /// What the jobs share.
 #[derive(Debug)]
-struct Jobs {
+pub(super) struct Jobs {
     recording: Arc<Recording>,
     options: Options,
     out: Option<OutDir>,
@@ -246,27 +267,46 @@ impl Explorer {
         Ok(round.into_explored())
     }
 
-    /// Has a check judge one state; gives how it ended, if not well, and what it printed.
+    /// Has a check judge the disk that one crash leaves.
     ///
     /// # Errors
-    /// [`ExploreError`] if the check cannot be run.
-    pub fn judge(&self, check: &Check, state: &State) -> Result<(Option<String>, String), ExploreError> {
+    /// [`ExploreError`] if the check cannot be run, or the crash cannot be.
+    pub fn judge(&self, check: &Check, crash: &Crash) -> Result<Judged, ExploreError> {
         check.prepare(self.jobs.file_system)?;
         let jobs = &self.jobs;
-        let told = check.told(&jobs.recording, state.point);
-        let run = jobs.alone(|place| jobs.run(place, check, jobs.map_at(state), told.as_deref()))?;
-        let ended = (run.judgement.outcome != Outcome::Pass).then(|| run.judgement.outcome.to_string());
-        Ok((ended, run.judgement.output))
+        let judged = jobs.alone(|place| jobs.judge(place, check, crash))?;
+        let Some((recovery, Judgement { outcome, output })) = judged else {
+            interrupt::check("")?;
+            unreachable!("nothing else has it stop");
+        };
+        let ended = (outcome != Outcome::Pass).then(|| outcome.to_string());
+        Ok(Judged { crash: Crash { state: crash.state.clone(), recovery }, ended, output })
     }
 
-    /// Lets a person look at one state in a shell, until that ends: `$SHELL`, or `/bin/sh`. As root, a second disk in the
-    /// same state is mounted meanwhile, so that the first one stays as the crash has left it; right before the shell starts,
-    /// `begin` is told why none is mounted.
+    /// What a check writes to the disk of a state, where the crash of this recovery is one that can be.
     ///
     /// # Errors
-    /// [`ExploreError`] if the shell cannot be run, or something that it has started still uses a disk.
-    pub fn visit(&self, state: &State, begin: impl Fn(Option<&str>) + Sync) -> Result<(), ExploreError> {
-        self.jobs.visit(state, begin)?;
+    /// [`ExploreError`] if the check cannot be run, or the crash cannot be.
+    pub fn written(&self, check: &Check, crash: &Crash) -> Result<Written, ExploreError> {
+        check.prepare(self.jobs.file_system)?;
+        let jobs = &self.jobs;
+        jobs.alone(|place| jobs.written(place, check, crash)).map(|(written, _)| written)
+    }
+
+    /// Lets a person look at the disk that one crash leaves in a shell, until that ends: `$SHELL`, or `/bin/sh`. As root, a
+    /// second disk in the same state is mounted meanwhile, so that the first one stays as the crash has left it; right before
+    /// the shell starts, `begin` is told why none is mounted. A recovery, where it is crashed, is that by `check`.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if the shell cannot be run, or something that it has started still uses a disk; if the check cannot be
+    /// run, or the crash cannot be.
+    pub fn visit(
+        &self,
+        check: Option<&Check>,
+        crash: &Crash,
+        begin: impl Fn(Option<&str>) + Sync,
+    ) -> Result<(), ExploreError> {
+        self.jobs.visit(check, crash, begin)?;
         self.jobs.recording.check().map_err(ExploreError::Read)
     }
 
@@ -291,34 +331,48 @@ impl Jobs {
         results.pop().expect("one job has one result")
     }
 
-    /// Runs a check on a disk.
-    fn run(
+    /// What is explored.
+    pub(super) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// Whether recoveries are crashed, too.
+    pub(super) const fn is_nested(&self) -> bool {
+        self.options.is_nested
+    }
+
+    /// Runs a check on a disk, once.
+    pub(super) fn run(
         &self,
         place: &Place,
         check: &Check,
-        map: ExtentMap,
+        disk: Crashed,
         told: Option<&str>,
     ) -> Result<Run, ExploreError> {
         let (judgement, disk) =
-            self.with_disk(place, map, told, |around| check.judge(around, self.options.timeout));
+            self.with_disk(place, disk, told, |around| check.judge(around, self.options.timeout));
         let judgement = judgement?;
         let still_open = || ExploreError::StillOpen { what: format!("the check `{}`", check.label()) };
         let disk = disk.ok_or_else(still_open)?;
         place.renew().map_err(|source| ExploreError::Leftovers { check: check.label(), source })?;
-        let map = disk.map().clone();
-        let (reads, written) = disk.into_parts();
-        Ok(Run { judgement, reads, written, map })
+        if disk.is_full() {
+            let max_bytes = widen(MAX_WRITTEN_BYTES);
+            return Err(ExploreError::WritesTooMuch { check: check.label(), max_bytes });
+        }
+        let (disk, reads, written) = disk.into_parts();
+        Ok(Run { judgement, reads, written, disk, crash: None, nested: StateCount::zero() })
     }
 
     /// Does something while a disk is at a place, and gives the disk as it was left; none if it is still open.
     fn with_disk<T>(
         &self,
         place: &Place,
-        map: ExtentMap,
+        disk: Crashed,
         told: Option<&str>,
         work: impl FnOnce(Surroundings<'_>) -> T,
     ) -> (T, Option<CrashDisk>) {
-        place.slot.put(CrashDisk::new(Arc::clone(&self.recording), map));
+        let max_written_bytes = if self.is_nested() { MAX_WRITTEN_BYTES } else { usize::MAX };
+        place.slot.put(CrashDisk::new(disk, max_written_bytes));
         let done = work(Surroundings {
             image: &place.image,
             slot: &place.slot,
@@ -333,14 +387,19 @@ impl Jobs {
     }
 
     /// Runs a shell with one disk at the place of the first job, and a second one to be mounted.
-    fn visit(&self, state: &State, begin: impl Fn(Option<&str>) + Sync) -> Result<(), ExploreError> {
-        let told = self.recording.last_mark(state.point);
+    fn visit(
+        &self,
+        check: Option<&Check>,
+        crash: &Crash,
+        begin: impl Fn(Option<&str>) + Sync,
+    ) -> Result<(), ExploreError> {
+        let told = self.recording.last_mark(crash.state.point);
         let copy = self.places.one_more(self.recording.len_bytes())?;
         let mountable = copy.path();
         self.alone(|place| {
-            let map = self.map_at(state);
-            copy.slot().put(CrashDisk::new(Arc::clone(&self.recording), map.clone()));
-            let (ended, disk) = self.with_disk(place, map, told.as_deref(), |around| {
+            let disk = self.crashed(place, check, crash)?;
+            copy.slot().put(CrashDisk::new(disk.clone(), usize::MAX));
+            let (ended, disk) = self.with_disk(place, disk, told.as_deref(), |around| {
                 Visit { around, mountable: &mountable, timeout: self.options.timeout }.run(&begin)
             });
             let copy = copy.slot().take(Instant::now() + OPEN_PATIENCE);
@@ -353,19 +412,63 @@ impl Jobs {
         copy.end()
     }
 
-    /// Where the bytes of a state are.
-    fn map_at(&self, state: &State) -> ExtentMap {
-        let mut checkpoints = Checkpoints::new(self.options.rules.discards);
-        checkpoints.map_at(self.recording.index(), state.point, &state.lost)
+    /// Has a check judge the disk that a crash leaves. Gives the crash of the recovery that this is about, too; nothing if it is
+    /// time to stop.
+    fn judge(
+        &self,
+        place: &Place,
+        check: &Check,
+        crash: &Crash,
+    ) -> Result<Option<(Option<State>, Judgement)>, ExploreError> {
+        let judge = Judge::new(self, check);
+        let point = crash.state.point;
+        let terms = Terms { must_stop: &interrupt::is_requested, trusts_earlier_runs: true };
+        let disk = self.crashed(place, Some(check), crash)?;
+        if crash.recovery.is_some() {
+            let said = judge.judge_after_recovery(place, &disk, &judge.key(point), terms)?;
+            return Ok(said.map(|said| (crash.recovery.clone(), said.judgement)));
+        }
+        let run = judge.judge(place, disk, point, terms)?;
+        Ok(run.map(|run| (run.crash.as_ref().map(|(_, choice)| choice.state()), run.judgement)))
     }
-}
 
-/// One run of a checker.
-struct Run {
-    judgement: Judgement,
-    reads: Vec<Extent>,
-    written: Written,
-    map: ExtentMap,
+    /// The disk that a crash leaves; a recovery is that by `check`.
+    fn crashed(&self, place: &Place, check: Option<&Check>, crash: &Crash) -> Result<Crashed, ExploreError> {
+        match (&crash.recovery, check) {
+            (Some(state), Some(check)) => {
+                let (written, disk) = self.written(place, check, crash)?;
+                Ok(Recovery::new(&written, disk).disk_at(state))
+            }
+            (None, _) | (_, None) => Ok(self.disk_at(&crash.state)),
+        }
+    }
+
+    /// What a check writes to the disk of a state, and that disk, where the crash of this recovery is one that can be.
+    fn written(
+        &self,
+        place: &Place,
+        check: &Check,
+        crash: &Crash,
+    ) -> Result<(Written, Crashed), ExploreError> {
+        let told = check.told(&self.recording, crash.state.point);
+        let run = self.run(place, check, self.disk_at(&crash.state), told.as_deref())?;
+        if let Some(state) = &crash.recovery {
+            let not_in_recovery = |source| ExploreError::NotInRecovery { check: check.label(), source };
+            state.check(run.written.index()).map_err(not_in_recovery)?;
+        }
+        Ok((run.written, run.disk))
+    }
+
+    /// The disk of a state.
+    fn disk_at(&self, state: &State) -> Crashed {
+        let mut checkpoints = Checkpoints::new(self.options.rules.discards);
+        self.disk(checkpoints.map_at(self.recording.index(), state.point, &state.lost))
+    }
+
+    /// The disk that a map describes.
+    fn disk(&self, map: ExtentMap) -> Crashed {
+        Crashed::new(Arc::<Recording>::clone(&self.recording), map)
+    }
 }
 
 /// A way as a verdict: two runs agree if they end alike, whatever they print. The time of day in a message does not make a
@@ -381,13 +484,11 @@ impl PartialEq for Ended {
 
 impl Eq for Ended {}
 
-/// What besides the bytes a verdict may depend on: what the check is told, such as the last mark.
-type Key = Option<String>;
-
 /// One check, and all that its jobs share.
 struct Round<'a> {
     jobs: &'a Jobs,
     check: &'a Check,
+    judge: Judge<'a>,
     progress: &'a dyn Progress,
     nr_groups: u64,
     states: StateCount,
@@ -403,10 +504,9 @@ struct Round<'a> {
     error: Mutex<Option<ExploreError>>,
     /// Nothing new is begun.
     is_stopped: AtomicBool,
-    is_contradicted: AtomicBool,
     limit: Limit,
-    runs: AtomicU64,
-    reused: AtomicU64,
+    /// The states that crashes of recoveries can leave, of all states that were run.
+    nested: Mutex<StateCount>,
     cross_checks: AtomicU64,
     flaky: AtomicU64,
     timeouts: AtomicU64,
@@ -429,6 +529,7 @@ impl<'a> Round<'a> {
         let mut round = Self {
             jobs,
             check,
+            judge: Judge::new(jobs, check),
             progress,
             nr_groups: groups.len().try_into().unwrap_or(u64::MAX),
             states,
@@ -441,10 +542,8 @@ impl<'a> Round<'a> {
             explained: Mutex::default(),
             error: Mutex::default(),
             is_stopped: AtomicBool::new(false),
-            is_contradicted: AtomicBool::new(false),
             limit: jobs.options.budget.starting(begin, 0),
-            runs: AtomicU64::new(0),
-            reused: AtomicU64::new(0),
+            nested: Mutex::default(),
             cross_checks: AtomicU64::new(0),
             flaky: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
@@ -456,12 +555,12 @@ impl<'a> Round<'a> {
 
     /// The disk must pass where nothing is lost: otherwise the check is wrong, and not the crash.
     fn check_whole(&self, place: &Place, point: u64) -> Result<(), ExploreError> {
-        let map = self.jobs.map_at(&State::from(point));
-        let known = self.proved_way(&self.key(point), &map);
+        let (disk, key) = (self.jobs.disk_at(&State::from(point)), self.judge.key(point));
+        let known = self.proved_way(&key, disk.map());
         if known.is_some_and(|way| way.outcome() == Outcome::Pass) {
             return Ok(());
         }
-        let run = self.run(place, map, point)?;
+        let run = self.judge.run(place, disk, &key)?;
         if run.judgement.outcome != Outcome::Pass {
             let (check, ended) = (self.check.label(), run.judgement.outcome.to_string());
             return Err(ExploreError::FailsWhole { check, ended, output: run.judgement.last_words() });
@@ -469,7 +568,10 @@ impl<'a> Round<'a> {
         if run.reads.is_empty() {
             return Err(ExploreError::ReadsNothing { check: self.check.label() });
         }
-        self.add(self.key(point), &State::from(point), &run)?;
+        // That it passes is not all where its recovery is to be crashed.
+        if !self.jobs.is_nested() {
+            self.add(key, &State::from(point), &run)?;
+        }
         Ok(())
     }
 
@@ -518,8 +620,8 @@ impl<'a> Round<'a> {
             (schedule.groups_decided(), schedule.states_decided())
         };
         Standing {
-            runs: self.runs.load(Relaxed),
-            reused: self.reused.load(Relaxed),
+            runs: self.judge.runs(),
+            reused: self.judge.reused(),
             groups: self.nr_groups,
             groups_decided,
             states_log2: self.states.log2(),
@@ -531,7 +633,7 @@ impl<'a> Round<'a> {
     }
 
     fn must_stop(&self) -> bool {
-        if self.limit.is_reached(self.runs.load(Relaxed)) || interrupt::is_requested() {
+        if self.limit.is_reached(self.judge.runs()) || interrupt::is_requested() {
             self.is_stopped.store(true, Relaxed);
         }
         self.is_stopped.load(Relaxed)
@@ -552,14 +654,16 @@ impl<'a> Round<'a> {
 
     /// Decides a state by what an earlier run has proved, or by a run. Gives the layers of a group that is decided by it.
     fn decide(&self, place: &Place, task: Task) -> Result<Option<Arc<Layers>>, ExploreError> {
-        let map = task.trial.map();
+        let disk = self.jobs.disk(task.trial.map());
         let point = task.trial.choice().layers().group().point();
-        let key = self.key(point);
+        let key = self.judge.key(point);
         let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
-        let proof =
-            self.proved.read().look_up(&key, &map, contents).map(|proof| (proof.reads, proof.verdict.0));
+        let proof = {
+            let proved = self.proved.read();
+            proved.look_up(&key, disk.map(), contents).map(|proof| (proof.reads, proof.verdict.0))
+        };
         if let Some((reads, way)) = proof {
-            self.reused.fetch_add(1, Relaxed);
+            self.judge.count_reused();
             if way.outcome().is_failure() {
                 self.findings.lock().add(task.trial.choice(), way, None);
             }
@@ -567,21 +671,35 @@ impl<'a> Round<'a> {
             return Ok(self.schedule.lock().report(task, &reads, says(way.outcome()), contents));
         }
         let state = task.trial.state();
-        let run = self.run(place, map, point)?;
+        let must_stop = || self.must_stop_after_showing();
+        let terms = Terms { must_stop: &must_stop, trusts_earlier_runs: true };
+        let Some(run) = self.judge.judge(place, disk.clone(), point, terms)? else {
+            self.schedule.lock().give_back(task);
+            return Ok(None);
+        };
         let outcome = run.judgement.outcome;
         if outcome == Outcome::Pass {
             return self.take_in(task, &state, key, &[run]);
         }
         // What does not pass is run twice.
-        let again = self.run(place, run.map.clone(), point)?;
+        let Some(again) = self.judge.judge(place, disk, point, terms)? else {
+            self.schedule.lock().give_back(task);
+            return Ok(None);
+        };
         if outcome.is_failure() && again.judgement.outcome.is_failure() {
             let Judgement { output, .. } = &run.judgement;
-            self.findings.lock().add(task.trial.choice(), Way::of(&run.judgement), Some(output));
+            self.findings.lock().add(task.trial.choice(), run.way(), Some(output));
         } else if outcome.is_failure() {
             self.flaky_states.lock().push(state.clone());
         }
         self.count(outcome, again.judgement.outcome);
         self.take_in(task, &state, key, &[run, again])
+    }
+
+    /// Whether to stop; asked in the midst of a judgement, which may take long.
+    fn must_stop_after_showing(&self) -> bool {
+        self.progress.show(self.standing());
+        self.must_stop()
     }
 
     /// Reports a state that was run once or twice: its verdict holds for all states with the same bytes where it was read, if
@@ -594,6 +712,7 @@ impl<'a> Round<'a> {
         runs: &[Run],
     ) -> Result<Option<Arc<Layers>>, ExploreError> {
         let (outcome, reads) = (runs[0].judgement.outcome, &runs[0].reads);
+        *self.nested.lock() += &runs[0].nested;
         let mut holds = outcome.is_repeatable() && runs.iter().all(|run| run.judgement.outcome == outcome);
         for run in runs {
             holds = holds && self.add(key.clone(), state, run)?;
@@ -602,7 +721,7 @@ impl<'a> Round<'a> {
             let contents = |pieces: &[Piece]| self.recording().fingerprint(pieces);
             return Ok(self.schedule.lock().report(task, reads, says(outcome), contents));
         }
-        self.write(&self.line(key, state, Way::of(&runs[0].judgement)))?;
+        self.write(&self.line(key, state, runs[0].way()))?;
         Ok(self.schedule.lock().report_alone(task, says(outcome)))
     }
 
@@ -626,16 +745,21 @@ impl<'a> Round<'a> {
         }
         while !self.must_stop() {
             let nth = self.cross_checks.fetch_add(1, Relaxed);
-            if nth * 100 >= self.runs.load(Relaxed) {
+            if nth * 100 >= self.judge.disks_run() {
                 self.cross_checks.fetch_sub(1, Relaxed);
                 break;
             }
             let mut random = Random(self.jobs.options.seed.wrapping_add(nth.wrapping_mul(GOLDEN)));
             let choice = Choice::of(Arc::clone(layers), |_| random.next_bit());
-            let (map, point, state) = (choice.map(), layers.group().point(), choice.state());
-            let key = self.key(point);
-            let proved = self.proved_way(&key, &map);
-            let run = self.run(place, map, point)?;
+            let (disk, point, state) = (self.jobs.disk(choice.map()), layers.group().point(), choice.state());
+            let key = self.judge.key(point);
+            let proved = self.proved_way(&key, disk.map());
+            let must_stop = || self.must_stop_after_showing();
+            let terms = Terms { must_stop: &must_stop, trusts_earlier_runs: false };
+            let Some(run) = self.judge.judge(place, disk, point, terms)? else {
+                self.cross_checks.fetch_sub(1, Relaxed);
+                break;
+            };
             let outcome = run.judgement.outcome;
             let holds = match proved {
                 Some(proved) => proved.outcome() == outcome && self.add(key, &state, &run)?,
@@ -645,10 +769,10 @@ impl<'a> Round<'a> {
                 }
             };
             if !holds {
-                self.is_contradicted.store(true, Relaxed);
+                self.judge.contradict(outcome, &run.reads);
                 if outcome.is_failure() {
                     let Judgement { output, .. } = &run.judgement;
-                    self.findings.lock().add(&choice, Way::of(&run.judgement), Some(output));
+                    self.findings.lock().add(&choice, run.way(), Some(output));
                 }
             }
         }
@@ -659,9 +783,9 @@ impl<'a> Round<'a> {
     fn explain(&self, place: &Place) -> Result<(), ExploreError> {
         let mut findings = self.findings.lock().clone().into_sorted();
         // The budget is for the search. What it has found is worth as much again, and is nothing without a cause.
-        let limit = self.jobs.options.budget.starting(Instant::now(), self.runs.load(Relaxed));
+        let limit = self.jobs.options.budget.starting(Instant::now(), self.judge.runs());
         let must_stop = || {
-            let is_spent = limit.is_reached(self.runs.load(Relaxed));
+            let is_spent = limit.is_reached(self.judge.runs());
             is_spent || interrupt::is_requested() || self.error.lock().is_some()
         };
         let mut explained = Ok(());
@@ -681,35 +805,86 @@ impl<'a> Round<'a> {
         finding: &mut Finding,
         must_stop: &dyn Fn() -> bool,
     ) -> Result<(), ExploreError> {
-        finding.minimise(|choice| self.way(place, choice.map(), &choice.state()), must_stop)?;
         let Options { points: (from, _), rules, .. } = &self.jobs.options;
+        let mut way = |choice: &Choice| self.way(place, choice.map(), &choice.state(), must_stop);
+        finding.minimise(&mut way)?;
         let mut checkpoints = Checkpoints::new(rules.discards);
-        let way = |point| {
+        finding.find_first(*from, |point| {
             let state = State::from(point);
-            self.way(place, checkpoints.map_at(self.recording().index(), point, &state.lost), &state)
-        };
-        finding.find_first(*from, way, must_stop)?;
-        finding.find_passing(|choice| self.way(place, choice.map(), &choice.state()), must_stop)?;
-        if !must_stop() {
-            let (map, point) = (finding.choice().map(), finding.choice().layers().group().point());
-            let run = self.run(place, map, point)?;
-            finding.show(run.judgement, run.written);
+            let map = checkpoints.map_at(self.recording().index(), point, &state.lost);
+            self.way(place, map, &state, must_stop)
+        })?;
+        // In a recovery, it is what the check itself writes that makes the difference.
+        if !finding.way().is_in_recovery() {
+            finding.find_passing(&mut way)?;
+        }
+        if must_stop() {
+            return Ok(());
+        }
+        let (map, point) = (finding.choice().map(), finding.choice().layers().group().point());
+        let terms = Terms { must_stop, trusts_earlier_runs: true };
+        if let Some(run) = self.judge.judge(place, self.jobs.disk(map), point, terms)?
+            // Another way to end is no evidence.
+            && run.way() == finding.way()
+        {
+            finding.show(&run.judgement, &run.written);
+            if let Some(crash) = run.crash {
+                self.explain_recovery(place, finding, (run.written, crash), terms)?;
+            }
         }
         Ok(())
     }
 
-    /// How a check ends on a state.
-    fn way(&self, place: &Place, map: ExtentMap, state: &State) -> Result<Way, ExploreError> {
-        let point = state.point;
-        let key = self.key(point);
-        if let Some(way) = self.proved_way(&key, &map) {
-            return Ok(way);
+    /// Finds the least crash of a recovery that fails.
+    fn explain_recovery(
+        &self,
+        place: &Place,
+        finding: &mut Finding,
+        (written, (recovery, choice)): (Written, (Recovery, Choice)),
+        terms: Terms<'_>,
+    ) -> Result<(), ExploreError> {
+        let key = self.judge.key(finding.choice().layers().group().point());
+        let mut inner = Finding::new(choice, finding.way().of_itself(), finding.output());
+        let said = |disk: &Crashed| self.judge.judge_after_recovery(place, disk, &key, terms);
+        let way = |disk: &Crashed| {
+            let way = said(disk)?.map(|said| Way::of(&said.judgement, false));
+            Ok::<_, ExploreError>(way)
+        };
+        inner.minimise(|choice| way(&recovery.disk(choice.map())))?;
+        inner.find_first(0, |point| way(&recovery.disk_at(&State::from(point))))?;
+        inner.find_passing(|choice| way(&recovery.disk(choice.map())))?;
+        if let Some(said) = said(&recovery.disk(inner.choice().map()))?
+            && Way::of(&said.judgement, false) == inner.way()
+        {
+            finding.print(&said.judgement);
         }
-        let run = self.run(place, map, point)?;
+        let recording = Arc::clone(recovery.recording());
+        finding.set_in_recovery(InRecovery { recording, written, finding: inner });
+        Ok(())
+    }
+
+    /// How a state ends. `None` if it is time to stop.
+    fn way(
+        &self,
+        place: &Place,
+        map: ExtentMap,
+        state: &State,
+        must_stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Way>, ExploreError> {
+        if must_stop() {
+            return Ok(None);
+        }
+        let point = state.point;
+        let key = self.judge.key(point);
+        if let Some(way) = self.proved_way(&key, &map) {
+            return Ok(Some(way));
+        }
+        let terms = Terms { must_stop, trusts_earlier_runs: true };
+        let Some(run) = self.judge.judge(place, self.jobs.disk(map), point, terms)? else { return Ok(None) };
         if run.judgement.outcome.is_repeatable() {
             self.add(key, state, &run)?;
         }
-        Ok(Way::of(&run.judgement))
+        Ok(Some(run.way()))
     }
 
     /// What an earlier run has proved of a disk.
@@ -718,28 +893,13 @@ impl<'a> Round<'a> {
         self.proved.read().look_up(key, map, contents).map(|proof| proof.verdict.0)
     }
 
-    fn run(&self, place: &Place, map: ExtentMap, point: u64) -> Result<Run, ExploreError> {
-        self.runs.fetch_add(1, Relaxed);
-        self.jobs.run(place, self.check, map, self.key(point).as_deref())
-    }
-
     /// Adds a run to what is proved; false if that contradicts an earlier run.
     fn add(&self, key: Key, state: &State, run: &Run) -> Result<bool, ExploreError> {
-        let mut found = Vec::with_capacity(run.reads.len());
-        let mut pieces = Vec::new();
-        for read in &run.reads {
-            pieces.clear();
-            pieces.extend(run.map.pieces(*read));
-            match self.recording().fingerprint(&pieces) {
-                Some(content) => found.push((*read, content)),
-                None => return Ok(false),
-            }
-        }
-        let way = Way::of(&run.judgement);
+        let Some(found) = run.disk.contents_of(&run.reads) else { return Ok(false) };
+        let way = run.way();
         let is_added = self.proved.write().add(key.clone(), found.iter().copied(), Ended(way)).is_ok();
         if !is_added {
-            tracing::warn!(outcome = ?run.judgement.outcome, reads = ?run.reads, "a run contradicts an earlier one");
-            self.is_contradicted.store(true, Relaxed);
+            self.judge.contradict(run.judgement.outcome, &run.reads);
             return Ok(false);
         }
         let mut line = self.line(key, state, way);
@@ -755,6 +915,7 @@ impl<'a> Round<'a> {
             last_mark,
             ended: way.outcome(),
             signature: way.signature(),
+            in_recovery: way.is_in_recovery(),
             reads: None,
         }
     }
@@ -774,13 +935,9 @@ impl<'a> Round<'a> {
             // What has decided its own state alone is run again.
             let Some((reads, way)) = line.reads().zip(line.way()) else { continue };
             if self.proved.get_mut().add(line.last_mark.clone(), reads, Ended(way)).is_err() {
-                *self.is_contradicted.get_mut() = true;
+                self.judge.contradict(way.outcome(), &[]);
             }
         }
-    }
-
-    fn key(&self, point: u64) -> Key {
-        self.check.told(self.recording(), point)
     }
 
     fn recording(&self) -> &'a Recording {
@@ -799,13 +956,14 @@ impl<'a> Round<'a> {
             failing: tally.failing,
             guarantee: tally.guarantee,
             by_group: tally.by_group,
-            runs: self.runs.into_inner(),
-            reused: self.reused.into_inner(),
+            nested: self.jobs.is_nested().then(|| self.nested.into_inner()),
+            runs: self.judge.runs(),
+            reused: self.judge.reused(),
             cross_checks: self.cross_checks.into_inner(),
             flaky: self.flaky.into_inner(),
             timeouts: self.timeouts.into_inner(),
             undecided: self.undecided.into_inner(),
-            is_contradicted: self.is_contradicted.into_inner(),
+            is_contradicted: self.judge.is_contradicted(),
             flaky_states: self.flaky_states.into_inner(),
             findings: self.explained.into_inner(),
             ended_by: self.error.into_inner(),
@@ -851,6 +1009,9 @@ const MAX_EXPLAINED: usize = 20;
 
 /// Spreads what is numbered over all 64 bits.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// How much a check may write to a disk whose recovery is crashed, some for each write included.
+const MAX_WRITTEN_BYTES: usize = 256 << 20;
 
 /// How long what a check has opened may take to be closed once its processes were ended.
 const OPEN_PATIENCE: Duration = Duration::from_secs(2);

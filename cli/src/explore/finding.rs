@@ -1,10 +1,14 @@
 //! The ways in which states fail, and the least that each takes.
 
+use std::sync::Arc;
+
 use logwrites_core::crash::{Bisect, Choice, Minimise, State};
 
 use super::check::{Judgement, Outcome};
-use super::crash_disk::Written;
+use super::recording::Recording;
 use super::way::Way;
+use super::written::{Writes, Written};
+use crate::point::Crash;
 
 /// One way to fail.
 #[derive(Clone, Debug)]
@@ -20,6 +24,18 @@ pub struct Finding {
     passing: Option<State>,
     /// If it is not too much.
     written: Option<Written>,
+    in_recovery: Option<Box<InRecovery>>,
+}
+
+/// The least crash of a recovery that fails.
+#[derive(Clone, Debug)]
+pub struct InRecovery {
+    /// What the check has written, with the disk that it recovers as the base.
+    pub recording: Arc<Recording<Writes>>,
+    /// The same as a log.
+    pub written: Written,
+    /// The crash of that.
+    pub finding: Finding,
 }
 
 /// Where a disk that has lost nothing begins to fail.
@@ -41,16 +57,7 @@ impl Findings {
     /// Whatever the order in which states come, the same of them is kept for each way.
     pub(super) fn add(&mut self, choice: &Choice, way: Way, output: Option<&str>) {
         let Some(known) = self.0.iter_mut().find(|finding| finding.way == way) else {
-            return self.0.push(Finding {
-                way,
-                choice: choice.clone(),
-                output: output.unwrap_or_default().to_owned(),
-                nr_tried: 1,
-                is_one_minimal: false,
-                first: None,
-                passing: None,
-                written: None,
-            });
+            return self.0.push(Finding::new(choice.clone(), way, output.unwrap_or_default()));
         };
         known.nr_tried += 1;
         if let Some(output) = output.filter(|_| known.output.is_empty()) {
@@ -73,10 +80,32 @@ impl Findings {
 }
 
 impl Finding {
+    /// A state that fails so, with what was printed.
+    pub(super) fn new(choice: Choice, way: Way, output: &str) -> Self {
+        Self {
+            way,
+            choice,
+            output: output.to_owned(),
+            nr_tried: 1,
+            is_one_minimal: false,
+            first: None,
+            passing: None,
+            written: None,
+            in_recovery: None,
+        }
+    }
+
     /// A state that fails so: the one that loses the least of those that were tried.
     #[must_use]
     pub fn state(&self) -> State {
         self.choice.state()
+    }
+
+    /// The same, with the crash of the recovery that fails, if it is that.
+    #[must_use]
+    pub fn crash(&self) -> Crash {
+        let recovery = self.in_recovery.as_ref().map(|found| found.finding.state());
+        Crash { state: self.state(), recovery }
     }
 
     /// How the check ended, as in "exit code 4".
@@ -108,17 +137,16 @@ impl Finding {
         self.is_one_minimal
     }
 
-    /// Looks for the fewest lost writes that fail so, until it must stop. `judge` says how a state ends.
+    /// Looks for the fewest lost writes that fail so. `judge` says how a state ends, or nothing if it is time to stop.
     pub(super) fn minimise<E>(
         &mut self,
-        mut judge: impl FnMut(&Choice) -> Result<Way, E>,
-        must_stop: impl Fn() -> bool,
+        mut judge: impl FnMut(&Choice) -> Result<Option<Way>, E>,
     ) -> Result<(), E> {
         let mut minimise = Minimise::new(&self.choice);
-        while !must_stop()
-            && let Some(choice) = minimise.next_choice()
+        while let Some(choice) = minimise.next_choice()
+            && let Some(way) = judge(&choice)?
         {
-            minimise.report(judge(&choice)? == self.way);
+            minimise.report(way == self.way);
         }
         self.choice = minimise.least();
         self.is_one_minimal = minimise.is_one_minimal();
@@ -144,41 +172,50 @@ impl Finding {
         self.written.as_ref()
     }
 
-    /// Looks for the first point that fails so with nothing lost, from a point on, until it must stop.
+    /// The crash of the recovery that fails, if it is that, once it was looked for.
+    #[must_use]
+    pub fn in_recovery(&self) -> Option<&InRecovery> {
+        self.in_recovery.as_deref()
+    }
+
+    /// The crash of the recovery was looked for.
+    pub(super) fn set_in_recovery(&mut self, found: InRecovery) {
+        self.in_recovery = Some(Box::new(found));
+    }
+
+    /// Looks for the first point that fails so with nothing lost, from a point on. `judge` says how a point ends, or nothing
+    /// if it is time to stop.
     pub(super) fn find_first<E>(
         &mut self,
         from: u64,
-        mut judge: impl FnMut(u64) -> Result<Way, E>,
-        must_stop: impl Fn() -> bool,
+        mut judge: impl FnMut(u64) -> Result<Option<Way>, E>,
     ) -> Result<(), E> {
         let State { point, lost } = self.choice.state();
         let Some(mut bisect) = Bisect::new(from, point).filter(|_| lost.is_empty()) else { return Ok(()) };
-        let mut fails = |point| Ok(judge(point)? == self.way);
-        if fails(from)? {
+        let mut fails = |point| Ok(judge(point)?.map(|way| way == self.way));
+        if fails(from)? != Some(false) {
             return Ok(());
         }
         while let Some(point) = bisect.next_point() {
-            if must_stop() {
-                return Ok(());
-            }
-            bisect.report(fails(point)?);
+            let Some(is_failing) = fails(point)? else { return Ok(()) };
+            bisect.report(is_failing);
         }
         self.first = Some(FirstPoint { last_good: bisect.last_good(), first_bad: bisect.first_bad() });
         Ok(())
     }
 
-    /// Looks for the nearest state that passes, until it must stop.
+    /// Looks for the nearest state that passes. `judge` says how a state ends, or nothing if it is time to stop.
     pub(super) fn find_passing<E>(
         &mut self,
-        mut judge: impl FnMut(&Choice) -> Result<Way, E>,
-        must_stop: impl Fn() -> bool,
+        mut judge: impl FnMut(&Choice) -> Result<Option<Way>, E>,
     ) -> Result<(), E> {
         self.passing = self.first.map(|first| State::from(first.last_good));
         for choice in self.choice.losing_one_less().take(MAX_NEIGHBOURS) {
-            if self.passing.is_some() || must_stop() {
+            if self.passing.is_some() {
                 break;
             }
-            if judge(&choice)?.outcome() == Outcome::Pass {
+            let Some(way) = judge(&choice)? else { break };
+            if way.outcome() == Outcome::Pass {
                 self.passing = Some(choice.state());
             }
         }
@@ -190,12 +227,15 @@ impl Finding {
         &self.choice
     }
 
-    /// Takes in a run of the least that fails so; another way to end is no evidence.
-    pub(super) fn show(&mut self, judgement: Judgement, written: Written) {
-        if Way::of(&judgement) == self.way {
-            self.output = judgement.output;
-            self.written = Some(written).filter(|written| written.len_bytes() <= MAX_WRITTEN_BYTES);
-        }
+    /// Takes in what was printed, and written to the disk, in a run of the least that fails so.
+    pub(super) fn show(&mut self, judgement: &Judgement, written: &Written) {
+        self.print(judgement);
+        self.written = Some(written.clone()).filter(|written| written.len_bytes() <= MAX_WRITTEN_BYTES);
+    }
+
+    /// Takes in what was printed in a run of the least that fails so.
+    pub(super) fn print(&mut self, judgement: &Judgement) {
+        self.output.clone_from(&judgement.output);
     }
 }
 

@@ -7,7 +7,7 @@ use quick_junit::{
     NonSuccessKind, Property, Report as Suites, SerializeError, TestCase, TestCaseStatus, TestSuite,
 };
 
-use super::report::{FindingReport, GroupReport, Report};
+use super::report::{CrashReport, FindingReport, GroupReport, LostWrite, Report};
 use super::words::{self, Sentence};
 
 /// The report in the XML of `JUnit`. A group fails if a state of it does, with the findings at its point; a group that is not
@@ -51,7 +51,7 @@ fn case_of_group(group: &GroupReport, report: &Report) -> TestCase {
     let (point, total) = (group.point, words::power_of_two(group.units));
     let status = if let Some(log2) = group.failing_log2 {
         let findings: Vec<&FindingReport> =
-            report.findings.iter().filter(|finding| finding.point == point).collect();
+            report.findings.iter().filter(|finding| finding.crash.point == point).collect();
         failure(&format!("{} of its {total} states fail", words::about(log2)), &findings)
     } else if group.is_decided {
         TestCaseStatus::success()
@@ -65,12 +65,15 @@ fn case_of_group(group: &GroupReport, report: &Report) -> TestCase {
 fn findings_elsewhere(report: &Report) -> impl Iterator<Item = &FindingReport> {
     let is_failing = |group: &GroupReport| group.failing_log2.is_some();
     report.findings.iter().filter(move |finding| {
-        !report.by_group.iter().any(|group| group.point == finding.point && is_failing(group))
+        !report.by_group.iter().any(|group| group.point == finding.crash.point && is_failing(group))
     })
 }
 
 fn case_of_finding(finding: &FindingReport) -> TestCase {
-    TestCase::new(format!("crash in state {}", finding.state), failure(&words::heading(finding), &[finding]))
+    TestCase::new(
+        format!("crash in state {}", finding.crash.state),
+        failure(&words::heading(finding), &[finding]),
+    )
 }
 
 /// The groups that are not told one by one, of which some passed or are not decided. What fails among them is a finding.
@@ -106,12 +109,19 @@ fn failure(message: &str, findings: &[&FindingReport]) -> TestCaseStatus {
 
 /// All that is known of a finding, as a terminal shows it.
 fn described(finding: &FindingReport) -> String {
+    let CrashReport { lost_writes, .. } = &finding.crash;
     let mut lines = vec![words::heading(finding), words::cause(finding)];
-    if finding.lost_writes.is_empty() {
+    if lost_writes.is_empty() {
         lines.push(words::NOTHING_LOST.to_owned());
     }
-    lines.extend(finding.lost_writes.iter().map(|write| format!("lost: {}", words::lost_write(write))));
-    lines.extend(words::first(finding));
+    let lost = |write: &LostWrite| format!("lost: {}", words::lost_write(write));
+    lines.extend(lost_writes.iter().map(lost));
+    lines.extend(words::first(&finding.crash));
+    if let Some(recovery) = &finding.recovery {
+        lines.push(words::recovery(recovery));
+        lines.extend(recovery.crash.lost_writes.iter().map(lost));
+        lines.extend(words::first_in_recovery(recovery));
+    }
     lines.extend([finding.output.clone(), format!("again: {}", finding.again)]);
     lines.join("\n")
 }

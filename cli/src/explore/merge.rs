@@ -97,6 +97,9 @@ impl Report {
         self.states += &other.states;
         self.decided += &other.decided;
         self.failing += &other.failing;
+        if let Some(nested) = &other.nested_states {
+            self.nested_states.get_or_insert_default().0 += &nested.0;
+        }
         self.runs += other.runs;
         self.reused += other.reused;
         self.cross_checks += other.cross_checks;
@@ -143,12 +146,15 @@ impl FindingReport {
     }
 
     fn is_same_way(&self, other: &Self) -> bool {
-        self.signature == other.signature && self.ended == other.ended
+        let is_in_recovery = |report: &Self| report.recovery.is_some();
+        self.signature == other.signature
+            && self.ended == other.ended
+            && is_in_recovery(self) == is_in_recovery(other)
     }
 
     /// The order in which findings are told; what is no state comes first.
     fn order(&self) -> Option<State> {
-        self.state.parse().ok()
+        self.crash.state.parse().ok()
     }
 }
 
@@ -160,7 +166,7 @@ fn source_of(parts: &[Part<'_>], check: &str, finding: &FindingReport) -> Option
             report.findings.iter().map(with_check)
         });
         let is_same = |(of, other): (&str, &FindingReport)| {
-            of == check && other.state == finding.state && other.is_same_way(finding)
+            of == check && other.crash.state == finding.crash.state && other.is_same_way(finding)
         };
         (1..).zip(all).find_map(|(nth, found)| is_same(found).then(|| OutDir::failure(part.path, nth)))
     })

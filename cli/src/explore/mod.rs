@@ -4,10 +4,14 @@
 //! |---|---|
 //! | [`Recording`] | the log and its base, and the contents of any of their sectors as a hash |
 //! | `crash_disk` | the disk of one state: what a checker writes stays apart, and what it reads is watched |
+//! | `reads` | what was read, each sector once |
+//! | [`Written`] | what a checker wrote, as a log: with the state as its base, that is a [`Recording`] too |
 //! | `state_file` | such a disk as a file, by FUSE |
 //! | `state_nbd` | the same for clients of NBD |
 //! | `place` | where a job's checker finds its disk, the same for all jobs |
 //! | [`Check`] | what judges a state: a preset, a database, promised files, or a command |
+//! | `recovery` | what a check did to a disk as one more recording, and all crashes of that |
+//! | `judge` | how a state is judged: by a run of the check, and with `--nested` by all crashes of that run, too |
 //! | `way` | how a run ended, so that one way to fail is told from another |
 //! | [`Finding`] | a way to fail, and the least that it takes |
 //! | `names` | what the lost writes are to the file system |
@@ -35,13 +39,16 @@ mod error;
 mod example;
 mod explorer;
 mod finding;
+mod judge;
 mod junit;
 mod merge;
 mod names;
 mod out_dir;
 mod page;
 mod place;
+mod reads;
 mod recording;
+mod recovery;
 mod report;
 mod schedule;
 mod shell;
@@ -51,22 +58,25 @@ mod state_nbd;
 mod timeline;
 mod way;
 pub mod words;
+mod written;
 
 pub use self::block::Block;
 pub use self::check::{
     Check, CheckError, Database, InnerPath, PRESETS, ParseCheckError, ParseInnerPathError, Preset, Promise,
     PromisedFile,
 };
-pub use self::crash_disk::Written;
 pub use self::error::ExploreError;
-pub use self::explorer::{Budget, Explored, Explorer, Options, Verdict};
-pub use self::finding::{Finding, FirstPoint};
+pub use self::explorer::{Budget, Explored, Explorer, Judged, Options, Verdict};
+pub use self::finding::{Finding, FirstPoint, InRecovery};
 pub use self::junit::junit;
 pub use self::merge::{MergeError, merge};
 pub use self::out_dir::{Hashed, OutDir, OutDirError, Plan, Results};
 pub use self::page::Page;
-pub use self::recording::Recording;
-pub use self::report::{FindingReport, GroupReport, LostKind, LostWrite, Report, Summary};
+pub use self::recording::{AnyRecording, Files, Ground, Recording};
+pub use self::report::{
+    CrashReport, Decimal, FindingReport, GroupReport, LostKind, LostWrite, RecoveryReport, Report, Summary,
+};
 pub use self::standing::{Progress, Standing};
 pub use self::timeline::Timeline;
 pub use self::way::Signature;
+pub use self::written::{Writes, Written};

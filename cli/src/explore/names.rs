@@ -11,13 +11,13 @@ use logwrites_core::history::{Checkpoints, Discards, ExtentMap};
 use logwrites_core::num::narrow;
 use logwrites_core::reader::Entry;
 
-use super::recording::Recording;
+use super::recording::AnyRecording;
 
 /// Names for what a state has lost: by the file system that is on the disk at the state's point with nothing lost, and for
 /// what is not yet in use there, by that at the end of the log.
 #[derive(Debug)]
 pub(super) struct Names<'a> {
-    recording: &'a Recording,
+    recording: &'a AnyRecording,
     checkpoints: Checkpoints,
     now: Option<Named>,
     last: Option<Named>,
@@ -32,7 +32,7 @@ struct Named {
 
 impl<'a> Names<'a> {
     /// Names for a state. A disk that cannot be read, or has no file system that is known, has none.
-    pub(super) fn new(recording: &'a Recording, discards: Discards, state: &State) -> Self {
+    pub(super) fn new(recording: &'a AnyRecording, discards: Discards, state: &State) -> Self {
         let mut names = Self { recording, checkpoints: Checkpoints::new(discards), now: None, last: None };
         let nr_entries = recording.index().nr_entries();
         names.now = names.named(state.point);
@@ -79,7 +79,7 @@ impl<'a> Names<'a> {
 impl Named {
     fn roles(
         &self,
-        recording: &Recording,
+        recording: &AnyRecording,
         entry: &Entry,
         part: Extent,
         (before, after): (&ExtentMap, &ExtentMap),

@@ -1,6 +1,7 @@
 //! A log and its base, and what any of their sectors hold.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -12,49 +13,110 @@ use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
 use super::digest;
-use crate::device::{Disk, Origin, View};
+use super::written::{Writes, Written};
+use crate::device::{Disk, Origin};
 
 /// A recorded disk: its base, its log, and the index of the log.
 #[derive(Debug)]
-pub struct Recording {
+pub struct Recording<G: ?Sized = Files> {
     index: Index,
-    log: Arc<Disk>,
-    base: Origin,
-    /// The hash of what some pieces hold. It is the same for as long as neither file changes.
+    /// The hash of what some pieces hold. It is the same for as long as neither the base nor the log changes.
     fingerprints: RwLock<HashMap<Box<[Piece]>, u128>>,
     /// The first error of reading for a hash.
     failure: Mutex<Option<io::Error>>,
+    ground: G,
+}
+
+/// A recorded disk, whatever it is read from.
+pub type AnyRecording = Recording<dyn Ground>;
+
+/// What a recorded disk is read from: what was there before the first entry, and the log.
+pub trait Ground: fmt::Debug + Send + Sync {
+    /// The size of the disk in bytes.
+    fn len_bytes(&self) -> u64;
+
+    /// Reads from the base or from the log, within it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_at(&self, place: Place, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The hash of an extent of the base, if it can be had without reading; see [`Recording::fingerprint`].
+    fn base_fingerprint(&self, extent: Extent) -> Option<u128>;
+}
+
+/// A log and its base as files.
+#[derive(Debug)]
+pub struct Files {
+    log: Arc<Disk>,
+    base: Origin,
+}
+
+impl Ground for Files {
+    fn len_bytes(&self) -> u64 {
+        self.base.len_bytes()
+    }
+
+    fn read_at(&self, place: Place, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match (place, self.base.disk()) {
+            (Place::Log, _) => self.log.read_at(offset_bytes, buffer),
+            (Place::Base, Some(base)) => base.read_at(offset_bytes, buffer),
+            (Place::Base, None) => {
+                buffer.fill(0);
+                Ok(())
+            }
+        }
+    }
+
+    fn base_fingerprint(&self, _: Extent) -> Option<u128> {
+        None
+    }
 }
 
 impl Recording {
     /// A recording of these files.
     #[must_use]
     pub fn new(index: Index, log: Arc<Disk>, base: Origin) -> Self {
-        Self { index, log, base, fingerprints: RwLock::default(), failure: Mutex::default() }
+        Self::on(Files { log, base }, index)
     }
 
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Disk {
+        &self.ground.log
+    }
+
+    /// The disk before the first entry.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.ground.base
+    }
+}
+
+impl Recording<Writes> {
+    /// What was written to a disk, with that disk as its base.
+    pub(super) fn of_writes(written: &Written, base: Crashed) -> Self {
+        Self::on(Writes::new(written, base), written.index().clone())
+    }
+}
+
+impl<G: Ground> Recording<G> {
+    fn on(ground: G, index: Index) -> Self {
+        Self { index, fingerprints: RwLock::default(), failure: Mutex::default(), ground }
+    }
+}
+
+impl<G: Ground + ?Sized> Recording<G> {
     /// The entries of its log.
     #[must_use]
     pub const fn index(&self) -> &Index {
         &self.index
     }
 
-    /// The log.
-    #[must_use]
-    pub fn log(&self) -> &Disk {
-        &self.log
-    }
-
-    /// The disk before the first entry.
-    #[must_use]
-    pub const fn origin(&self) -> &Origin {
-        &self.base
-    }
-
     /// The size of the disk in bytes.
     #[must_use]
-    pub const fn len_bytes(&self) -> u64 {
-        self.base.len_bytes()
+    pub fn len_bytes(&self) -> u64 {
+        self.ground.len_bytes()
     }
 
     /// The unit of the log.
@@ -68,8 +130,7 @@ impl Recording {
     /// # Errors
     /// Those of the base and of the log; [`check`](Self::check) tells them too.
     pub fn read(&self, map: &ExtentMap, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
-        let read = View { base: self.base.disk(), log: &self.log, map }.read(extent, buffer);
-        read.map_err(|error| {
+        self.read_pieces(map.pieces(extent), buffer).map_err(|error| {
             let kind = error.kind();
             self.failure.lock().get_or_insert(error);
             kind.into()
@@ -106,6 +167,11 @@ impl Recording {
     /// A hash of what some pieces hold, one after the other: 128 bits of SHA-256. `None` if they cannot be read, which [`check`](Self::check) tells then.
     #[must_use]
     pub fn fingerprint(&self, pieces: &[Piece]) -> Option<u128> {
+        if let [Piece { extent, source: None }] = pieces
+            && let Some(known) = self.ground.base_fingerprint(*extent)
+        {
+            return Some(known);
+        }
         if let Some(known) = self.fingerprints.read().get(pieces) {
             return Some(*known);
         }
@@ -146,7 +212,7 @@ impl Recording {
                 let skipped_bytes = sector_size.bytes_of(part.sector() - piece.extent.sector());
                 let source = piece.source.map(|source| source.skip(skipped_bytes));
                 let mut buffer = vec![0; narrow(sector_size.bytes_of(part_sectors))];
-                self.read_piece(Piece { extent: part, source }, &mut buffer)?;
+                self.read_pieces([Piece { extent: part, source }], &mut buffer)?;
                 hasher.update(&buffer);
                 rest = Extent::between(part.end(), rest.end());
             }
@@ -154,16 +220,9 @@ impl Recording {
         Ok(digest::half(hasher))
     }
 
-    fn read_piece(&self, piece: Piece, buffer: &mut [u8]) -> io::Result<()> {
-        read_pieces(self.sector_size(), [piece], buffer, |place, offset_bytes, part| {
-            match (place, self.base.disk()) {
-                (Place::Log, _) => self.log.read_at(offset_bytes, part),
-                (Place::Base, Some(base)) => base.read_at(offset_bytes, part),
-                (Place::Base, None) => {
-                    part.fill(0);
-                    Ok(())
-                }
-            }
+    fn read_pieces(&self, pieces: impl IntoIterator<Item = Piece>, buffer: &mut [u8]) -> io::Result<()> {
+        read_pieces(self.sector_size(), pieces, buffer, |place, offset_bytes, part| {
+            self.ground.read_at(place, offset_bytes, part)
         })
     }
 
@@ -177,6 +236,47 @@ impl Recording {
     #[must_use]
     pub fn last_mark_entry(&self, point: u64) -> Option<u64> {
         self.index.last_mark(point).map(|mark| mark.entry)
+    }
+}
+
+/// A disk as a crash has left it.
+#[derive(Clone, Debug)]
+pub(super) struct Crashed {
+    recording: Arc<AnyRecording>,
+    /// Where the bytes of the disk are.
+    map: ExtentMap,
+}
+
+impl Crashed {
+    /// The disk of a recording that `map` describes.
+    pub(super) fn new(recording: Arc<AnyRecording>, map: ExtentMap) -> Self {
+        Self { recording, map }
+    }
+
+    /// What it was recorded as.
+    pub(super) fn recording(&self) -> &AnyRecording {
+        &self.recording
+    }
+
+    /// Where the bytes of the disk are.
+    pub(super) const fn map(&self) -> &ExtentMap {
+        &self.map
+    }
+
+    /// Reads an extent; see [`Recording::read`].
+    pub(super) fn read(&self, extent: Extent, buffer: &mut [u8]) -> io::Result<()> {
+        self.recording.read(&self.map, extent, buffer)
+    }
+
+    /// Hashes of what some extents hold; `None` if one of them cannot be read.
+    pub(super) fn contents_of(&self, extents: &[Extent]) -> Option<Vec<(Extent, u128)>> {
+        let mut pieces = Vec::new();
+        let contents = extents.iter().map(|extent| {
+            pieces.clear();
+            pieces.extend(self.map.pieces(*extent));
+            Some((*extent, self.recording.fingerprint(&pieces)?))
+        });
+        contents.collect()
     }
 }
 

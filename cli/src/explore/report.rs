@@ -1,18 +1,21 @@
 //! What an exploration has found, as data: what `--json` prints, and what the folder of an exploration keeps.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use logwrites_core::crash::{Group, Search, State, StateCount};
 use logwrites_core::format::Flags;
 use logwrites_core::history::Discards;
+use logwrites_core::reader::Entry;
 use serde::{Deserialize, Serialize};
 
 use super::block::Block;
 use super::explorer::{Explored, Verdict};
-use super::finding::Finding;
+use super::finding::{Finding, InRecovery};
 use super::names::Names;
-use super::recording::Recording;
+use super::recording::AnyRecording;
 use super::way::Signature;
+use crate::point::Crash;
 
 /// An exploration by one check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +45,10 @@ pub struct Report {
     pub decided_share: f64,
     /// The share of the states that fail.
     pub failing_share: f64,
+    /// How many states that a second crash can leave, during the recovery, are decided; missing where recoveries are not
+    /// crashed. A state that was decided by an earlier run has the same ones, and adds none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nested_states: Option<Decimal>,
     /// How many times the checker was run.
     pub runs: u64,
     /// How many runs were spared since an earlier one had read the same.
@@ -94,6 +101,27 @@ pub struct GroupReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingReport {
     /// The state that loses the least of those that fail so.
+    #[serde(flatten)]
+    pub crash: CrashReport,
+    /// The crash of the recovery that fails; missing where the state itself does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovery: Option<RecoveryReport>,
+    /// How the check ended, as in "exit code 4".
+    pub ended: String,
+    /// What makes it another way to fail than the others: the same in each exploration by the same check.
+    pub signature: Option<Signature>,
+    /// How many of the states that were tried have failed so.
+    pub tried: u64,
+    /// The end of what the check printed.
+    pub output: String,
+    /// The command that shows it again.
+    pub again: String,
+}
+
+/// A crash that fails, and what it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashReport {
+    /// The state that it leaves.
     pub state: String,
     /// Its point.
     pub point: u64,
@@ -103,12 +131,6 @@ pub struct FindingReport {
     pub lost_writes: Vec<LostWrite>,
     /// Whether every state that loses one of the writes less passes, or fails in another way.
     pub one_minimal: bool,
-    /// How the check ended, as in "exit code 4".
-    pub ended: String,
-    /// What makes it another way to fail than the others: the same in each exploration by the same check.
-    pub signature: Option<Signature>,
-    /// How many of the states that were tried have failed so.
-    pub tried: u64,
     /// With nothing lost: the last point that passes.
     pub last_good: Option<u64>,
     /// With nothing lost: the point after it, which fails.
@@ -119,10 +141,16 @@ pub struct FindingReport {
     pub blocks: Vec<Block>,
     /// The last mark before the crash.
     pub last_mark: Option<String>,
-    /// The end of what the check printed.
-    pub output: String,
-    /// The command that shows it again.
-    pub again: String,
+}
+
+/// A crash of a recovery. Its state, point and entries are those of what the check has written to the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryReport {
+    /// The crash.
+    #[serde(flatten)]
+    pub crash: CrashReport,
+    /// How far the recovery was: the last write that the disk was told.
+    pub last_write: Option<LostWrite>,
 }
 
 /// A write that a crash has lost, or a part of it.
@@ -156,6 +184,11 @@ pub enum LostKind {
     Write,
 }
 
+/// A number of states; in JSON it is a string of every digit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Decimal(#[serde(with = "decimal")] pub StateCount);
+
 /// All checks together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -164,6 +197,8 @@ pub struct Summary {
     states: String,
     states_log2: Option<f64>,
     decided_share: f64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    nested_states: Option<Decimal>,
     runs: u64,
     reused: u64,
     failures: u64,
@@ -182,14 +217,14 @@ impl Report {
     /// Those of reading the disk.
     pub fn new(
         explored: &Explored,
-        recording: &Recording,
+        recording: &AnyRecording,
         discards: Discards,
-        again: impl Fn(&State) -> String,
+        again: impl Fn(&Crash) -> String,
     ) -> io::Result<Self> {
-        let findings = explored.findings.iter().map(|finding| {
-            let state = finding.state();
-            FindingReport::new(finding, &state, recording, discards, again(&state))
-        });
+        let findings = explored
+            .findings
+            .iter()
+            .map(|finding| FindingReport::new(finding, recording, discards, again(&finding.crash())));
         Ok(Self {
             check: explored.check.to_string(),
             verdict: explored.verdict(),
@@ -202,6 +237,7 @@ impl Report {
             states: explored.states.clone(),
             decided: explored.decided.clone(),
             failing: explored.failing.clone(),
+            nested_states: explored.nested.clone().map(Decimal),
             runs: explored.runs,
             reused: explored.reused,
             cross_checks: explored.cross_checks,
@@ -261,11 +297,31 @@ impl GroupReport {
 impl FindingReport {
     fn new(
         finding: &Finding,
-        state: &State,
-        recording: &Recording,
+        recording: &AnyRecording,
         discards: Discards,
         again: String,
     ) -> io::Result<Self> {
+        Ok(Self {
+            crash: CrashReport::new(finding, recording, discards)?,
+            recovery: finding.in_recovery().map(RecoveryReport::new).transpose()?,
+            ended: finding.ended(),
+            signature: finding.way().signature(),
+            tried: finding.nr_tried(),
+            output: finding.output().to_owned(),
+            again,
+        })
+    }
+
+    /// The crash that a check judges: that of the recovery, if there is one.
+    #[must_use]
+    pub fn last_crash(&self) -> &CrashReport {
+        self.recovery.as_ref().map_or(&self.crash, |recovery| &recovery.crash)
+    }
+}
+
+impl CrashReport {
+    fn new(finding: &Finding, recording: &AnyRecording, discards: Discards) -> io::Result<Self> {
+        let state = &finding.state();
         let mut names = Names::new(recording, discards, state);
         let passing = finding.passing();
         let blocks = passing
@@ -277,40 +333,59 @@ impl FindingReport {
             lost: state.lost.to_string(),
             lost_writes: lost_writes(state, recording, &mut names),
             one_minimal: finding.is_one_minimal(),
-            ended: finding.ended(),
-            signature: finding.way().signature(),
-            tried: finding.nr_tried(),
             last_good: finding.first().map(|first| first.last_good),
             first_bad: finding.first().map(|first| first.first_bad),
             passing: passing.map(State::to_string),
             blocks: blocks.unwrap_or_default(),
             last_mark: recording.last_mark(state.point),
-            output: finding.output().to_owned(),
-            again,
+        })
+    }
+}
+
+impl RecoveryReport {
+    fn new(found: &InRecovery) -> io::Result<Self> {
+        let recording: &AnyRecording = &*found.recording;
+        let state = found.finding.state();
+        let mut names = Names::new(recording, Discards::Zero, &state);
+        let last = recording.index().entries(0..state.point).rev().find(Entry::changes_disk);
+        Ok(Self {
+            crash: CrashReport::new(&found.finding, recording, Discards::Zero)?,
+            last_write: last.map(|entry| LostWrite::new(&entry, None, recording, &mut names)),
         })
     }
 }
 
 /// The lost writes of a state, one by one.
-fn lost_writes(state: &State, recording: &Recording, all: &mut Names<'_>) -> Vec<LostWrite> {
+fn lost_writes(state: &State, recording: &AnyRecording, all: &mut Names<'_>) -> Vec<LostWrite> {
     let ranges = state.lost.ranges();
     let entries = ranges.flat_map(|(entries, sectors)| entries.map(move |entry| (entry, sectors.clone())));
     let writes = entries.filter_map(|(number, sectors)| {
         let entry = recording.index().entry(number)?;
+        Some(LostWrite::new(&entry, sectors, recording, all))
+    });
+    writes.take(MAX_LOST_WRITES).collect()
+}
+
+impl LostWrite {
+    /// An entry, or some of its sectors.
+    fn new(
+        entry: &Entry,
+        sectors: Option<RangeInclusive<u64>>,
+        recording: &AnyRecording,
+        all: &mut Names<'_>,
+    ) -> Self {
         let extent = entry.extent();
         let is_discard = entry.flags().contains(Flags::DISCARD);
-        let names = all.of(&entry, sectors.as_ref()).iter().map(ToString::to_string).collect();
-        Some(LostWrite {
-            entry: number,
-            names,
+        Self {
+            entry: entry.index,
+            names: all.of(entry, sectors.as_ref()).iter().map(ToString::to_string).collect(),
             kind: if is_discard { LostKind::Discard } else { LostKind::Write },
             sector: extent.sector(),
             len_bytes: recording.sector_size().bytes_of(extent.nr_sectors()),
-            sectors: sectors.map(std::ops::RangeInclusive::into_inner),
-            last_mark: recording.last_mark(number),
-        })
-    });
-    writes.take(MAX_LOST_WRITES).collect()
+            sectors: sectors.map(RangeInclusive::into_inner),
+            last_mark: recording.last_mark(entry.index),
+        }
+    }
 }
 
 impl Summary {
@@ -328,6 +403,7 @@ impl Summary {
             states: states.decimal(),
             states_log2: finite(states.log2()),
             decided_share: shares.fold(1.0, f64::min),
+            nested_states: sum_of_nested(all),
             runs: sum(|report| report.runs),
             reused: sum(|report| report.reused),
             failures: findings().map(|finding| finding.tried).sum(),
@@ -338,6 +414,15 @@ impl Summary {
             verdict: worst.unwrap_or(Verdict::Proved),
         }
     }
+}
+
+/// Of all checks, if recoveries are crashed.
+fn sum_of_nested(all: &[Report]) -> Option<Decimal> {
+    let mut sum = None;
+    for Decimal(states) in all.iter().filter_map(|report| report.nested_states.as_ref()) {
+        sum.get_or_insert_with(Decimal::default).0 += states;
+    }
+    sum
 }
 
 fn finite(number: f64) -> Option<f64> {

@@ -112,6 +112,14 @@ impl Schedule {
         self.take_in(task.number, verdict, |search| _ = search.report_alone(task.trial, verdict))
     }
 
+    /// Takes back a state that was not decided, and is open again.
+    pub(super) fn give_back(&mut self, task: Task) {
+        let at = self.position_of(task.number);
+        let active = &mut self.active[at];
+        active.search.give_back(task.trial);
+        active.nr_out -= 1;
+    }
+
     /// Takes in a report, and gives the layers of its group if it is decided by now.
     fn take_in(
         &mut self,
@@ -119,8 +127,7 @@ impl Schedule {
         verdict: Verdict,
         report: impl FnOnce(&mut Search),
     ) -> Option<Arc<Layers>> {
-        let at = self.active.iter().position(|active| active.number == number);
-        let at = at.expect("a group is active while one of its states is out");
+        let at = self.position_of(number);
         let active = &mut self.active[at];
         report(&mut active.search);
         active.nr_out -= 1;
@@ -133,6 +140,11 @@ impl Schedule {
         self.tally.groups_given_up += u64::from(!search.is_decided());
         self.tally.add(number, &search);
         search.is_decided().then(|| Arc::clone(search.layers()))
+    }
+
+    fn position_of(&self, number: u64) -> usize {
+        let at = self.active.iter().position(|active| active.number == number);
+        at.expect("a group is active while one of its states is out")
     }
 
     /// How many groups are decided.

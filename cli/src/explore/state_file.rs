@@ -18,7 +18,7 @@ use rustix::fs::FallocateFlags;
 use super::crash_disk::CrashDisk;
 use super::error::ExploreError;
 use crate::host::processor::AtomicProcessor;
-use crate::serve::fuse::{Mounted, Mountpoint};
+use crate::serve::fuse::{Mounted, Mountpoint, is_durable};
 
 /// What the file of a place holds now.
 #[derive(Debug)]
@@ -289,7 +289,7 @@ impl Filesystem for StateFile {
         offset: u64,
         data: &[u8],
         _write_flags: fuser::WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -297,7 +297,8 @@ impl Filesystem for StateFile {
         if room == 0 && !data.is_empty() {
             return reply.error(Errno::ENOSPC);
         }
-        match self.with(number, handle, |disk| disk.write_at(offset, &data[..room])) {
+        let written = |disk: &mut CrashDisk| disk.write_at(offset, &data[..room], is_durable(flags));
+        match self.with(number, handle, written) {
             Ok(()) => {
                 reply.written(u32::try_from(room).expect("the kernel's requests have lengths of 32 bits"));
             }
@@ -319,12 +320,15 @@ impl Filesystem for StateFile {
     fn fsync(
         &self,
         _request: &Request,
-        _number: INodeNo,
-        _handle: FileHandle,
+        number: INodeNo,
+        handle: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        reply.ok();
+        match self.with(number, handle, CrashDisk::flush) {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn fallocate(
@@ -343,7 +347,11 @@ impl Filesystem for StateFile {
         if is_other || offset.saturating_add(length) > self.slot.len_bytes {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        match self.with(number, handle, |disk| if is_zeroing { disk.zero(offset, length) } else { Ok(()) }) {
+        match self.with(
+            number,
+            handle,
+            |disk| if is_zeroing { disk.zero(offset, length, false) } else { Ok(()) },
+        ) {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
         }

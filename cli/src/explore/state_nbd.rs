@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use logwrites_core::{Extent, Op, OpError, SectorSize};
+use logwrites_core::{Extent, Op, OpError, SectorSize, WriteFlags};
 
 use super::crash_disk::CrashDisk;
 use super::state_file::Slot;
@@ -102,12 +102,19 @@ impl StateDisk {
             (self.sector_size.bytes_of(extent.sector()), self.sector_size.bytes_of(extent.nr_sectors()))
         };
         self.slot.with(|disk: &mut CrashDisk| match op {
-            Op::Write { extent, .. } => disk.write_at(bytes_of(extent).0, payload.bytes()),
-            Op::WriteZeroes { extent, .. } | Op::Discard { extent } => {
-                let (offset_bytes, len_bytes) = bytes_of(extent);
-                disk.zero(offset_bytes, len_bytes)
+            Op::Write { extent, flags } => {
+                disk.write_at(bytes_of(extent).0, payload.bytes(), flags.contains(WriteFlags::FUA))
             }
-            Op::Flush | Op::Mark { .. } => Ok(()),
+            Op::WriteZeroes { extent, flags } => {
+                let (offset_bytes, len_bytes) = bytes_of(extent);
+                disk.zero(offset_bytes, len_bytes, flags.contains(WriteFlags::FUA))
+            }
+            Op::Discard { extent } => {
+                let (offset_bytes, len_bytes) = bytes_of(extent);
+                disk.zero(offset_bytes, len_bytes, false)
+            }
+            Op::Flush => disk.flush(),
+            Op::Mark { .. } => Ok(()),
         })
     }
 }

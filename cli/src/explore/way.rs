@@ -15,6 +15,8 @@ pub(super) struct Way {
     outcome: Outcome,
     /// Of a failure only.
     signature: Option<Signature>,
+    /// Whether the disk passes, and one that a crash of the recovery has left does not.
+    is_in_recovery: bool,
 }
 
 /// What failures of one kind have in common: a hash of the words that were printed, without numbers, addresses and names.
@@ -23,18 +25,35 @@ pub(super) struct Way {
 pub struct Signature(u128);
 
 impl Way {
-    pub(super) fn of(judgement: &Judgement) -> Self {
+    pub(super) fn of(judgement: &Judgement, is_in_recovery: bool) -> Self {
         let outcome = judgement.outcome;
-        Self { outcome, signature: outcome.is_failure().then(|| Signature::of(&judgement.output)) }
+        let signature = outcome.is_failure().then(|| Signature::of(&judgement.output));
+        Self { outcome, signature, is_in_recovery }
     }
 
-    /// A way that was written down; `None` where a failure has no signature.
-    pub(super) fn known(outcome: Outcome, signature: Option<Signature>) -> Option<Self> {
-        (outcome.is_failure() == signature.is_some()).then_some(Self { outcome, signature })
+    /// A way that was written down; `None` where a failure has no signature, or what is none has failed in a recovery.
+    pub(super) fn known(
+        outcome: Outcome,
+        signature: Option<Signature>,
+        is_in_recovery: bool,
+    ) -> Option<Self> {
+        let is_failure = outcome.is_failure();
+        let is_known = is_failure == signature.is_some() && (is_failure || !is_in_recovery);
+        is_known.then_some(Self { outcome, signature, is_in_recovery })
     }
 
     pub(super) const fn outcome(self) -> Outcome {
         self.outcome
+    }
+
+    /// Whether the disk passes, and one that a crash of the recovery has left does not.
+    pub(super) const fn is_in_recovery(self) -> bool {
+        self.is_in_recovery
+    }
+
+    /// The same by itself: how the check ends on the disk that the crash of the recovery has left.
+    pub(super) const fn of_itself(self) -> Self {
+        Self { is_in_recovery: false, ..self }
     }
 
     pub(super) const fn signature(self) -> Option<Signature> {
@@ -112,7 +131,8 @@ mod tests {
         let signature = Signature::of("Inode has wrong size");
         assert_eq!(signature.to_string().parse(), Ok(signature));
         assert!("xyz".parse::<Signature>().is_err());
-        assert_eq!(Way::known(Outcome::Fail(4), None), None);
-        assert_eq!(Way::known(Outcome::Pass, Some(signature)), None);
+        assert_eq!(Way::known(Outcome::Fail(4), None, false), None);
+        assert_eq!(Way::known(Outcome::Pass, Some(signature), false), None);
+        assert_eq!(Way::known(Outcome::Pass, None, true), None);
     }
 }

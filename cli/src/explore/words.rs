@@ -5,7 +5,7 @@ use logwrites_core::crash::StateCount;
 
 use super::check::Check;
 use super::explorer::Verdict;
-use super::report::{FindingReport, LostKind, LostWrite, Report};
+use super::report::{CrashReport, FindingReport, LostKind, LostWrite, RecoveryReport, Report};
 use crate::output::printable::Printable;
 use crate::output::style::count;
 
@@ -25,10 +25,15 @@ impl Sentence {
     #[must_use]
     pub fn of(report: &Report) -> Self {
         let states = format!("{} states in {}", report.states, count(report.groups, "group", "groups"));
+        let nested = report.nested_states.as_ref();
+        let nested =
+            nested.map_or_else(String::new, |nested| format!(", and {} of crashed recoveries,", nested.0));
+        let states = states + &nested;
+        let also = if nested.is_empty() { "" } else { ", also during recovery" };
         let runs = format!("{} in {:.1} s", count(report.runs, "run", "runs"), report.seconds);
         let share = percent(&report.decided, &report.states);
         let rest = match report.verdict {
-            Verdict::Proved => format!("every crash is survived: {states} decided by {runs}"),
+            Verdict::Proved => format!("every crash is survived{also}: {states} decided by {runs}"),
             Verdict::Sampled => format!("no proof: {share} of {states} decided by {runs}"),
             Verdict::Failed => {
                 let failing = percent(&report.failing, &report.decided);
@@ -86,22 +91,43 @@ pub fn doubts(report: &Report) -> Vec<String> {
 #[must_use]
 pub fn heading(finding: &FindingReport) -> String {
     let tried = count(finding.tried, "state that was tried", "states that were tried");
-    format!("{} ({tried})", Printable(finding.ended.as_bytes()))
+    let when = if finding.recovery.is_some() { " after a crash during recovery" } else { "" };
+    format!("{}{when} ({tried})", Printable(finding.ended.as_bytes()))
 }
 
 /// Where the disk crashed.
 #[must_use]
 pub fn cause(finding: &FindingReport) -> String {
-    let least = if finding.one_minimal { "the least that fails so" } else { "a state that fails so" };
-    let mark = after_mark(finding.last_mark.as_deref());
-    format!("{least}: a crash at point {}{mark}", finding.point)
+    let CrashReport { point, one_minimal, last_mark, .. } = &finding.crash;
+    let least = if *one_minimal { "the least that fails so" } else { "a state that fails so" };
+    format!("{least}: a crash at point {point}{}", after_mark(last_mark.as_deref()))
+}
+
+/// Where the recovery from that crashed.
+#[must_use]
+pub fn recovery(recovery: &RecoveryReport) -> String {
+    let at =
+        format!("then a crash during recovery: at point {} of what the check writes", recovery.crash.point);
+    match &recovery.last_write {
+        Some(last) => format!("{at}, right after {}{}", place(last), names(&last.names)),
+        None => at,
+    }
 }
 
 /// Where it fails although nothing is lost, if it does.
 #[must_use]
-pub fn first(finding: &FindingReport) -> Option<String> {
-    let (good, bad) = finding.last_good.zip(finding.first_bad)?;
+pub fn first(crash: &CrashReport) -> Option<String> {
+    let (good, bad) = crash.last_good.zip(crash.first_bad)?;
     Some(format!("with nothing lost it first fails at point {bad}; point {good} passes"))
+}
+
+/// The same of a crash of the recovery.
+#[must_use]
+pub fn first_in_recovery(recovery: &RecoveryReport) -> Option<String> {
+    let (good, bad) = recovery.crash.last_good.zip(recovery.crash.first_bad)?;
+    Some(format!(
+        "with none of the check's writes lost it first fails at its point {bad}; its point {good} passes"
+    ))
 }
 
 /// A lost write, with as many of its names as fit on a line.

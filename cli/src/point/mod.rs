@@ -14,7 +14,11 @@
 //!
 //! `STATE = POINT[^LOST]` is the disk at a point without the entries that a crash there has lost, as in
 //! `117^103,105-109,112:0-3`. In `NAME` a `^` may also stand for itself where no entries come after it.
+//!
+//! `CRASH = STATE[/STATE]` is what a second crash leaves, during a recovery; the second state is one of what the recovery has
+//! written, as in `117^103/5^3`.
 
+mod crash;
 mod parse;
 mod resolve;
 mod state;
@@ -22,6 +26,7 @@ mod state;
 use core::fmt;
 use core::num::NonZeroI64;
 
+pub use self::crash::{Crash, ParseCrashError};
 pub use self::parse::PointError;
 pub use self::resolve::{Anchors, ResolveError};
 pub use self::state::StateArg;

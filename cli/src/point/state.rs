@@ -47,12 +47,12 @@ impl FromStr for StateArg {
 }
 
 /// Whether a name comes before a `^`, which is then a part of the name unless what comes after it [can be](can_be_lost) lost.
-fn is_mark(point: &str) -> bool {
+pub(super) fn is_mark(point: &str) -> bool {
     point.starts_with("mark:")
 }
 
 /// Whether a text can be meant as a set of entries.
-fn can_be_lost(text: &str) -> bool {
+pub(super) fn can_be_lost(text: &str) -> bool {
     let is_of_it = |byte: u8| byte.is_ascii_digit() || b",:-".contains(&byte);
     text.starts_with(|char: char| char.is_ascii_digit()) && text.bytes().all(is_of_it)
 }

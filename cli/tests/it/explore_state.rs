@@ -145,7 +145,7 @@ fn a_server_needs_an_address_that_suits_it() {
     refuses("--serve nbd --socket s --listen localhost:0", &["cannot be used with"]);
     refuses("--export out --socket s", &["cannot be used with"]);
     refuses("--shell --mountpoint m", &["cannot be used with"]);
-    refuses("--check ext4 --listen localhost:0", &["cannot be used with"]);
+    refuses("--check ext4 --listen localhost:0", &["--serve"]);
     refuses("--serve nbd --socket s --discard ignore", &["cannot be used with"]);
     refuses("--serve nbd --socket s --mount-options ro", &["cannot be used with"]);
 }
@@ -162,17 +162,10 @@ fn one_act_is_chosen_and_it_takes_no_options_of_the_search() {
         refuses(act, &["--state"]);
     }
     refuses("--state 1 --export out --check ext4", &["cannot be used with"]);
-    for option in [
-        "--model torn",
-        "--budget 5",
-        "--out dir",
-        "--jobs 2",
-        "--seed 1",
-        "--timeout 1s",
-        "--resume --out dir",
-    ] {
+    for option in ["--model torn", "--budget 5", "--out dir", "--jobs 2", "--seed 1", "--resume --out dir"] {
         refuses(&format!("--state 1 --export out {option}"), &["cannot be used with"]);
     }
+    refuses("--state 1 --export out --timeout 1s", &["--check"]);
     for option in ["--from 0", "--to 1", "--partition 1/2", "--log-order completion", "--json"] {
         refuses(&format!("--state 1 --export out {option}"), &["cannot be used with"]);
     }

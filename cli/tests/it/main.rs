@@ -16,6 +16,7 @@ mod engine;
 mod english;
 mod explore;
 mod explore_checks;
+mod explore_nested;
 mod explore_out;
 mod explore_page;
 mod explore_state;

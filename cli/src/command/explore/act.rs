@@ -9,25 +9,28 @@ use logwrites_core::crash::State;
 use super::Subject;
 use crate::args::{DiskArgs, LogArgs};
 use crate::command::new_file::NewFile;
-use crate::command::{replay, serve};
+use crate::command::replay::{self, Replayed};
+use crate::command::serve;
+use crate::device::Disk;
 use crate::error::Failure;
-use crate::explore::Explorer;
+use crate::explore::{Check, Explorer};
 use crate::log::Log;
 use crate::output::printable::Printable;
 use crate::output::stdout;
-use crate::point::StateArg;
+use crate::point::{Crash, StateArg};
 
 /// What is done with a state, of which one can be chosen
 #[derive(Debug, clap::Args)]
 pub(super) struct ActArgs {
     /// With --state: write the disk to this new image, as `logwrites replay` does
-    #[arg(long, value_name = "OUT", requires = "state", conflicts_with_all = OF_CHECKS)]
+    #[arg(long, value_name = "OUT", requires = "state", conflicts_with_all = OF_A_SEARCH)]
+    #[arg(conflicts_with_all = ["shell", "serve"])]
     pub(super) export: Option<PathBuf>,
     /// With --state: start a shell that finds the disk as commands of --check do; changes to the disk are thrown away
-    #[arg(long, requires = "state", conflicts_with_all = OF_CHECKS)]
+    #[arg(long, requires = "state", conflicts_with_all = OF_A_SEARCH, conflicts_with = "serve")]
     pub(super) shell: bool,
     /// With --state: serve the disk as `logwrites serve --at` does; changes to it are thrown away
-    #[arg(long, value_enum, requires = "state", conflicts_with_all = OF_CHECKS)]
+    #[arg(long, value_enum, requires = "state", conflicts_with_all = OF_A_SEARCH)]
     serve: Option<ServeArg>,
     /// With --serve nbd: listen on this Unix socket, which only you can access
     #[arg(long, value_name = "PATH", requires = "serve", conflicts_with_all = OTHER_ACTS)]
@@ -52,6 +55,21 @@ enum ServeArg {
 }
 
 impl ActArgs {
+    /// Whether it is to be served.
+    pub(super) const fn is_serve(&self) -> bool {
+        self.serve.is_some()
+    }
+
+    /// What is to be done with the state besides checking it, as its option.
+    pub(super) const fn option(&self) -> Option<&'static str> {
+        match self {
+            Self { export: Some(_), .. } => Some("--export"),
+            Self { shell: true, .. } => Some("--shell"),
+            Self { serve: Some(_), .. } => Some("--serve"),
+            _ => None,
+        }
+    }
+
     /// The server that is asked for.
     pub(super) fn server(
         &self,
@@ -89,20 +107,30 @@ impl ActArgs {
 pub(super) fn export(log: &Log, subject: &Subject<'_>, state: &State, output: &Path) -> anyhow::Result<()> {
     let origin = subject.open()?;
     log.check_fits(state.point, origin.len_bytes(), origin.name())?;
+    let make =
+        |target: &Disk| replay::make((log.index(), log.disk()), &origin, subject.discards, target, state);
+    export_by(make, output)
+}
+
+/// Writes what `make` makes to a new image.
+pub(super) fn export_by(
+    make: impl FnOnce(&Disk) -> anyhow::Result<Replayed>,
+    output: &Path,
+) -> anyhow::Result<()> {
     let new = NewFile::create(output, "; --export makes a new file")?;
-    let done = replay::make((log.index(), log.disk()), &origin, subject.discards, new.disk(), state)?;
+    let done = make(new.disk())?;
     new.keep()?;
     let mut out = stdout();
     replay::report(&mut out, &done, output)?;
     Ok(out.flush()?)
 }
 
-/// Lets a person look at a state in a shell.
-pub(super) fn visit(explorer: &Explorer, state: &State) -> anyhow::Result<()> {
+/// Lets a person look at the disk that a crash leaves in a shell.
+pub(super) fn visit(explorer: &Explorer, check: Option<&Check>, crash: &Crash) -> anyhow::Result<()> {
     let begin = |not_mounted: Option<&str>| {
         // Standard output is the shell's.
         anstream::eprintln!(
-            "a shell on the disk in state {state}; `exit` leaves it and throws all changes to the disk away"
+            "a shell on the disk in state {crash}; `exit` leaves it and throws all changes to the disk away"
         );
         anstream::eprintln!("  $CRASH_IMAGE  the disk as the crash has left it");
         match not_mounted {
@@ -112,11 +140,11 @@ pub(super) fn visit(explorer: &Explorer, state: &State) -> anyhow::Result<()> {
             }
         }
     };
-    Ok(explorer.visit(state, begin)?)
+    Ok(explorer.visit(check, crash, begin)?)
 }
 
-/// The options of checks. That they require one is not enough: clap forgets that where `--check` is excluded by another act.
-const OF_CHECKS: [&str; 7] = ["model", "atomic_unit", "jobs", "budget", "timeout", "seed", "out"];
+/// The options of a search.
+const OF_A_SEARCH: [&str; 7] = ["model", "atomic_unit", "nested", "jobs", "budget", "seed", "out"];
 
-/// What is done without an address, for the same reason.
-const OTHER_ACTS: [&str; 3] = ["check", "export", "shell"];
+/// What is done without an address.
+const OTHER_ACTS: [&str; 2] = ["export", "shell"];

@@ -52,6 +52,14 @@ fn keep_one(
     let image = NewFile::create(&folder.join(IMAGE), "")?;
     let log = (recording.index(), recording.log());
     replay::make(log, recording.origin(), discards, image.disk(), &finding.state())?;
+    if let Some(found) = finding.in_recovery() {
+        replay::apply(
+            found.recording.index(),
+            &found.written.to_disk()?,
+            image.disk(),
+            &found.finding.state(),
+        )?;
+    }
     image.keep()?;
     fs::write(folder.join(OUTPUT), finding.output())?;
     if let Some(written) = finding.written() {

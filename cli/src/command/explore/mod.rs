@@ -3,6 +3,7 @@
 mod act;
 mod failures;
 mod kept;
+mod recovered;
 mod report;
 mod search;
 mod status;
@@ -11,22 +12,22 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand as _};
-use logwrites_core::crash::State;
 
 use self::act::ActArgs;
 use self::kept::Kept;
+use self::recovered::Recovered;
 pub(super) use self::report::command_line;
 pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
 use super::serve::{self, log_to_stderr};
 use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
 use crate::error::Failure;
-use crate::explore::{Explorer, PRESETS};
+use crate::explore::{Check, Explorer, Judged, PRESETS};
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
 use crate::log::{Edge, Log};
 use crate::output::printable::Printable;
 use crate::output::stdout;
-use crate::point::{Point, StateArg};
+use crate::point::{Crash, Point, StateArg};
 use crate::size::Size;
 
 /// `logwrites explore`
@@ -68,7 +69,7 @@ impl FromArgMatches for Args {
 #[command(
     after_help = format!("{}\n\n{EXAMPLES}", presets()),
     group = clap::ArgGroup::new("origin").required(true).args(["base", "size"]),
-    group = clap::ArgGroup::new("what").required(true).args(["check", "export", "shell", "serve"])
+    group = clap::ArgGroup::new("what").required(true).multiple(true).args(["check", "export", "shell", "serve"])
 )]
 pub(in crate::command) struct ExploreArgs {
     /// Log to read
@@ -85,9 +86,10 @@ pub(in crate::command) struct ExploreArgs {
     /// How states are searched.
     #[command(flatten)]
     search: SearchArgs,
-    /// Only this state: check it and show what the checker prints, or do something else with it
+    /// Only this state: check it and show what the checker prints, or do something else with it. STATE/STATE is a crash during
+    /// recovery, the second one in what the checker writes
     #[arg(long, conflicts_with_all = ["from", "to", "model", "budget", "out", "partition", "log_order", "json"])]
-    state: Option<StateArg>,
+    state: Option<Crash<StateArg>>,
     /// What is done with that state.
     #[command(flatten)]
     act: ActArgs,
@@ -133,58 +135,127 @@ fn explore(args: &ExploreArgs) -> anyhow::Result<()> {
         discards: args.discard.into(),
         mount_options: args.mount_options.as_deref(),
     };
-    if let Some(server) = args.act.server(&subject, args.state.as_ref())? {
+    let recovering = args.recovering_check()?;
+    let state = args.state.as_ref().map(|crash| &crash.state);
+    if recovering.is_none()
+        && let Some(server) = args.act.server(&subject, state)?
+    {
         return serve::run(&server);
     }
     log_to_stderr(0);
     let mut log = Log::open(&args.log)?;
     log.check_whole()?;
-    let from = log.resolve(args.from.as_ref(), Edge::Start)?;
-    let to = log.resolve(args.to.as_ref(), Edge::End)?;
-    if from > to {
-        return Err(Failure::Usage(format!("--from is point {from}, which is after --to, point {to}")).into());
-    }
-    let state = match &args.state {
-        Some(state) => Some(log.resolve_state(Some(state), Edge::End)?),
-        None => None,
+    let scope = args.scope(&mut log)?;
+    let Some(Crash { state, recovery }) = &args.state else {
+        return explore_mounted(args, &subject, log, scope, |explorer| {
+            let form = if args.json { Form::Json } else { Form::Page };
+            args.search.explore(explorer, &subject, form, &mut stdout())
+        });
     };
-    if let (Some(output), Some(state)) = (&args.act.export, &state) {
-        return act::export(&log, &subject, state, output);
+    let crash = Crash { state: log.resolve_state(Some(state), Edge::End)?, recovery: recovery.clone() };
+    if let Some(check) = recovering {
+        return act_on_recovered(args, &subject, log, scope, Recovered { check, crash: &crash });
     }
+    match &args.act.export {
+        Some(output) => act::export(&log, &subject, &crash.state, output),
+        None => explore_mounted(args, &subject, log, scope, |explorer| {
+            if args.act.shell { act::visit(explorer, None, &crash) } else { judge(args, explorer, &crash) }
+        }),
+    }
+}
+
+impl ExploreArgs {
+    /// Which part of the log is explored.
+    fn scope(&self, log: &mut Log) -> anyhow::Result<Scope> {
+        let from = log.resolve(self.from.as_ref(), Edge::Start)?;
+        let to = log.resolve(self.to.as_ref(), Edge::End)?;
+        if from > to {
+            let message = format!("--from is point {from}, which is after --to, point {to}");
+            return Err(Failure::Usage(message).into());
+        }
+        Ok(Scope {
+            points: (from, to),
+            ordering: self.log_order.map(Into::into),
+            partition: self.partition,
+            is_resumed: self.resume,
+        })
+    }
+
+    /// The check whose recovery is crashed before something else is done with the disk than checking it.
+    fn recovering_check(&self) -> Result<Option<&Check>, Failure> {
+        let Some(act) = self.act.option() else { return Ok(None) };
+        let is_recovery = self.state.as_ref().is_some_and(|crash| crash.recovery.is_some());
+        let message = match self.search.checks() {
+            [] if !is_recovery => return Ok(None),
+            [check] if is_recovery => return Ok(Some(check)),
+            [] => format!("{act} of a crash during recovery needs --check CHECK: the check that recovers"),
+            [..] if is_recovery => {
+                format!("{act} of a crash during recovery takes one --check: the check that recovers")
+            }
+            [..] => format!(
+                "--check cannot be used with {act}, unless --state is a crash during recovery, such as 117^103/5^3"
+            ),
+        };
+        Err(Failure::Usage(message))
+    }
+}
+
+/// Does something else than checking it with a disk that a crash during recovery has left.
+fn act_on_recovered(
+    args: &ExploreArgs,
+    subject: &Subject<'_>,
+    log: Log,
+    scope: Scope,
+    recovered: Recovered<'_>,
+) -> anyhow::Result<()> {
+    if args.act.is_serve() {
+        // In another thread, whose mounts no other sees: what is served may be mounted, too.
+        let to_files = || {
+            let to_files = |explorer: &Explorer| recovered.to_files(explorer, subject.discards);
+            explore_mounted(args, subject, log, scope, to_files)
+        };
+        let files = std::thread::scope(|threads| threads.spawn(to_files).join());
+        let files = files.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        return recovered.serve(&files, &args.act, subject);
+    }
+    explore_mounted(args, subject, log, scope, |explorer| match &args.act.export {
+        Some(output) => recovered.export(explorer, subject.discards, output),
+        None => act::visit(explorer, Some(recovered.check), recovered.crash),
+    })
+}
+
+/// Does something while the disks of states are mounted, and seen by this thread and what it starts alone.
+fn explore_mounted<T>(
+    args: &ExploreArgs,
+    subject: &Subject<'_>,
+    log: Log,
+    scope: Scope,
+    work: impl FnOnce(&Explorer) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
     if rustix::process::geteuid().is_root() {
         keep_mounts_to_ourselves()?;
     }
-    let scope = Scope {
-        points: (from, to),
-        ordering: args.log_order.map(Into::into),
-        partition: args.partition,
-        is_resumed: args.resume,
-    };
-    let explorer = args.search.start(log, &subject, scope)?;
-    let form = if args.json { Form::Json } else { Form::Page };
-    let result = match &state {
-        Some(state) if args.act.shell => act::visit(&explorer, state),
-        Some(state) => judge(args, &explorer, state),
-        None => args.search.explore(&explorer, &subject, form, &mut stdout()),
-    };
+    let explorer = args.search.start(log, subject, scope)?;
+    let result = work(&explorer);
     let ended = explorer.end();
-    result?;
-    Ok(ended?)
+    let result = result?;
+    ended?;
+    Ok(result)
 }
 
-/// Runs the checks on one state.
-fn judge(args: &ExploreArgs, explorer: &Explorer, state: &State) -> anyhow::Result<()> {
+/// Runs the checks on the disk that one crash leaves.
+fn judge(args: &ExploreArgs, explorer: &Explorer, crash: &Crash) -> anyhow::Result<()> {
     let mut out = stdout();
     let mut failed = Vec::new();
     for check in &args.search.factors(explorer)? {
-        let (ended, output) = explorer.judge(check, state)?;
+        let Judged { crash, ended, output } = explorer.judge(check, crash)?;
         for line in output.lines() {
             writeln!(out, "{}", Printable(line.as_bytes()))?;
         }
         let ended = ended.unwrap_or_else(|| "passed".to_owned());
-        writeln!(out, "{}: {ended} on state {state}", Printable(check.label().as_bytes()))?;
+        writeln!(out, "{}: {ended} on state {crash}", Printable(check.label().as_bytes()))?;
         if ended != "passed" {
             failed.push(check.label());
         }
@@ -236,6 +307,8 @@ Examples:
   logwrites explore run.log --size 64M --check 'sqlite:t.db?(SELECT count(*) FROM t) >= :mark'
   logwrites explore run.log --size 64M --check 'test -s \"$CRASH_MOUNT/notes.txt\"' --from mark:saved
   logwrites explore run.log --size 64M --check ext4 --state '117^103'
+  logwrites explore run.log --size 64M --check ext4 --nested
+  logwrites explore run.log --size 64M --check ext4 --state '117^103/5^3'
   logwrites explore run.log --size 64M --state '117^103' --export crashed.img
   logwrites explore run.log --size 64M --state '117^103' --shell
   logwrites explore run.log --size 64M --state '117^103' --serve nbd --socket crashed.sock

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use indicatif::BinaryBytes;
-use logwrites_core::crash::State;
 use logwrites_core::num::widen;
 
 use super::Subject;
 use crate::explore::words::{self, Sentence};
-use crate::explore::{Check, FindingReport, Report, Verdict};
+use crate::explore::{Check, CrashReport, FindingReport, Report, Verdict};
 use crate::output::printable::Printable;
 use crate::output::style::{self, count, paint};
+use crate::point::Crash;
 
 /// Prints a page that is understood at once: what was proved, what failed, and the least that it takes.
 pub(super) fn print_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -40,9 +40,19 @@ fn print_finding(out: &mut impl Write, nth: usize, finding: &FindingReport) -> i
     writeln!(out)?;
     writeln!(out, "{}", paint(style::HEADING, format!("{nth}. {}", words::heading(finding))))?;
     writeln!(out, "   {}", words::cause(finding))?;
-    print_lost(out, finding)?;
-    if let Some(first) = words::first(finding) {
+    if finding.crash.lost_writes.is_empty() {
+        writeln!(out, "   {}", words::NOTHING_LOST)?;
+    }
+    print_lost(out, &finding.crash)?;
+    if let Some(first) = words::first(&finding.crash) {
         writeln!(out, "   {first}")?;
+    }
+    if let Some(recovery) = &finding.recovery {
+        writeln!(out, "   {}", words::recovery(recovery))?;
+        print_lost(out, &recovery.crash)?;
+        if let Some(first) = words::first_in_recovery(recovery) {
+            writeln!(out, "   {first}")?;
+        }
     }
     print_blocks(out, finding)?;
     for line in last_lines(&finding.output) {
@@ -53,24 +63,23 @@ fn print_finding(out: &mut impl Write, nth: usize, finding: &FindingReport) -> i
 }
 
 /// The lost writes, one a line.
-fn print_lost(out: &mut impl Write, finding: &FindingReport) -> io::Result<()> {
-    if finding.lost_writes.is_empty() {
-        return writeln!(out, "   {}", words::NOTHING_LOST);
-    }
-    for write in finding.lost_writes.iter().take(MAX_LOST) {
+fn print_lost(out: &mut impl Write, crash: &CrashReport) -> io::Result<()> {
+    for write in crash.lost_writes.iter().take(MAX_LOST) {
         writeln!(out, "   lost: {}", words::lost_write(write))?;
     }
-    if finding.lost_writes.len() > MAX_LOST {
-        return writeln!(out, "   … {}", Printable(finding.lost.as_bytes()));
+    if crash.lost_writes.len() > MAX_LOST {
+        writeln!(out, "   … {}", Printable(crash.lost.as_bytes()))?;
     }
     Ok(())
 }
 
 /// Where the disk differs from that of the nearest state that passes.
 fn print_blocks(out: &mut impl Write, finding: &FindingReport) -> io::Result<()> {
-    let Some(passing) = &finding.passing else { return Ok(()) };
-    writeln!(out, "   the nearest state that passes: {}", Printable(passing.as_bytes()))?;
-    for block in finding.blocks.iter().take(MAX_BLOCKS) {
+    let crash = finding.last_crash();
+    let Some(passing) = &crash.passing else { return Ok(()) };
+    let state = finding.recovery.as_ref().map_or(String::new(), |_| format!("{}/", finding.crash.state));
+    writeln!(out, "   the nearest state that passes: {}", Printable(format!("{state}{passing}").as_bytes()))?;
+    for block in crash.blocks.iter().take(MAX_BLOCKS) {
         let (len, names) = (BinaryBytes(widen(block.failing.len())), words::names(&block.names));
         writeln!(out, "   differs: block of {len} at byte {}{names}", block.offset_bytes)?;
     }
@@ -78,10 +87,10 @@ fn print_blocks(out: &mut impl Write, finding: &FindingReport) -> io::Result<()>
 }
 
 /// The command that shows a state again.
-pub(super) fn again(subject: &Subject<'_>, state: &State, check: &Check) -> String {
+pub(super) fn again(subject: &Subject<'_>, crash: &Crash, check: &Check) -> String {
     let mut words = vec!["logwrites".to_owned(), "explore".to_owned()];
     words.extend(subject.words());
-    words.extend(["--check".to_owned(), check.to_string(), "--state".to_owned(), state.to_string()]);
+    words.extend(["--check".to_owned(), check.to_string(), "--state".to_owned(), crash.to_string()]);
     command_line(words)
 }
 

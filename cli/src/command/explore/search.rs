@@ -40,6 +40,9 @@ pub(in crate::command) struct SearchArgs {
     /// With --model torn: what the disk writes as a whole or not at all [default: a log sector]
     #[arg(long, value_name = "SIZE", requires = "check")]
     atomic_unit: Option<Size>,
+    /// Crash recoveries, too: what a checker writes to the disk is lost in part, and the checker run again
+    #[arg(long, requires = "check")]
+    nested: bool,
     /// Number of checkers that run at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), requires = "check")]
     jobs: Option<u8>,
@@ -164,6 +167,7 @@ impl SearchArgs {
         words.extend(
             self.atomic_unit.iter().flat_map(|unit| ["--atomic-unit".to_owned(), unit.bytes().to_string()]),
         );
+        words.extend(self.nested.then(|| "--nested".to_owned()));
         words
     }
 
@@ -189,6 +193,7 @@ impl SearchArgs {
             budget: self.budget.unwrap_or_default(),
             seed: self.seed,
             mount_options: subject.mount_options.map(str::to_owned),
+            is_nested: self.nested,
             partition: scope.partition,
         };
         let (index, log) = log.into_parts();
@@ -229,8 +234,8 @@ impl SearchArgs {
             let mut found = explorer.explore(check, &line)?;
             drop(line);
             let ended_by = found.ended_by.take();
-            let report = Report::new(&found, explorer.recording(), subject.discards, |state| {
-                again(subject, state, check)
+            let report = Report::new(&found, explorer.recording(), subject.discards, |crash| {
+                again(subject, crash, check)
             })
             .map_err(ExploreError::Read)?;
             print_one(out, form, &report)?;

@@ -141,6 +141,15 @@ pub(super) fn make(
     job.run(&pieces, index, at)
 }
 
+/// Changes the disk that was before a log to one of its states.
+#[cfg(target_os = "linux")]
+pub(super) fn apply(index: &Index, log: &Disk, target: &Disk, at: &State) -> anyhow::Result<Replayed> {
+    let pieces = forward(index, 0, at, Discards::Zero);
+    let sector_size = index.sector_size();
+    let job = Job { target, log, base: None, sector_size, zeros: Zeros::Zero, is_blank: false };
+    job.run(&pieces, index, at)
+}
+
 /// Changes a disk in place.
 fn change(
     args: &Args,

@@ -28,7 +28,7 @@ pub(in crate::explore) enum Outcome {
 
 impl Judgement {
     /// Of a check that has nothing to add.
-    pub(super) const fn pass() -> Self {
+    pub(in crate::explore) const fn pass() -> Self {
         Self { outcome: Outcome::Pass, output: String::new() }
     }
 

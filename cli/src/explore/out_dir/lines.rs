@@ -12,7 +12,7 @@ use super::OutDirError;
 use crate::explore::check::Outcome;
 use crate::explore::way::{Signature, Way};
 
-/// One run.
+/// One run, or several that judge a state together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::explore) struct Line {
     pub(in crate::explore) check: String,
@@ -24,6 +24,9 @@ pub(in crate::explore) struct Line {
     /// Of a failure: what tells it from others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(in crate::explore) signature: Option<Signature>,
+    /// Whether a crash of the recovery is not survived, and not the state itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(in crate::explore) in_recovery: bool,
     /// What it read, in order: the first sector, how many, and the hash of what they held. Missing where the run decides
     /// its own state alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -33,7 +36,7 @@ pub(in crate::explore) struct Line {
 impl Line {
     /// How it ended; `None` if it does not say it as a whole.
     pub(in crate::explore) fn way(&self) -> Option<Way> {
-        Way::known(self.ended, self.signature)
+        Way::known(self.ended, self.signature, self.in_recovery)
     }
 
     /// What it read, if all of it is well-formed.

@@ -228,6 +228,7 @@ mod tests {
             points: (0, nr_entries),
             checks: vec!["ext4".to_owned()],
             mount_options: None,
+            nested: false,
             seed: 0,
             partition: (1, 1),
         }
@@ -243,6 +244,7 @@ mod tests {
             last_mark: None,
             ended: Outcome::Fail(4),
             signature: "abc".parse().ok(),
+            in_recovery: true,
             reads: None,
         };
         line.set_reads(&[(Extent::new(8, 2).unwrap(), 0xabc)]);

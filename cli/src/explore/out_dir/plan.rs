@@ -32,6 +32,9 @@ pub struct Plan {
     pub checks: Vec<String>,
     /// How checks mount the disk.
     pub mount_options: Option<String>,
+    /// Whether recoveries are crashed, too.
+    #[serde(default)]
+    pub nested: bool,
     /// Where random choices come from.
     pub seed: u64,
     /// Which part, counted from 1, of how many parts of the groups.
@@ -70,6 +73,7 @@ impl Plan {
             points: options.points,
             checks: checks.iter().map(Check::to_string).collect(),
             mount_options: options.mount_options.clone(),
+            nested: options.is_nested,
             seed: options.seed,
             partition: (nth + 1, nr_parts),
         })
@@ -93,6 +97,7 @@ impl Plan {
             (self.points != other.points, "range of points"),
             (self.checks != other.checks, "--check"),
             (self.mount_options != other.mount_options, "--mount-options"),
+            (self.nested != other.nested, "--nested"),
             (self.seed != other.seed, "--seed"),
         ];
         differences.into_iter().find_map(|(differs, what)| differs.then_some(what))
@@ -131,6 +136,7 @@ mod tests {
             (Plan { log: hashed("b"), ..plan.clone() }, "log"),
             (Plan { base: Some(hashed("a")), ..plan.clone() }, "base"),
             (Plan { points: (0, 8), ..plan.clone() }, "range of points"),
+            (Plan { nested: true, ..plan.clone() }, "--nested"),
             (Plan { partition: (1, 2), ..plan.clone() }, "--partition"),
             (Plan { tool: "0".to_owned(), ..plan.clone() }, "version of logwrites"),
         ];

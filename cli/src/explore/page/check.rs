@@ -50,6 +50,9 @@ fn numbers(report: &Report) -> Markup {
             @if !report.failing.is_zero() {
                 (number("failing", power(&report.failing), String::new()))
             }
+            @if let Some(nested) = &report.nested_states {
+                (number("of recoveries", power(&nested.0), "states after a second crash".to_owned()))
+            }
             (number("runs", html! { (report.runs) }, cross_checks))
             (number("reused", html! { (report.reused) }, "answered by earlier runs".to_owned()))
             (number("seconds", html! { (format!("{:.1}", report.seconds)) }, String::new()))

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::block;
 use crate::explore::block::Block;
-use crate::explore::report::{FindingReport, LostWrite, Report};
+use crate::explore::report::{CrashReport, FindingReport, LostWrite, Report};
 use crate::explore::words;
 use crate::output::printable::Printable;
 use crate::output::style::count;
@@ -25,9 +25,15 @@ pub(super) fn article(check: usize, nth: usize, finding: &FindingReport) -> Mark
         article.finding id=(id(check, nth)) tabindex="-1" {
             h3 { span.number { (nth + 1) } (words::heading(finding)) }
             p.cause { (words::cause(finding)) }
-            (lost(finding))
-            @if let Some(first) = words::first(finding) { p.cause.muted { (first) } }
-            (differing(&finding.blocks))
+            @if finding.crash.lost_writes.is_empty() { p.cause.muted { (words::NOTHING_LOST) } }
+            (lost(&finding.crash))
+            @if let Some(first) = words::first(&finding.crash) { p.cause.muted { (first) } }
+            @if let Some(recovery) = &finding.recovery {
+                p.cause { (words::recovery(recovery)) }
+                (lost(&recovery.crash))
+                @if let Some(first) = words::first_in_recovery(recovery) { p.cause.muted { (first) } }
+            }
+            (differing(&finding.last_crash().blocks))
             @if !finding.output.trim().is_empty() {
                 p.part { "what the check printed" }
                 pre.output tabindex="0" { (printable(&finding.output, MAX_OUTPUT_LINES)) }
@@ -41,16 +47,15 @@ pub(super) fn article(check: usize, nth: usize, finding: &FindingReport) -> Mark
     }
 }
 
-/// The lost writes by name.
-fn lost(finding: &FindingReport) -> Markup {
-    if finding.lost_writes.is_empty() {
-        return html! { p.cause.muted { (words::NOTHING_LOST) } };
-    }
+/// The lost writes by name, if there are any.
+fn lost(CrashReport { lost, lost_writes, .. }: &CrashReport) -> Markup {
     html! {
-        p.part { @if finding.lost_writes.len() == 1 { "the write that is lost" } @else { "the writes that are lost" } }
-        ul.lost-writes { @for write in &finding.lost_writes { (lost_write(write)) } }
-        @if finding.lost_writes.len() >= MANY {
-            details { summary { "all that is lost" } p.digits { (Printable(finding.lost.as_bytes())) } }
+        @if !lost_writes.is_empty() {
+            p.part { @if lost_writes.len() == 1 { "the write that is lost" } @else { "the writes that are lost" } }
+            ul.lost-writes { @for write in lost_writes { (lost_write(write)) } }
+        }
+        @if lost_writes.len() >= MANY {
+            details { summary { "all that is lost" } p.digits { (Printable(lost.as_bytes())) } }
         }
     }
 }

@@ -135,7 +135,7 @@ mod tests {
     fn it_says_what_the_text_says_and_how_to_see_it_again() {
         let mut reports = example::reports();
         let block = Block { offset_bytes: 4096, names: vec![], passing: vec![0; 512], failing: vec![7; 512] };
-        reports[0].findings[0].blocks.push(block);
+        reports[0].findings[0].crash.blocks.push(block);
         let page = page("disk.log", &reports);
         for part in [
             "1 of 2 checks failed after a crash",

@@ -72,7 +72,7 @@ fn log(timeline: &Timeline, scale: Scale, reports: &[Report]) -> Markup {
             }
             @for finding in findings() { (lost(finding, timeline, scale)) }
             @for finding in findings() {
-                @let x = scale.percent(finding.point);
+                @let x = scale.percent(finding.crash.point);
                 line.crash x1=(x) x2=(x) y1=(MARKS_PX) y2=(MARKS_PX + DISK_PX + FLUSHES_PX) {}
             }
             text.halo x="5" y=(MARKS_PX + 14) { "0" }
@@ -156,7 +156,7 @@ fn lost(finding: &FindingReport, timeline: &Timeline, scale: Scale) -> Markup {
         ratio(offset_bytes.min(timeline.disk_bytes), timeline.disk_bytes) * f64::from(DISK_PX)
     };
     html! {
-        @for write in &finding.lost_writes {
+        @for write in &finding.crash.lost_writes {
             @let start = write.sector.saturating_mul(sector_bytes);
             @let (top, end) = (y(start), y(start.saturating_add(write.len_bytes)));
             @let width = percent((scale.at(write.entry.saturating_add(1)) - scale.at(write.entry)).max(0.005));
@@ -259,7 +259,7 @@ fn strip(nth: usize, report: &Report, scale: Scale) -> Markup {
             (bars(report, scale))
             @for (at, (finding, x)) in findings.iter().zip(bubbles(findings, scale)).enumerate() {
                 a.bubble href=(format!("#{}", finding::id(nth, at))) aria-label=(format!("finding {}", at + 1)) {
-                    title { (words::heading(finding)) ", point " (finding.point) }
+                    title { (words::heading(finding)) ", point " (finding.crash.point) }
                     svg x=(percent(x)) y=(NAME_PX + GROUPS_PX) overflow="visible" {
                         circle cx="0" cy="13" r="9" {}
                         text x="0" y="17" { (at + 1) }
@@ -355,7 +355,7 @@ impl Bar {
 /// Where the numbers of findings are: at their points, but beside each other.
 fn bubbles(findings: &[FindingReport], scale: Scale) -> Vec<f64> {
     let mut at: Vec<(usize, f64)> =
-        findings.iter().map(|finding| scale.at(finding.point)).enumerate().collect();
+        findings.iter().map(|finding| scale.at(finding.crash.point)).enumerate().collect();
     at.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut least = BUBBLE / 2.0;
     for (_, x) in &mut at {
@@ -384,8 +384,10 @@ fn axis(scale: Scale) -> Markup {
 }
 
 fn legend(timeline: Option<&Timeline>, reports: &[Report]) -> Markup {
-    let has_lost =
-        reports.iter().flat_map(|report| &report.findings).any(|finding| !finding.lost_writes.is_empty());
+    let has_lost = reports
+        .iter()
+        .flat_map(|report| &report.findings)
+        .any(|finding| !finding.crash.lost_writes.is_empty());
     let groups = || reports.iter().flat_map(|report| &report.by_group);
     html! {
         ul.legend {

@@ -17,5 +17,6 @@ mod mount;
 
 pub use error::{Hidden, MountError, MountpointError, UnmountError};
 pub use file_system::FileSystem;
+pub(crate) use file_system::is_durable;
 pub use folder::Folder;
 pub use mount::{Mounted, Mountpoint, detach};
