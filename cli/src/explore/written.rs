@@ -31,7 +31,7 @@ impl Written {
         Self { index: Index::new(superblock), log }
     }
 
-    /// Its entries: writes, discards where it was made zeros, and flushes. They lie where [`read_at`](Self::read_at) reads.
+    /// Its entries: writes, discards where it was made zeros, and flushes.
     #[must_use]
     pub const fn index(&self) -> &Index {
         &self.index
