@@ -36,21 +36,19 @@ impl Mounting {
         made: Option<&'static FileSystemType>,
         has_options: bool,
     ) -> Result<Self, MountingError> {
+        let is_root = rustix::process::geteuid().is_root();
+        // First what no package could change.
+        match made {
+            Some(kind) if is_root && !kind.is_in_kernel() => return Err(MountingError::NotInKernel { kind }),
+            Some(kind) if !is_root && !kind.has_fuse2fs => return Err(MountingError::NeedsRoot { kind }),
+            _ if !is_root && has_options => return Err(MountingError::OptionsNeedRoot),
+            _ => {}
+        }
         if let Some(kind) = made {
             need(kind.program, kind.package)?;
         }
-        if rustix::process::geteuid().is_root() {
-            let mounting = Self::Kernel { mount: need("mount", "mount")? };
-            if let Some(kind) = made.filter(|kind| !kind.is_in_kernel()) {
-                return Err(MountingError::NotInKernel { kind });
-            }
-            return Ok(mounting);
-        }
-        if let Some(kind) = made.filter(|kind| !kind.has_fuse2fs) {
-            return Err(MountingError::NeedsRoot { kind });
-        }
-        if has_options {
-            return Err(MountingError::OptionsNeedRoot);
+        if is_root {
+            return Ok(Self::Kernel { mount: need("mount", "mount")? });
         }
         Ok(Self::Fuse2fs { fuse2fs: need("fuse2fs", "fuse2fs")? })
     }
