@@ -3,14 +3,13 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use logwrites_core::crash::State;
 
 use super::Subject;
 use crate::args::{DiskArgs, LogArgs};
 use crate::command::new_file::NewFile;
 use crate::command::replay::{self, Replayed};
-use crate::command::serve;
+use crate::command::serve::{self, ServeArgs};
 use crate::device::Disk;
 use crate::error::Failure;
 use crate::explore::{Check, Explorer};
@@ -24,40 +23,20 @@ use crate::point::{Crash, StateArg};
 pub(super) struct ActArgs {
     /// With --state: write the disk to this new image, as `logwrites replay` does
     #[arg(long, value_name = "OUT", requires = "state", conflicts_with_all = OF_A_SEARCH)]
-    #[arg(conflicts_with_all = ["shell", "serve"])]
+    #[arg(conflicts_with_all = ["shell", "serving"])]
     pub(super) export: Option<PathBuf>,
     /// With --state: start a shell that finds the disk as commands of --check do; changes to the disk are thrown away
-    #[arg(long, requires = "state", conflicts_with_all = OF_A_SEARCH, conflicts_with = "serve")]
+    #[arg(long, requires = "state", conflicts_with_all = OF_A_SEARCH, conflicts_with = "serving")]
     pub(super) shell: bool,
-    /// With --state: serve the disk as `logwrites serve --at` does; changes to it are thrown away
-    #[arg(long, value_enum, requires = "state", conflicts_with_all = OF_A_SEARCH)]
-    serve: Option<ServeArg>,
-    /// With --serve nbd: listen on this Unix socket, which only you can access
-    #[arg(long, value_name = "PATH", requires = "serve", conflicts_with_all = OTHER_ACTS)]
-    socket: Option<PathBuf>,
-    /// With --serve nbd: listen on this TCP port instead; anyone who can reach it can read and write the disk
-    #[arg(long, value_name = "ADDR:PORT", requires = "serve", conflicts_with = "socket")]
-    #[arg(conflicts_with_all = OTHER_ACTS)]
-    listen: Option<String>,
-    /// With --serve fuse: empty folder in which the disk appears as a file; only you can access it
-    #[arg(long, value_name = "DIR", requires = "serve", conflicts_with_all = ["socket", "listen"])]
-    #[arg(required_if_eq("serve", "fuse"), conflicts_with_all = OTHER_ACTS)]
-    mountpoint: Option<PathBuf>,
-}
-
-/// `--serve`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ServeArg {
-    /// To NBD clients, such as qemu, nbdcopy, nbdfuse and the kernel's nbd-client
-    Nbd,
-    /// As a file in a folder
-    Fuse,
+    /// How it is served.
+    #[command(flatten)]
+    serve: ServeArgs,
 }
 
 impl ActArgs {
     /// Whether it is to be served.
     pub(super) const fn is_serve(&self) -> bool {
-        self.serve.is_some()
+        self.serve.is_asked_for()
     }
 
     /// What is to be done with the state besides checking it, as its option.
@@ -65,7 +44,7 @@ impl ActArgs {
         match self {
             Self { export: Some(_), .. } => Some("--export"),
             Self { shell: true, .. } => Some("--shell"),
-            Self { serve: Some(_), .. } => Some("--serve"),
+            Self { serve, .. } if serve.is_asked_for() => Some("--serve"),
             _ => None,
         }
     }
@@ -87,19 +66,7 @@ impl ActArgs {
             logging: LogArgs::default(),
             verbose: 0,
         };
-        match (self.serve, &self.mountpoint) {
-            (None, _) => Ok(None),
-            (Some(ServeArg::Nbd), _) => {
-                let nbd = serve::NbdArgs::new(disk, self.socket.clone(), self.listen.clone());
-                Ok(Some(serve::Args::Nbd(nbd)))
-            }
-            (Some(ServeArg::Fuse), Some(mountpoint)) => {
-                Ok(Some(serve::Args::Fuse(serve::FuseArgs::new(disk, mountpoint.clone()))))
-            }
-            (Some(ServeArg::Fuse), None) => {
-                Err(Failure::Usage("--serve fuse needs --mountpoint DIR".to_owned()))
-            }
-        }
+        self.serve.server(disk)
     }
 }
 
@@ -144,7 +111,4 @@ pub(super) fn visit(explorer: &Explorer, check: Option<&Check>, crash: &Crash) -
 }
 
 /// The options of a search.
-const OF_A_SEARCH: [&str; 7] = ["model", "atomic_unit", "nested", "jobs", "budget", "seed", "out"];
-
-/// What is done without an address.
-const OTHER_ACTS: [&str; 2] = ["export", "shell"];
+pub(super) const OF_A_SEARCH: [&str; 7] = ["model", "atomic_unit", "nested", "jobs", "budget", "seed", "out"];

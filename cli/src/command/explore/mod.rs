@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand as _};
 
-use self::act::ActArgs;
+use self::act::{ActArgs, OF_A_SEARCH};
 use self::kept::Kept;
 use self::recovered::Recovered;
 pub(super) use self::report::command_line;
@@ -42,6 +42,8 @@ pub(in crate::command) enum Args {
 impl clap::Args for Args {
     fn augment_args(command: clap::Command) -> clap::Command {
         let command = Kept::augment_subcommands(ExploreArgs::augment_args(command));
+        let command =
+            command.mut_group("serving", |group| group.requires("state").conflicts_with_all(OF_A_SEARCH));
         command.subcommand_required(false).args_conflicts_with_subcommands(true).subcommand_negates_reqs(true)
     }
 

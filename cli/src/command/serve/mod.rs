@@ -4,12 +4,16 @@
 mod fuse;
 mod nbd;
 mod report;
+#[cfg(target_os = "linux")]
+mod state;
 mod watch;
 
 #[cfg(target_os = "linux")]
 pub(super) use self::fuse::{Args as FuseArgs, DISK_NAME};
 #[cfg(target_os = "linux")]
 pub(super) use self::nbd::Args as NbdArgs;
+#[cfg(target_os = "linux")]
+pub(super) use self::state::ServeArgs;
 #[cfg(target_os = "linux")]
 pub(super) use self::watch::log_to_stderr;
 
