@@ -3,11 +3,15 @@
 mod disk;
 mod image;
 mod log;
+#[cfg(target_os = "linux")]
+mod partition;
 mod values;
 
 pub use self::disk::DiskArgs;
 pub use self::image::ImageArgs;
 pub use self::log::{ExistingLogArgs, LogArgs, PolicyArgs};
+#[cfg(target_os = "linux")]
+pub(crate) use self::partition::parse_partition;
 pub use self::values::{
     DiscardArg, FlagArg, FormatArg, KeepArg, OrderingArg, SuperblockArg, TailArg, VerifyDiscardArg,
 };

@@ -21,6 +21,7 @@ use super::error::ExploreError;
 use super::finding::{Finding, Findings, InRecovery};
 use super::judge::{Judge, Key, Run, Terms};
 use super::out_dir::{Line, OutDir};
+use super::partition::Partition;
 use super::place::{Place, Places};
 use super::recording::{Crashed, Recording};
 use super::recovery::Recovery;
@@ -55,8 +56,8 @@ pub struct Options {
     /// Whether recoveries are crashed, too: a state passes if the check passes on it, and on every disk that a crash of what
     /// the check has written would leave.
     pub is_nested: bool,
-    /// Of how many parts of the groups, the second number, which one is explored, counted from 0.
-    pub partition: (usize, usize),
+    /// Which part of the groups is explored.
+    pub partition: Partition,
 }
 
 /// When to stop before everything is decided.
@@ -248,9 +249,8 @@ impl Explorer {
         let begin = Instant::now();
         let Jobs { recording, options, .. } = &self.jobs;
         let (from, to) = options.points;
-        let (nth, nr_parts) = options.partition;
         let groups = Groups::new(recording.index(), options.rules, from..to);
-        let groups: Vec<Group> = groups.skip(nth).step_by(nr_parts).collect();
+        let groups: Vec<Group> = options.partition.share(groups).collect();
         for group in &groups {
             Layers::check_size(group)?;
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use logwrites_core::crash::State;
 
 use super::out_dir::{OutDir, OutDirError, Plan, Results};
+use super::partition::Partition;
 use super::report::{FindingReport, Report};
 use super::schedule::MAX_REPORTED;
 use crate::device::{Access, Disk};
@@ -66,9 +67,9 @@ impl<'a> Part<'a> {
 /// The plan of the whole, if the parts, in order, are all of it.
 fn check_whole(parts: &[Part<'_>]) -> Result<Plan, MergeError> {
     let Some(first) = parts.first() else { return Err(MergeError::Missing { nth: 1, nr_parts: 1 }) };
-    let (_, nr_parts) = first.plan.partition;
+    let nr_parts = first.plan.partition.nr_parts();
     for part in parts {
-        let (_, of) = part.plan.partition;
+        let of = part.plan.partition.nr_parts();
         let differs = first.plan.difference_of_parts(&part.plan);
         if let Some(what) = differs.or((of != nr_parts).then_some("number of parts")) {
             let (path, other) = (part.path.to_owned(), first.path.to_owned());
@@ -81,11 +82,11 @@ fn check_whole(parts: &[Part<'_>]) -> Result<Plan, MergeError> {
         return Err(MergeError::Twice { path, other });
     }
     for nth in 1..=nr_parts {
-        if parts.get(nth - 1).is_none_or(|part| part.plan.partition.0 != nth) {
+        if parts.get(nth - 1).is_none_or(|part| part.plan.partition.nth() != nth) {
             return Err(MergeError::Missing { nth, nr_parts });
         }
     }
-    Ok(Plan { partition: (1, 1), ..first.plan.clone() })
+    Ok(Plan { partition: Partition::WHOLE, ..first.plan.clone() })
 }
 
 impl Report {

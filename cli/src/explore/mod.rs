@@ -19,6 +19,7 @@
 //! | [`Report`] | what was found, as data |
 //! | [`words`] | the same in sentences |
 //! | [`OutDir`] | the folder that keeps what every run has proved, so that nothing is run twice, and what was found |
+//! | [`Partition`] | which part of an exploration one of several machines does |
 //! | [`merge`](merge()) | the parts of an exploration as one |
 //! | [`Timeline`] | the log as a picture of a fixed size |
 //! | [`Page`] | all of it as one file of HTML |
@@ -45,6 +46,7 @@ mod merge;
 mod names;
 mod out_dir;
 mod page;
+mod partition;
 mod place;
 mod reads;
 mod recording;
@@ -72,6 +74,7 @@ pub use self::junit::junit;
 pub use self::merge::{MergeError, merge};
 pub use self::out_dir::{Hashed, OutDir, OutDirError, Plan, Results};
 pub use self::page::Page;
+pub use self::partition::{ParsePartitionError, Partition};
 pub use self::recording::{AnyRecording, Files, Ground, Recording};
 pub use self::report::{
     CrashReport, Decimal, FindingReport, GroupReport, LostKind, LostWrite, RecoveryReport, Report, Summary,

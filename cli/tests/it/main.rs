@@ -30,6 +30,7 @@ mod inspect;
 mod iolog;
 mod kills;
 mod licences;
+mod many_machines;
 mod qemu;
 mod readme;
 mod record;

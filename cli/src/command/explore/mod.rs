@@ -19,9 +19,9 @@ use self::recovered::Recovered;
 pub(super) use self::report::command_line;
 pub(super) use self::search::{Form, Scope, SearchArgs, Subject};
 use super::serve::{self, log_to_stderr};
-use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg};
+use crate::args::{ImageArgs, OrderingArg, VerifyDiscardArg, parse_partition};
 use crate::error::Failure;
-use crate::explore::{Check, Explorer, Judged, PRESETS};
+use crate::explore::{Check, Explorer, Judged, PRESETS, Partition};
 use crate::host::namespace::keep_mounts_to_ourselves;
 use crate::interrupt;
 use crate::log::{Edge, Log};
@@ -110,12 +110,13 @@ pub(in crate::command) struct ExploreArgs {
     /// With --shell, and checks that mount the disk: mount options, such as noatime,data=journal
     #[arg(long, value_name = "OPTIONS", conflicts_with_all = ["export", "serve"])]
     mount_options: Option<String>,
-    /// With --out: continue an exploration that has ended early; what is proved is not run again
+    /// With --out: continue an exploration that has ended early, or begin one in a new folder; what is proved is not run again
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Explore part M of N of the groups only, such as 1/4; the N parts are the whole
-    #[arg(long, value_name = "M/N", value_parser = parse_partition, default_value = "1/1", hide_default_value = true)]
-    partition: (usize, usize),
+    /// Explore part M of N of the groups only, such as 1/4; the N parts are the whole. With `auto`, the variables of the scheduler
+    /// say which part: of Slurm, Kubernetes, AWS Batch, or a CI
+    #[arg(long, value_name = "M/N|auto", value_parser = parse_partition, default_value_t, hide_default_value = true)]
+    partition: Partition,
     /// Print JSON: an object for each check, and one for all of them
     #[arg(long)]
     json: bool,
@@ -268,13 +269,6 @@ fn judge(args: &ExploreArgs, explorer: &Explorer, crash: &Crash) -> anyhow::Resu
     } else {
         Err(Failure::Check(format!("{} failed", failed.join(", "))).into())
     }
-}
-
-/// `M/N`, M from 1 to N, as which part it is from 0.
-fn parse_partition(text: &str) -> Result<(usize, usize), String> {
-    let numbers = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
-    let valid = numbers.filter(|(nth, of): &(usize, usize)| (1..=*of).contains(nth));
-    valid.map(|(nth, of)| (nth - 1, of)).ok_or_else(|| "expected M/N, M from 1 to N, such as 1/4".to_owned())
 }
 
 fn presets() -> String {

@@ -18,8 +18,8 @@ use crate::args::ImageArgs;
 use crate::device::{Origin, OriginOptions};
 use crate::error::Failure;
 use crate::explore::{
-    Budget, Check, ExploreError, Explorer, Options, OutDir, Plan, Recording, Report, Results, Summary,
-    Timeline, Verdict,
+    Budget, Check, ExploreError, Explorer, Options, OutDir, Partition, Plan, Recording, Report, Results,
+    Summary, Timeline, Verdict,
 };
 use crate::interrupt;
 use crate::log::Log;
@@ -92,8 +92,8 @@ pub(in crate::command) struct Scope {
     pub(in crate::command) points: (u64, u64),
     /// Told from the log if missing.
     pub(in crate::command) ordering: Option<Ordering>,
-    /// Which part, counted from 0, of how many parts of the groups.
-    pub(in crate::command) partition: (usize, usize),
+    /// Which part of the groups.
+    pub(in crate::command) partition: Partition,
     /// Whether an earlier exploration continues.
     pub(in crate::command) is_resumed: bool,
 }
@@ -212,11 +212,9 @@ impl SearchArgs {
         let plan = Plan::new(recording, options, &self.check);
         interrupt::check("")?;
         let plan = plan.map_err(ExploreError::Read)?;
-        if is_resumed {
-            return Ok(OutDir::resume(path, &plan)?);
-        }
         let timeline = Timeline::of(recording.index(), recording.len_bytes());
-        Ok(OutDir::create(path, &plan, &timeline)?)
+        let open = if is_resumed { OutDir::resume } else { OutDir::create };
+        Ok(open(path, &plan, &timeline)?)
     }
 
     /// Has each check judge all states, and prints what it has come to.

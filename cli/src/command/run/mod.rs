@@ -20,6 +20,7 @@ use crate::args::ImageArgs;
 use crate::device::{Access, Disk, DiskError, OriginOptions};
 use crate::disk::{DiskOptions, LiveOptions, Under};
 use crate::error::{Failure, in_one_line};
+use crate::explore::Partition;
 use crate::host::command::Program;
 use crate::host::error::CommandError;
 use crate::host::mkfs::{FILE_SYSTEM_TYPES, FileSystemType, MKFS_MARK};
@@ -148,7 +149,7 @@ fn explore(args: &Args) -> anyhow::Result<()> {
     let scope = Scope {
         points: (from, log.index().nr_entries()),
         ordering: Some(Ordering::Completion),
-        partition: (0, 1),
+        partition: Partition::WHOLE,
         is_resumed: false,
     };
     let (search, subject) = (&args.crash.search, subject(args));

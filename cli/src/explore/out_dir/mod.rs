@@ -72,12 +72,18 @@ impl OutDir {
         Ok(Self::new(path, outcomes, Vec::new()))
     }
 
-    /// Opens the folder of an exploration that has ended early, or was killed. Its results go: there will be others.
+    /// Opens the folder of an exploration that has ended early, or was killed. Its results go: there will be others. A folder
+    /// that is new or empty, or whose exploration was killed before it had a plan, is [made](Self::create), so that a scheduler
+    /// can run the same command again and again.
     ///
     /// # Errors
     /// [`OutDirError`], also if it was about something else.
-    pub fn resume(path: &Path, plan: &Plan) -> Result<Self, OutDirError> {
+    pub fn resume(path: &Path, plan: &Plan, timeline: &Timeline) -> Result<Self, OutDirError> {
         let system = |source| OutDirError::System { path: path.to_owned(), source };
+        if !path.join(PLAN).exists() {
+            clear_unplanned(path).map_err(system)?;
+            return Self::create(path, plan, timeline);
+        }
         if let Some(what) = Self::plan(path)?.difference(plan) {
             return Err(OutDirError::OtherPlan { path: path.to_owned(), what });
         }
@@ -187,6 +193,24 @@ impl OutDir {
     }
 }
 
+/// Removes what there is in a folder before there is a plan. Anything else stays, and so does a line of a run, which nothing
+/// but an exploration with a plan can have written.
+fn clear_unplanned(path: &Path) -> io::Result<()> {
+    let outcomes = path.join(OUTCOMES);
+    let is_first = fs::metadata(&outcomes).is_ok_and(|metadata| metadata.len() == 0);
+    if is_first {
+        for file in
+            [draft_of(&path.join(PLAN)), path.join(TIMELINE), draft_of(&path.join(TIMELINE)), outcomes]
+        {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, OutDirError> {
     let text = fs::read(path).map_err(|source| OutDirError::System { path: path.to_owned(), source })?;
     serde_json::from_slice(&text).map_err(|source| OutDirError::Malformed {
@@ -200,8 +224,13 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, OutDirError> {
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), OutDirError> {
     let system = |source| OutDirError::System { path: path.to_owned(), source };
     let text = serde_json::to_vec_pretty(value).map_err(|error| system(error.into()))?;
-    let draft = path.with_extension("new");
+    let draft = draft_of(path);
     fs::write(&draft, text).and_then(|()| fs::rename(&draft, path)).map_err(system)
+}
+
+/// What a file is called until it is whole.
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension("new")
 }
 
 const PLAN: &str = "plan.json";
@@ -213,6 +242,7 @@ const FAILURES: &str = "failures";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::explore::Partition;
     use crate::explore::check::Outcome;
     use logwrites_core::Extent;
 
@@ -230,7 +260,7 @@ mod tests {
             mount_options: None,
             nested: false,
             seed: 0,
-            partition: (1, 1),
+            partition: Partition::WHOLE,
         }
     }
 
@@ -255,12 +285,15 @@ mod tests {
         ));
         let whole = fs::read(path.join(OUTCOMES)).unwrap();
         fs::write(path.join(OUTCOMES), [&whole[..], &whole[..20]].concat()).unwrap();
-        let resumed = OutDir::resume(&path, &plan(9)).unwrap();
+        let resumed = OutDir::resume(&path, &plan(9), &Timeline::default()).unwrap();
         assert_eq!(resumed.known(), std::slice::from_ref(&line));
         assert_eq!(resumed.known()[0].reads(), Some(vec![(Extent::new(8, 2).unwrap(), 0xabc)]));
         resumed.add(&line).unwrap();
         assert_eq!(fs::read(path.join(OUTCOMES)).unwrap(), whole.repeat(2));
-        assert!(matches!(OutDir::resume(&path, &plan(8)), Err(OutDirError::OtherPlan { .. })));
+        assert!(matches!(
+            OutDir::resume(&path, &plan(8), &Timeline::default()),
+            Err(OutDirError::OtherPlan { .. })
+        ));
         assert!(matches!(OutDir::results(&path), Err(OutDirError::NoResults { .. })));
         resumed.keep(&Results::new(Vec::new(), true)).unwrap();
         assert_eq!(OutDir::results(&path).unwrap(), Results::new(Vec::new(), true));
@@ -269,6 +302,27 @@ mod tests {
         assert!(matches!(OutDir::results(&path), Err(OutDirError::OtherVersion { found: 1, .. })));
         fs::write(path.join(PLAN), text).unwrap();
         fs::write(path.join(OUTCOMES), "{}\n").unwrap();
-        assert!(matches!(OutDir::resume(&path, &plan(9)), Err(OutDirError::Malformed { line: 1, .. })));
+        assert!(matches!(
+            OutDir::resume(&path, &plan(9), &Timeline::default()),
+            Err(OutDirError::Malformed { line: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn what_has_not_begun_is_begun_by_resuming_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let resume = || OutDir::resume(&path, &plan(9), &Timeline::default());
+        assert_eq!(resume().unwrap().known(), []);
+        assert_eq!(OutDir::plan(&path).unwrap(), plan(9));
+        // As if it had been killed right before the plan was there.
+        fs::rename(path.join(PLAN), draft_of(&path.join(PLAN))).unwrap();
+        resume().unwrap();
+        assert!(!draft_of(&path.join(PLAN)).exists());
+        // What somebody else has there stays.
+        fs::remove_file(path.join(PLAN)).unwrap();
+        fs::write(path.join("notes"), "mine").unwrap();
+        assert!(matches!(resume(), Err(OutDirError::NotEmpty { .. })));
+        assert_eq!(fs::read(path.join("notes")).unwrap(), b"mine");
     }
 }

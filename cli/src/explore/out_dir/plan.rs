@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explore::explorer::Options;
 use crate::explore::recording::Recording;
-use crate::explore::{Check, digest};
+use crate::explore::{Check, Partition, digest};
 
 /// What an exploration is about. One that continues it must be about the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ pub struct Plan {
     pub nested: bool,
     /// Where random choices come from.
     pub seed: u64,
-    /// Which part, counted from 1, of how many parts of the groups.
-    pub partition: (usize, usize),
+    /// Which part of the groups.
+    pub partition: Partition,
 }
 
 /// A file, and what was in it.
@@ -56,7 +56,6 @@ impl Plan {
     /// # Errors
     /// Those of reading; an interrupt is one of kind [`io::ErrorKind::Interrupted`].
     pub fn new(recording: &Recording, options: &Options, checks: &[Check]) -> io::Result<Self> {
-        let (nth, nr_parts) = options.partition;
         let base = recording
             .origin()
             .disk()
@@ -75,7 +74,7 @@ impl Plan {
             mount_options: options.mount_options.clone(),
             nested: options.is_nested,
             seed: options.seed,
-            partition: (nth + 1, nr_parts),
+            partition: options.partition,
         })
     }
 
@@ -137,7 +136,7 @@ mod tests {
             (Plan { base: Some(hashed("a")), ..plan.clone() }, "base"),
             (Plan { points: (0, 8), ..plan.clone() }, "range of points"),
             (Plan { nested: true, ..plan.clone() }, "--nested"),
-            (Plan { partition: (1, 2), ..plan.clone() }, "--partition"),
+            (Plan { partition: "1/2".parse().unwrap(), ..plan.clone() }, "--partition"),
             (Plan { tool: "0".to_owned(), ..plan.clone() }, "version of logwrites"),
         ];
         for (other, what) in others {
