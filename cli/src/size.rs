@@ -22,6 +22,12 @@ pub struct Size {
 }
 
 impl Size {
+    /// A size of so many bytes, if that is one.
+    #[must_use]
+    pub const fn new(bytes: u64) -> Option<Self> {
+        if bytes <= MAX_OFFSET_BYTES { Some(Self { bytes }) } else { None }
+    }
+
     /// The size in bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {

@@ -40,6 +40,9 @@ pub struct DiskArgs {
     /// How the log is written.
     #[command(flatten)]
     pub logging: LogArgs,
+    /// With --at, for a log that is still being written: how many of its entries are read.
+    #[arg(skip)]
+    pub nr_entries: Option<u64>,
     /// Report clients, marks and failures on standard error; -vv also reports refused requests
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
@@ -55,6 +58,7 @@ impl DiskArgs {
             let origin = origin.ok_or_else(|| needed("--base or --size"))?;
             return Ok(DiskOptions::Past(PastOptions {
                 log,
+                nr_entries: self.nr_entries,
                 origin,
                 states: self.at.clone(),
                 keep: self.keep.clone(),

@@ -3,6 +3,8 @@
 mod cat;
 mod compare;
 mod completions;
+#[cfg(unix)]
+mod crash;
 mod cut;
 #[cfg(feature = "demo")]
 mod demo;
@@ -94,6 +96,9 @@ enum Command {
     Run(run::Args),
     /// Run a checker on the states that a crash can leave, until every one of them is decided
     Explore(explore::Args),
+    /// Crash the disk of a running server at this moment, while its clients go on
+    #[cfg(unix)]
+    Crash(crash::Args),
     /// Show the status of a running server
     #[cfg(unix)]
     Status(status::Args),
@@ -152,6 +157,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Explore(args) => explore::run(args),
         #[cfg(not(target_os = "linux"))]
         Command::Explore(_) => Err(Failure::Usage("crash states are served on Linux only".to_owned()).into()),
+        #[cfg(unix)]
+        Command::Crash(args) => crash::run(args),
         #[cfg(unix)]
         Command::Status(args) => status::run(args),
         Command::Cut(args) => cut::run(args),

@@ -26,6 +26,8 @@ use crate::serve::points::Past;
 pub struct PastOptions {
     /// Where the log is.
     pub log: PathBuf,
+    /// How many of its entries are read, if it is still being written; all of them otherwise.
+    pub nr_entries: Option<u64>,
     /// The disk under the log.
     pub origin: OriginOptions,
     /// The states to offer, which need not be all that are asked for.
@@ -41,7 +43,10 @@ pub(super) fn open(options: &PastOptions, name: &str) -> Result<ExportTable, Ope
     if let Some(keep) = options.keep.as_ref().filter(|keep| keep.exists()) {
         return Err(OpenError::KeepExists { path: keep.clone() });
     }
-    let mut log = Log::open(&options.log)?;
+    let mut log = match options.nr_entries {
+        Some(nr_entries) => Log::open_first(&options.log, nr_entries)?,
+        None => Log::open(&options.log)?,
+    };
     let sector_size = log.index().sector_size();
     check_sector_size(sector_size)?;
     let origin = options.origin.open()?;

@@ -267,6 +267,18 @@ impl Explorer {
         Ok(round.into_explored())
     }
 
+    /// All that checks consist of, each of which is decided by itself.
+    ///
+    /// # Errors
+    /// [`ExploreError`] if there is nothing that a check could look at.
+    pub fn factors(&self, checks: &[Check]) -> Result<Vec<Check>, ExploreError> {
+        let mut factors = Vec::new();
+        for check in checks {
+            factors.extend(check.factors(self.recording())?);
+        }
+        Ok(factors)
+    }
+
     /// Has a check judge the disk that one crash leaves.
     ///
     /// # Errors

@@ -65,6 +65,19 @@ pub enum LogError {
         /// The first entry that cannot.
         source: Malformed,
     },
+    /// It has fewer entries than its writer says.
+    #[error(
+        "{}: its server has written {nr_entries} entries, but {nr_found} can be read: is it another log by now?",
+        path.display()
+    )]
+    Shorter {
+        /// The log.
+        path: PathBuf,
+        /// How many there should be.
+        nr_entries: u64,
+        /// How many there are.
+        nr_found: u64,
+    },
     /// It does not have a point that was asked for.
     #[error("{}", path.display())]
     NoPoint {
@@ -91,7 +104,7 @@ pub enum LogError {
 impl Explain for LogError {
     fn end(&self) -> Option<End> {
         match self {
-            Self::Empty { .. } => Some(End::Malformed),
+            Self::Empty { .. } | Self::Shorter { .. } => Some(End::Malformed),
             Self::Interrupted(interrupted) => interrupted.end(),
             Self::Disk(_)
             | Self::Superblock { .. }

@@ -62,6 +62,27 @@ impl Log {
         Ok(Self { path: path.to_owned(), reader, index, broken: None })
     }
 
+    /// Opens a log that is still being written and reads its first `nr_entries` entries, which its writer says are there,
+    /// whatever the superblock counts.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a log, or has fewer entries.
+    pub fn open_first(path: &Path, nr_entries: u64) -> Result<Self, LogError> {
+        let mut log = Self::begin(path)?;
+        log.read_up_to(nr_entries)?;
+        log.check_whole()?;
+        if log.index.nr_entries() < nr_entries {
+            let tail = log.tail()?;
+            log.reader.count(tail);
+            log.read_up_to(nr_entries)?;
+        }
+        let nr_found = log.index.nr_entries();
+        if nr_found < nr_entries {
+            return Err(LogError::Shorter { path: path.to_owned(), nr_entries, nr_found });
+        }
+        Ok(log)
+    }
+
     /// Its path, as given.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -10,6 +10,7 @@ mod append;
 #[cfg(feature = "demo")]
 mod cmd;
 mod contents;
+mod crash;
 mod cut;
 mod diff;
 mod engine;

@@ -63,6 +63,7 @@ impl ActArgs {
             images: subject.images,
             at: state.cloned().into_iter().collect(),
             keep: None,
+            nr_entries: None,
             logging: LogArgs::default(),
             verbose: 0,
         };

@@ -8,7 +8,7 @@ mod report;
 mod search;
 mod status;
 
-use std::io::Write;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand as _};
@@ -162,7 +162,10 @@ fn explore(args: &ExploreArgs) -> anyhow::Result<()> {
     match &args.act.export {
         Some(output) => act::export(&log, &subject, &crash.state, output),
         None => explore_mounted(args, &subject, log, scope, |explorer| {
-            if args.act.shell { act::visit(explorer, None, &crash) } else { judge(args, explorer, &crash) }
+            if args.act.shell {
+                return act::visit(explorer, None, &crash);
+            }
+            judge(&explorer.factors(args.search.checks())?, explorer, &crash, print_judged)
         }),
     }
 }
@@ -235,12 +238,21 @@ fn explore_mounted<T>(
     scope: Scope,
     work: impl FnOnce(&Explorer) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    while_mounted(|| args.search.start(log, subject, scope), work)
+}
+
+/// Starts an exploration and does something with it while the disks of its states are mounted, and seen by this thread and
+/// what it starts alone.
+pub(super) fn while_mounted<T>(
+    start: impl FnOnce() -> anyhow::Result<Explorer>,
+    work: impl FnOnce(&Explorer) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     // Nothing may end the process while its states are mounted; what ends it all the same takes the mount along.
     interrupt::be_patient();
     if rustix::process::geteuid().is_root() {
         keep_mounts_to_ourselves()?;
     }
-    let explorer = args.search.start(log, subject, scope)?;
+    let explorer = start()?;
     let result = work(&explorer);
     let ended = explorer.end();
     let result = result?;
@@ -248,27 +260,37 @@ fn explore_mounted<T>(
     Ok(result)
 }
 
-/// Runs the checks on the disk that one crash leaves.
-fn judge(args: &ExploreArgs, explorer: &Explorer, crash: &Crash) -> anyhow::Result<()> {
-    let mut out = stdout();
+/// Runs checks on the disk that one crash leaves, and has `tell` told how each has ended.
+pub(super) fn judge(
+    checks: &[Check],
+    explorer: &Explorer,
+    crash: &Crash,
+    mut tell: impl FnMut(&Check, &Judged) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for check in &args.search.factors(explorer)? {
-        let Judged { crash, ended, output } = explorer.judge(check, crash)?;
-        for line in output.lines() {
-            writeln!(out, "{}", Printable(line.as_bytes()))?;
-        }
-        let ended = ended.unwrap_or_else(|| "passed".to_owned());
-        writeln!(out, "{}: {ended} on state {crash}", Printable(check.label().as_bytes()))?;
-        if ended != "passed" {
+    for check in checks {
+        let judged = explorer.judge(check, crash)?;
+        tell(check, &judged)?;
+        if judged.ended.is_some() {
             failed.push(check.label());
         }
     }
-    out.flush()?;
     if failed.is_empty() {
         Ok(())
     } else {
         Err(Failure::Check(format!("{} failed", failed.join(", "))).into())
     }
+}
+
+/// Prints what a check has printed, and how it has ended.
+pub(super) fn print_judged(check: &Check, judged: &Judged) -> io::Result<()> {
+    let mut out = stdout();
+    for line in judged.output.lines() {
+        writeln!(out, "{}", Printable(line.as_bytes()))?;
+    }
+    let ended = judged.ended.as_deref().unwrap_or("passed");
+    writeln!(out, "{}: {ended} on state {}", Printable(check.label().as_bytes()), judged.crash)?;
+    out.flush()
 }
 
 fn presets() -> String {

@@ -225,7 +225,7 @@ impl SearchArgs {
         form: Form,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
-        let factors = self.factors(explorer)?;
+        let factors = explorer.factors(&self.check)?;
         let mut all = Vec::new();
         for check in &factors {
             let line = StatusLine::new(check, self.budget.unwrap_or_default());
@@ -260,15 +260,6 @@ impl SearchArgs {
         out.flush()?;
         interrupt::check("; what was decided by then is above")?;
         end_of(&all)
-    }
-
-    /// All checks, each of which is decided by itself.
-    pub(in crate::command) fn factors(&self, explorer: &Explorer) -> Result<Vec<Check>, ExploreError> {
-        let mut factors = Vec::new();
-        for check in &self.check {
-            factors.extend(check.factors(explorer.recording())?);
-        }
-        Ok(factors)
     }
 
     fn model(&self, sector_size: SectorSize) -> Result<Model, Failure> {

@@ -217,8 +217,9 @@ struct Stage {
 impl Stage {
     fn set(args: &Args, dir: &Path) -> anyhow::Result<Self> {
         let mountpoint = Mountpoint::check(&make_dir(dir, "disk")?, false)?;
-        let folder = Folder::new(disk_options(args)?.open(DISK_NAME)?);
-        let control = Control::of(Arc::<Folder>::clone(&folder), &args.log).context("the disk is in use")?;
+        let options = disk_options(args)?;
+        let folder = Folder::new(options.open(DISK_NAME)?);
+        let control = Control::of(Arc::<Folder>::clone(&folder), &options)?.context("the disk is in use")?;
         let file_system = FileSystem::new(Arc::clone(&folder), Some(control.clone()));
         let mounted = mountpoint.mount(file_system, None)?;
         Ok(Self { folder, control, mounted })

@@ -43,8 +43,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // Before anything is opened or made.
     let mountpoint = Mountpoint::check(&args.mountpoint, args.nonempty)?;
     check_files(&mountpoint, &args.disk)?;
-    let folder = Folder::new(args.disk.options()?.open(DISK_NAME)?);
-    let control = Control::of(Arc::<Folder>::clone(&folder), &args.disk.log);
+    let options = args.disk.options()?;
+    let folder = Folder::new(options.open(DISK_NAME)?);
+    let control = Control::of(Arc::<Folder>::clone(&folder), &options)?;
     let file_system = FileSystem::new(Arc::clone(&folder), control);
     let mounted = mountpoint.mount(file_system, args.threads)?;
     let mut out = stdout();

@@ -12,6 +12,8 @@ use anyhow::Context as _;
 use super::report::{describe, finish};
 use super::watch;
 use crate::args::{DiskArgs, parse_export_name};
+#[cfg(unix)]
+use crate::disk::DiskOptions;
 use crate::error::Failure;
 use crate::output::stdout;
 #[cfg(unix)]
@@ -36,7 +38,7 @@ pub(in crate::command) struct Args {
     /// Name of the export
     #[arg(long, default_value = NAME, value_parser = parse_export_name)]
     name: String,
-    /// Listen on this Unix socket for `logwrites mark` and `logwrites status`
+    /// Listen on this Unix socket for `logwrites mark`, `status` and `crash`
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with = "at")]
     control: Option<PathBuf>,
@@ -62,11 +64,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let door = Door::open(args)?;
     #[cfg(unix)]
     let control = args.control.as_deref().map(listen::SocketPath::bind).transpose()?;
-    let exports = args.disk.options()?.open(&args.name)?;
+    let options = args.disk.options()?;
+    let exports = options.open(&args.name)?;
     let server = Server::new(exports, usize::try_from(args.max_connections.get())?);
     #[cfg(unix)]
     let _control =
-        control.map(|(name, listener)| answer(&server, args, listener).map(|()| name)).transpose()?;
+        control.map(|(name, listener)| answer(&server, &options, listener).map(|()| name)).transpose()?;
     door.announce(server.exports())?;
     // It goes when all is done.
     let _name = door.name;
@@ -78,8 +81,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Answers at the control socket.
 #[cfg(unix)]
-fn answer(server: &Arc<Server<ExportTable>>, args: &Args, listener: UnixListener) -> anyhow::Result<()> {
-    match Control::of(Arc::<Server<_>>::clone(server), &args.disk.log) {
+fn answer(
+    server: &Arc<Server<ExportTable>>,
+    options: &DiskOptions,
+    listener: UnixListener,
+) -> anyhow::Result<()> {
+    match Control::of(Arc::<Server<_>>::clone(server), options)? {
         Some(control) => Ok(control.listen(listener)?),
         None => Ok(()),
     }

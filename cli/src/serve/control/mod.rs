@@ -71,8 +71,10 @@ pub enum Answer {
 /// What a server has done so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusJson {
-    /// The log's path.
+    /// The log's path, from the root.
     pub log: String,
+    /// What is under the log.
+    pub under: UnderJson,
     /// How many entries it holds.
     pub nr_entries: u64,
     /// How large it is.
@@ -97,6 +99,29 @@ pub struct StatusJson {
     pub map_runs: u64,
     /// How long it has been running.
     pub uptime_seconds: u64,
+}
+
+/// What is under the log of a server: the disk before the first entry. Paths are from the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnderJson {
+    /// An image that is written too: what was in it before is gone.
+    Data {
+        /// Its path.
+        path: String,
+    },
+    /// An image that stays as it is.
+    Base {
+        /// Its path.
+        path: String,
+        /// Whether it is read as raw bytes whatever it looks like.
+        raw: bool,
+    },
+    /// Zeros.
+    Zeros {
+        /// How many, in bytes.
+        size_bytes: u64,
+    },
 }
 
 /// What the control file of a folder is called.

@@ -11,7 +11,9 @@ use logwrites_core::Op;
 use logwrites_core::format::{MarkText, MarkTextError};
 use logwrites_core::num::widen;
 
-use super::{Answer, Ask, MAX_LINE_BYTES, StatusJson};
+use super::{Answer, Ask, MAX_LINE_BYTES, StatusJson, UnderJson};
+use crate::device::{ImageFormat, OriginOptions};
+use crate::disk::{DiskOptions, Under};
 use crate::serve::engine::{CallError, LiveDisk, Payload};
 use crate::serve::exports::Front;
 use crate::serve::listen;
@@ -21,6 +23,7 @@ use crate::serve::listen;
 pub struct Control {
     /// The log's path.
     log: String,
+    under: UnderJson,
     disk: Arc<dyn LiveDisk>,
     front: Arc<dyn Front>,
     /// Since when it has been running.
@@ -28,12 +31,18 @@ pub struct Control {
 }
 
 impl Control {
-    /// Where marks and questions about a server go, from now on, `log` being where its disk is logged; `None` if it serves
-    /// a log's past.
-    #[must_use]
-    pub fn of(front: Arc<dyn Front>, log: &Path) -> Option<Self> {
-        let disk = Arc::clone(front.exports().live_disk()?);
-        Some(Self { log: log.display().to_string(), disk, front, started: Instant::now() })
+    /// Where marks and questions about a server go, from now on, `options` being those that its disk was opened with; `None`
+    /// if it serves a log's past.
+    ///
+    /// # Errors
+    /// The system's, if a path is relative and there is no current folder.
+    pub fn of(front: Arc<dyn Front>, options: &DiskOptions) -> io::Result<Option<Self>> {
+        let (DiskOptions::Live(options), Some(disk)) = (options, front.exports().live_disk()) else {
+            return Ok(None);
+        };
+        let (log, under) = (from_root(&options.log)?, under(&options.under)?);
+        let disk = Arc::clone(disk);
+        Ok(Some(Self { log, under, disk, front, started: Instant::now() }))
     }
 
     /// What has been done so far.
@@ -42,6 +51,7 @@ impl Control {
         let counters = self.disk.counters();
         StatusJson {
             log: self.log.clone(),
+            under: self.under.clone(),
             nr_entries: counters.logged.index,
             log_bytes: counters.logged.offset_bytes,
             epoch: counters.epoch,
@@ -147,6 +157,21 @@ impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("log", &self.log).finish_non_exhaustive()
     }
+}
+
+fn under(under: &Under) -> io::Result<UnderJson> {
+    Ok(match under {
+        Under::Data(path, _) => UnderJson::Data { path: from_root(path)? },
+        Under::Origin(OriginOptions::Image(path, format)) => {
+            UnderJson::Base { path: from_root(path)?, raw: *format == ImageFormat::Raw }
+        }
+        Under::Origin(OriginOptions::Zeros { len_bytes }) => UnderJson::Zeros { size_bytes: *len_bytes },
+    })
+}
+
+/// A path as a process in another folder finds it.
+fn from_root(path: &Path) -> io::Result<String> {
+    Ok(std::path::absolute(path)?.display().to_string())
 }
 
 /// Why a mark was not added to the log.

@@ -36,14 +36,20 @@ impl Served {
     /// Any kind of server, with its options.
     #[track_caller]
     pub(crate) fn start_as(folder: &Folder, options: &str) -> Self {
-        let mut command = folder.command(&format!("serve {options}"));
+        Self::spawn(&mut folder.command(&format!("serve {options}")))
+    }
+
+    /// Starts any command that serves, and waits until it can be reached.
+    #[track_caller]
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut greeting = String::new();
-        out.read_line(&mut greeting).expect("a line");
-        let is_up = !greeting.is_empty();
-        assert!(is_up, "serve {options}: {:#?}", Ran::end_of(child));
+        while !greeting.contains("serving ") {
+            let is_up = out.read_line(&mut greeting).expect("a line") > 0;
+            assert!(is_up, "{command:?}: {:#?}", Ran::end_of(child));
+        }
         Self { child: Some(child), out, greeting }
     }
 
